@@ -1,0 +1,33 @@
+// Package totem is the ordering engine: who is in the ring, in which order its
+// messages are, which of them everybody has (ordering sections 1 and 2).
+//
+// It gives extended virtual synchrony: all members of a configuration deliver
+// the same messages in the same order relative to each other and to the
+// configurations, over crashes, restarts, partitions and merges.
+//
+// # Driving
+//
+// A Machine is pure. Inputs are method calls that carry the present Tick;
+// outputs accumulate and are taken as one value with Take. It reads no clock,
+// socket, file or random source, starts no goroutine and takes no lock. The
+// same inputs give the same outputs.
+//
+// The driver's duties, in this order for each Take: start Output.Persist;
+// hand Output.Send to the links, keeping back what waits for a tag; hand
+// Output.Events on in order; call Advance no later than Output.Wake. An error
+// from the disk goes to Persisted and ends the machine.
+//
+// # Concurrency
+//
+// One owner. No method may run at the same time as another.
+//
+// # Ownership
+//
+// What goes in is copied before the call returns. What comes out is valid until
+// the next Take, frames that wait for a tag until that tag was answered.
+//
+// # Limits
+//
+// Every queue and every list has a bound (Limits). A full queue answers ErrBusy
+// to Submit; nothing that was accepted is dropped.
+package totem

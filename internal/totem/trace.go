@@ -1,0 +1,94 @@
+package totem
+
+// State is one of the four states of ordering 2.3 that a started machine has.
+type State uint8
+
+const (
+	Idle State = iota
+	Gather
+	Commit
+	Recovery
+	Operational
+)
+
+// String is the word used in logs and documents.
+func (s State) String() string {
+	return [...]string{"idle", "gather", "commit", "recovery", "operational"}[s]
+}
+
+// Reason says why a machine changed its state.
+type Reason uint8
+
+const (
+	ReasonNone             Reason = iota
+	ReasonStart                   // first gather after the start
+	ReasonTokenLost               // no token within the token timeout
+	ReasonForeign                 // a frame or probe of another ring
+	ReasonMerge                   // announced by the representative
+	ReasonJoin                    // a Join that could not be ignored
+	ReasonRestart                 // a member came back with a higher incarnation
+	ReasonCannotReceive           // own aru blocked the ring
+	ReasonPeerDeaf                // another member's aru blocked the ring
+	ReasonSuspect                 // all links to a member are down
+	ReasonLeave                   // a member said that it leaves
+	ReasonConsensusTimeout        // not everybody agreed in time
+	ReasonSettled                 // evidence decided before the consensus timeout
+	ReasonCommitTimeout           // the commit token was lost
+	ReasonRefused                 // a member refused the commit token
+	ReasonAbandoned               // a member gave the attempt up
+	ReasonRecoveryTimeout         // token lost in recovery
+	ReasonPause                   // this process was not running
+	ReasonConsensus               // all agree: commit
+	ReasonPromised                // a commit token was accepted
+	ReasonCommitFull              // everybody promised: recovery
+	ReasonRecovered               // old frames are exchanged: operational
+	ReasonAlone                   // nobody else: a ring of one
+	ReasonStopped                 // end
+	numReasons
+)
+
+// String is the reason as the dashed word of logs, traces and JSON.
+func (r Reason) String() string {
+	return [...]string{"none", "start", "token-lost", "foreign", "merge", "join", "restart", "cannot-receive",
+		"peer-deaf", "suspect", "leave", "consensus-timeout", "settled", "commit-timeout", "refused", "abandoned",
+		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "stopped"}[r]
+}
+
+// TraceKind tells what a TraceEvent records.
+type TraceKind uint8
+
+const (
+	TraceState      TraceKind = iota + 1 // From, To, Reason, Node
+	TraceOrig                            // a piece went into ring order: Ring, Slot, Node, K, No, Last, Safe, Hash
+	TraceStable                          // every member has all up to Slot of Ring
+	TraceSuspect                         // Node is suspected: Reason, Value = silence in Ticks if known
+	TraceFail                            // Node was put into the fail set: Reason
+	TraceBlocked                         // Node blocks the ring for Value Ticks: its receivers do not take what comes
+	TraceRequest                         // Value slots were asked for again
+	TraceResend                          // Slot was sent again
+	TraceStaleView                       // the process was paused for Value Ticks: nothing shown before is current
+	TraceCannotForm                      // gathering does not end; Text says why
+	TraceSeqLarge                        // the ring seq passed 2^32
+	TraceDrop                            // a frame was refused: Text says why
+)
+
+// TraceEvent is one thing that happened inside, typed. The executive turns it
+// into sentences, counters and the decision log.
+type TraceEvent struct {
+	Kind   TraceKind
+	At     Tick
+	Ring   RingID
+	Slot   Slot
+	Node   NodeID
+	From   State
+	To     State
+	Reason Reason
+	Class  Class
+	K      uint64
+	No     uint64
+	Last   bool
+	Safe   bool
+	Hash   uint64 // of the frame's bytes without the header's flags
+	Value  int64
+	Text   string
+}

@@ -1,0 +1,234 @@
+package service
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// NodeID names a configured node.
+type NodeID = proto.NodeID
+
+// RingID names a regular configuration.
+type RingID = proto.RingID
+
+// Slot is a position in the order of one ring.
+type Slot = proto.Slot
+
+// ConfigKind tells regular from transitional configurations.
+type ConfigKind uint8
+
+const (
+	Regular ConfigKind = iota
+	Transitional
+)
+
+// ConfigChange announces a configuration. Lists are ascending and not to be
+// kept.
+type ConfigChange struct {
+	Kind    ConfigKind
+	Ring    RingID
+	Members []NodeID
+	Left    []NodeID // members of the configuration before that did not come along
+	Joined  []NodeID // members that are new, a node that restarted in between included
+	Primary bool     // in the regular configuration before; the decision for this one comes with its round
+}
+
+// Service is one service on one node.
+type Service interface {
+	Info() Info
+	Start(x Executive) error
+	Stop()
+	Deliver(m Message)
+	ConfigChange(c ConfigChange)
+	Open(c Conn) (Client, error)
+}
+
+// Info describes a service; it never changes.
+type Info struct {
+	Name              string
+	ID                uint16 // below 64; services synchronise and see changes in this order
+	Versions          Range  // of the service's messages and state
+	RunsWithoutQuorum bool
+	Independent       bool // its process phase may run beside others' (ordering 4.1)
+	Calls             []Call
+}
+
+// Range is an inclusive range of versions.
+type Range struct{ Min, Max uint16 }
+
+// Call describes one client call, indexed by Func.
+type Call struct {
+	Name  string
+	Flow  bool // waits while there is no room or a round runs
+	Local bool // answered from local state, allowed outside the primary component too
+}
+
+// Client is the service's side of one client connection.
+type Client interface {
+	Call(req Request) // answers with req.Reply, now or later, exactly once
+	Closed()          // exactly once, after the last Call
+}
+
+// Request is one client call.
+type Request struct {
+	Func  uint16
+	Tag   uint64
+	Body  []byte // valid until Call returns
+	Reply func(code Code, body []byte)
+}
+
+// Syncer is what a service with replicated state implements besides.
+type Syncer interface {
+	SyncDigest() Digest // of the replicated state now; goes into this node's Hello
+	SyncInit(r Round)
+	SyncProcess(budget int) (done bool, err error)
+	SyncActivate()
+	SyncAbort(cause error)
+}
+
+// Digest identifies a replicated state. The zero Digest never counts as equal.
+type Digest [32]byte
+
+// Round describes one synchronisation of one service.
+type Round struct {
+	Ring    RingID
+	Members []NodeID // ascending
+	Trans   []NodeID // those that came along since the last completed round
+	Sender  NodeID   // who tells all, for services of that kind (ordering 4.1)
+	Version uint16   // highest that all members speak
+	Same    bool     // all digests are equal: SyncProcess is not called, SyncActivate keeps the own state
+	Peers   []Peer   // one a member, in the order of Members
+}
+
+// Peer is what one member's Hello said about the service.
+type Peer struct {
+	Versions Range
+	Digest   Digest
+	Has      bool // false: that member does not run this service
+}
+
+// Dumper prints the replicated state canonically, equal at all members at quiet
+// points. Optional.
+type Dumper interface{ Dump(w io.Writer) }
+
+// MsgClass separates the messages of a synchronisation round from all others.
+type MsgClass uint8
+
+const (
+	Normal MsgClass = iota
+	Sync            // only in a round; delivered only in the round it was sent in
+)
+
+// Level is the delivery guarantee.
+type Level uint8
+
+const (
+	Agreed Level = iota
+	Safe
+)
+
+// Message is one delivered message.
+type Message struct {
+	From  NodeID
+	Func  uint16
+	Class MsgClass
+	Level Level
+	Ring  RingID
+	Slot  Slot
+	Src   Source // zero if not caused by a client
+	Body  []byte // valid until Deliver returns
+}
+
+// Source names the client call that caused a message.
+type Source struct {
+	Node NodeID
+	Conn uint64
+	Tag  uint64
+}
+
+// Executive is what a service may ask of its host.
+type Executive interface {
+	Self() NodeID
+	// Multicast orders one message, own delivery included. ErrTryAgain leaves
+	// nothing behind. The body is copied.
+	Multicast(fn uint16, class MsgClass, level Level, src Source, body []byte) error
+	// Room reports whether a message of that size would be taken now.
+	Room(bytes int) bool
+	// Local finds the connection that a message came from, if it came from this
+	// node and is still open.
+	Local(s Source) (Conn, bool)
+	// After calls f on the executive's goroutine.
+	After(d time.Duration, f func()) Timer
+	// Now is the executive's clock; never use it to decide replicated state.
+	Now() time.Time
+	Nodes() NodeDirectory
+	Log() *slog.Logger
+}
+
+// Timer is a pending After.
+type Timer interface{ Stop() }
+
+// Conn is the executive's side of one client connection.
+type Conn interface {
+	ID() uint64
+	Cred() Cred
+	// Push queues one event for the client, in order.
+	Push(kind uint16, body []byte) error
+	Close(err error)
+}
+
+// Cred says whose process is at the other end.
+type Cred struct {
+	UID, GID uint32
+	PID      int32
+}
+
+// NodeDirectory is the configured node list.
+type NodeDirectory interface {
+	Name(NodeID) string
+	Configured() []NodeID
+}
+
+// Code is the outcome of a client call; the values are the AIS ones that all
+// doors share (the Corosync door sends them as they are).
+type Code uint16
+
+const (
+	OK              Code = 1
+	ErrLibrary      Code = 2
+	ErrVersion      Code = 3
+	ErrInit         Code = 4
+	ErrTimeout      Code = 5
+	ErrAgain        Code = 6
+	ErrInvalidParam Code = 7
+	ErrNoMemory     Code = 8
+	ErrBadHandle    Code = 9
+	ErrBusyCode     Code = 10
+	ErrAccess       Code = 11
+	ErrNotExist     Code = 12
+	ErrNameTooLong  Code = 13
+	ErrExist        Code = 14
+	ErrNoSpace      Code = 15
+	ErrInterrupt    Code = 16
+	ErrNameNotFound Code = 17
+	ErrNoResources  Code = 18
+	ErrNotSupported Code = 19
+	ErrBadOperation Code = 20
+	ErrFailedOp     Code = 21
+	ErrMessageError Code = 22
+	ErrQueueFull    Code = 23
+	ErrTooBigCode   Code = 26
+	ErrNoSections   Code = 27
+)
+
+// Errors of Executive and Conn.
+var (
+	ErrTryAgain = errors.New("service: no room now, try again")
+	ErrTooBig   = errors.New("service: message too big")
+	ErrOverflow = errors.New("service: client does not take its events")
+	ErrClosed   = errors.New("service: closed")
+)
