@@ -1,0 +1,177 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// Record is what must survive a restart (ordering 2.2, 4.3, 4.4). A record
+// replaces all earlier ones.
+type Record struct {
+	Node      proto.NodeID // whose record it is
+	Inc       uint64       // incarnation of the start that wrote it
+	SeqBound  uint64       // no ring seq above it was promised or installed
+	EvBarrier uint32       // floor of the expected votes, zero: none set
+	Primary   Primary
+}
+
+// Primary is the primary record of a node: which quorate configurations it
+// knows of (ordering 4.3).
+type Primary struct {
+	Confirmed Confirmed
+	Attempts  []Attempt // newer than Confirmed, at most one per holder
+}
+
+// Confirmed is a quorate configuration that was shown to clients. Epoch zero
+// says that there was none.
+type Confirmed struct {
+	Epoch   proto.Epoch
+	Members []proto.NodeID // ascending
+}
+
+// Attempt is a quorate configuration that may have been shown somewhere.
+type Attempt struct {
+	Epoch  proto.Epoch
+	Holder proto.NodeID // of the tie
+}
+
+// Bounds of a record and its place on disk.
+const (
+	MaxNodes = 1024      // members of a configuration, and attempts
+	SlotSize = 32 * 1024 // bytes from the first slot to the second
+)
+
+// Layout of a slot, little-endian: magic, format, length of everything up to
+// and including the CRC, generation, then the record, then CRC32C of all before.
+const (
+	magic     = "mootring"
+	format    = 1
+	headLen   = len(magic) + 2 + 4 + 8
+	fixedLen  = headLen + 4 + 8 + 8 + 4 + 8 + 2 + 2 + 4
+	maxLength = fixedLen + MaxNodes*4 + MaxNodes*12
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Errors of ParseSlot.
+var (
+	errEmpty  = errors.New("never written")
+	errMagic  = errors.New("not a ring record")
+	errShort  = errors.New("too short")
+	errCRC    = errors.New("checksum does not match")
+	errBounds = errors.New("a count is out of range")
+)
+
+// AppendSlot appends the bytes of one slot. Generations tell the newer slot
+// from the older one.
+func AppendSlot(b []byte, generation uint64, r Record) ([]byte, error) {
+	if len(r.Primary.Confirmed.Members) > MaxNodes || len(r.Primary.Attempts) > MaxNodes {
+		return b, fmt.Errorf("store: record with %d members and %d attempts, at most %d each",
+			len(r.Primary.Confirmed.Members), len(r.Primary.Attempts), MaxNodes)
+	}
+	start := len(b)
+	length := fixedLen + 4*len(r.Primary.Confirmed.Members) + 12*len(r.Primary.Attempts)
+
+	le := binary.LittleEndian
+	b = append(b, magic...)
+	b = le.AppendUint16(b, format)
+	b = le.AppendUint32(b, uint32(length))
+	b = le.AppendUint64(b, generation)
+	b = le.AppendUint32(b, uint32(r.Node))
+	b = le.AppendUint64(b, r.Inc)
+	b = le.AppendUint64(b, r.SeqBound)
+	b = le.AppendUint32(b, r.EvBarrier)
+	b = le.AppendUint64(b, uint64(r.Primary.Confirmed.Epoch))
+	b = le.AppendUint16(b, uint16(len(r.Primary.Confirmed.Members)))
+	b = le.AppendUint16(b, uint16(len(r.Primary.Attempts)))
+	for _, id := range r.Primary.Confirmed.Members {
+		b = le.AppendUint32(b, uint32(id))
+	}
+	for _, a := range r.Primary.Attempts {
+		b = le.AppendUint64(b, uint64(a.Epoch))
+		b = le.AppendUint32(b, uint32(a.Holder))
+	}
+	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+}
+
+// ParseSlot reads a slot. Bytes behind the record are left alone.
+func ParseSlot(b []byte) (generation uint64, r Record, err error) {
+	b, err = checkSlot(b)
+	if err != nil {
+		return 0, Record{}, err
+	}
+	d := decoder{b[len(magic)+2+4:]}
+	generation = d.u64()
+	r.Node = proto.NodeID(d.u32())
+	r.Inc = d.u64()
+	r.SeqBound = d.u64()
+	r.EvBarrier = d.u32()
+	r.Primary.Confirmed.Epoch = proto.Epoch(d.u64())
+	members, attempts := int(d.u16()), int(d.u16())
+	if members > MaxNodes || attempts > MaxNodes || len(d.b) != 4*members+12*attempts {
+		return 0, Record{}, errBounds
+	}
+	for range members {
+		r.Primary.Confirmed.Members = append(r.Primary.Confirmed.Members, proto.NodeID(d.u32()))
+	}
+	for range attempts {
+		a := Attempt{Epoch: proto.Epoch(d.u64()), Holder: proto.NodeID(d.u32())}
+		r.Primary.Attempts = append(r.Primary.Attempts, a)
+	}
+	return generation, r, nil
+}
+
+// checkSlot returns the slot without what stands behind it and without its CRC.
+func checkSlot(b []byte) ([]byte, error) {
+	if len(b) < fixedLen {
+		return nil, fmt.Errorf("%d of %d bytes: %w", len(b), fixedLen, errShort)
+	}
+	if !bytes.Equal(b[:len(magic)], []byte(magic)) {
+		if len(bytes.Trim(b, "\x00")) == 0 {
+			return nil, errEmpty
+		}
+		return nil, errMagic
+	}
+	d := decoder{b[len(magic):]}
+	if f := d.u16(); f != format {
+		return nil, fmt.Errorf("format %d, this version reads %d", f, format)
+	}
+	length := d.u32()
+	if length < uint32(fixedLen) || length > uint32(maxLength) {
+		return nil, errBounds
+	}
+	if uint32(len(b)) < length {
+		return nil, fmt.Errorf("%d of %d bytes: %w", len(b), length, errShort)
+	}
+	body := b[:length-4]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[length-4:]) {
+		return nil, errCRC
+	}
+	return body, nil
+}
+
+// decoder takes integers from the front of bytes that are known to be there.
+type decoder struct{ b []byte }
+
+func (d *decoder) u16() uint16 {
+	v := binary.LittleEndian.Uint16(d.b)
+	d.b = d.b[2:]
+	return v
+}
+
+func (d *decoder) u32() uint32 {
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
+	return v
+}
+
+func (d *decoder) u64() uint64 {
+	v := binary.LittleEndian.Uint64(d.b)
+	d.b = d.b[8:]
+	return v
+}
