@@ -27,7 +27,7 @@ func (c Class) String() string {
 	return [...]string{"control", "urgent", "normal", "bulk"}[c&3]
 }
 
-// Tag numbers the records of one run, rising from 1. Zero waits for nothing.
+// Tag numbers the records of one run, rising from 1.
 type Tag uint64
 
 // Record is what must survive a restart. A record replaces all earlier ones.
@@ -69,17 +69,16 @@ const (
 	TrafficControl
 )
 
-// Outgoing is one frame. With After set it must not leave before Persisted
-// reported that tag as durable; all others leave at once and in order. Frame is
-// immutable until the Take after next, or until its tag was answered, whichever
-// is later; a driver that holds it longer copies it.
+// Outgoing is one frame; it leaves at once, in the order of the list. A frame
+// that promises a ring number is not in the list before Persisted reported the
+// record that holds it, so a driver never has to keep one back. Frame is valid
+// until the next Take.
 type Outgoing struct {
 	To    Dest
 	Kind  Traffic
 	Try   uint8 // 0 first; later hop tries of a token use all links
 	Small bool  // send in pieces of at most 1200 bytes (ordering 2.10)
 	Frame []byte
-	After Tag
 }
 
 // Packet is one opened datagram's frame: who sealed it, where and when it came.
@@ -91,7 +90,8 @@ type Packet struct {
 	Frame   []byte // the machine copies what it keeps
 }
 
-// An Event is a Delivery or a Configuration. Their relative order is the whole
+// An Event is a *Delivery or a *Configuration (pointers, so that the list costs
+// no allocation; they are valid until the next Take). Their relative order is the whole
 // promise of extended virtual synchrony, hence one list: deliveries of the old
 // ring, the transitional configuration, what is left for its members, the
 // regular configuration, deliveries of the new ring, all in one Take if need be.
@@ -134,8 +134,8 @@ type Configuration struct {
 	Suspect NodeID   // whom the reason names, or zero
 }
 
-func (Delivery) isEvent()      {}
-func (Configuration) isEvent() {}
+func (*Delivery) isEvent()      {}
+func (*Configuration) isEvent() {}
 
 // Level says how full the submit queue is, with hysteresis.
 type Level uint8
@@ -229,7 +229,7 @@ type Config struct {
 	Cluster  uint32 // first four bytes of the cluster id
 	Table    uint32 // version of the node table
 	Nodes    []Node // configured nodes, self included
-	MTU      int    // largest frame for one datagram on the own links; zero: 1366
+	MTU      int    // largest frame for one datagram on the own links; zero: 1423
 	Features uint64
 	Timers   Timers
 	Limits   Limits

@@ -13,9 +13,10 @@
 // same inputs give the same outputs.
 //
 // The driver's duties, in this order for each Take: start Output.Persist;
-// hand Output.Send to the links, keeping back what waits for a tag; hand
-// Output.Events on in order; call Advance no later than Output.Wake. An error
-// from the disk goes to Persisted and ends the machine.
+// hand Output.Send to the links; hand Output.Events on in order; call Advance no
+// later than Output.Wake. Nothing waits for the disk outside: a frame or a
+// configuration that a record must cover appears only after Persisted answered
+// for it. An error from the disk goes to Persisted and ends the machine.
 //
 // # Concurrency
 //
@@ -24,7 +25,7 @@
 // # Ownership
 //
 // What goes in is copied before the call returns. What comes out is valid until
-// the next Take, frames that wait for a tag until that tag was answered.
+// the next Take.
 //
 // # Limits
 //
