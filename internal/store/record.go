@@ -64,8 +64,13 @@ var (
 	errMagic  = errors.New("not a ring record")
 	errShort  = errors.New("too short")
 	errCRC    = errors.New("checksum does not match")
-	errBounds = errors.New("a count is out of range")
+	errBounds = errors.New("a number is out of range")
+	errFormat = errors.New("unknown format")
 )
+
+// maxNumber bounds incarnations and ring numbers (ordering 2.2), so that what
+// is added to them never wraps.
+const maxNumber = 1 << 63
 
 // AppendSlot appends the bytes of one slot. Generations tell the newer slot
 // from the older one.
@@ -113,6 +118,9 @@ func ParseSlot(b []byte) (generation uint64, r Record, err error) {
 	r.EvBarrier = d.u32()
 	r.Primary.Confirmed.Epoch = proto.Epoch(d.u64())
 	members, attempts := int(d.u16()), int(d.u16())
+	if r.Inc >= maxNumber || r.SeqBound >= maxNumber {
+		return 0, Record{}, errBounds
+	}
 	if members > MaxNodes || attempts > MaxNodes || len(d.b) != 4*members+12*attempts {
 		return 0, Record{}, errBounds
 	}
@@ -139,7 +147,7 @@ func checkSlot(b []byte) ([]byte, error) {
 	}
 	d := decoder{b[len(magic):]}
 	if f := d.u16(); f != format {
-		return nil, fmt.Errorf("format %d, this version reads %d", f, format)
+		return nil, fmt.Errorf("%w %d, this version reads %d", errFormat, f, format)
 	}
 	length := d.u32()
 	if length < uint32(fixedLen) || length > uint32(maxLength) {
