@@ -106,9 +106,13 @@ type Round struct {
 
 // Peer is what one member's Hello said about the service.
 type Peer struct {
+	Node     NodeID
 	Versions Range
 	Digest   Digest
-	Has      bool // false: that member does not run this service
+	Epoch    Epoch    // of its state; zero: nothing since its start
+	Weight   uint32   // votes of the node
+	Trans    []NodeID // those that came along with it
+	Has      bool     // false: that member does not run this service
 }
 
 // Dumper prints the replicated state canonically, equal at all members at quiet
