@@ -66,8 +66,13 @@ func ParseTokenInto(body []byte, t *Token) error {
 		Flags:    r.u8("token: flags"),
 	}
 	n := r.count(MaxRtr, rtrItemLen, "token: retransmit items")
-	for range n {
-		rtr = append(rtr, r.rtrItem())
+	for items := r.take(n*rtrItemLen, "token: retransmit items"); len(items) > 0; items = items[rtrItemLen:] {
+		it, err := getRtrItem(items)
+		if err != nil {
+			r.fail(err)
+			break
+		}
+		rtr = append(rtr, it)
 	}
 	t.Rtr = rtr
 	t.Stamp = r.u64("token: stamp")
@@ -78,18 +83,19 @@ func ParseTokenInto(body []byte, t *Token) error {
 	return nil
 }
 
-func (r *reader) rtrItem() RtrItem {
+// getRtrItem reads the rtrItemLen bytes at the front of p.
+func getRtrItem(p []byte) (RtrItem, error) {
 	it := RtrItem{
-		Base:      proto.Slot(r.u64("token: retransmit base")),
-		Miss:      r.u64("token: retransmit map"),
-		Requester: proto.NodeID(r.u32("token: requester")),
+		Base:      proto.Slot(binary.LittleEndian.Uint64(p)),
+		Miss:      binary.LittleEndian.Uint64(p[8:]),
+		Requester: proto.NodeID(binary.LittleEndian.Uint32(p[16:])),
 	}
 	if it.Base%64 != 0 {
-		r.fail(fmt.Errorf("token: retransmit base %d is no multiple of 64: %w", it.Base, ErrBadValue))
+		return RtrItem{}, fmt.Errorf("token: retransmit base %d is no multiple of 64: %w", it.Base, ErrBadValue)
 	}
-	// A base above the limit, or the highest slot that the map asks for.
+	// A base above the limit, or a bit of the map that stands for such a slot.
 	if it.Base > MaxSlot || it.Base == MaxSlot && bits.Len64(it.Miss) > 1 {
-		r.fail(fmt.Errorf("token: retransmit base %d, slots at most %d: %w", it.Base, MaxSlot, ErrSlot))
+		return RtrItem{}, fmt.Errorf("token: retransmit base %d, slots at most %d: %w", it.Base, MaxSlot, ErrSlot)
 	}
-	return it
+	return it, nil
 }
