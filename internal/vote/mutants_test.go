@@ -1,0 +1,34 @@
+//go:build mutants
+
+package vote
+
+import (
+	"testing"
+
+	"github.com/moothall/moothall/internal/bug"
+)
+
+// TestMutants_AreFound plants each fault of this package and demands that the
+// table or the enumeration finds it.
+func TestMutants_AreFound(t *testing.T) {
+	finders := map[string]func() error{
+		"table":       func() error { _, err := checkTruth(); return err },
+		"enumeration": func() error { _, err := enumerate(4); return err },
+	}
+	for fault, by := range map[string][]string{
+		"vote-majority-off-by-one": {"table", "enumeration"},
+		"vote-wfa-ignored":         {"table", "enumeration"},
+		"vote-two-node-always":     {"table"},
+	} {
+		for _, finder := range by {
+			bug.Plant(fault)
+			err := finders[finder]()
+			bug.Plant("")
+			if err == nil {
+				t.Errorf("%s: the %s does not find it", fault, finder)
+				continue
+			}
+			t.Logf("%s: %v", fault, err)
+		}
+	}
+}
