@@ -1,0 +1,275 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// NodeID names a configured node, 1 to 65535 with the knet transport.
+type NodeID = proto.NodeID
+
+// Config is everything that a cluster's configuration says. Programs that embed
+// a node fill in Totem.ClusterName and Nodes and leave the rest at zero.
+type Config struct {
+	File    string // where it came from, for messages; empty if from no file
+	Totem   Totem
+	Nodes   []Node // in the order of the file
+	Quorum  Quorum
+	Logging Logging
+	System  System
+	Access  Access
+
+	// Keys are all keys of the file under the names that cmap gives them, in the
+	// order of the file, unknown ones included (corosync-ipc 3.2).
+	Keys []Key
+
+	where map[string]Pos // of each key and section, by its cmap name
+}
+
+// Totem is the section that says how the nodes speak to each other.
+type Totem struct {
+	Version       uint32 // 2
+	ClusterName   string
+	ConfigVersion uint64
+	Transport     string // "knet", "udpu" or "udp"; empty is knet. All three are served alike
+	LinkMode      string // "passive", "active" or "rr"; empty is passive
+	CryptoCipher  string // "none" or empty: see Authenticated
+	CryptoHash    string
+	SecAuth       bool
+	KeyFile       string // empty: DefaultKeyFile, if cryptography is on
+	Key           string // the key itself, in place of a file
+	IPVersion     string // "ipv4", "ipv6", "ipv4-6" or "ipv6-4"; empty: ipv6-4, ipv4 with udp
+	ClearHighBit  bool   // of node ids that are made from an address
+
+	Token            time.Duration // zero: not set; see TokenTimeout
+	TokenCoefficient time.Duration // zero: not set
+	TokenWarning     uint32        // percent; zero: not set
+	TokenRetransmit  time.Duration // zero: not set, like all that follow
+	Retransmits      uint32
+	Hold             time.Duration
+	Join             time.Duration
+	Consensus        time.Duration
+	Merge            time.Duration
+	Downcheck        time.Duration
+	MaxNetworkDelay  time.Duration
+
+	Interfaces []Interface
+}
+
+// Interface is one interface section.
+type Interface struct {
+	Link         uint8
+	Port         uint16 // data port, the next is the control port; zero: DefaultPort
+	Priority     uint8
+	Transport    string // "udp" or "sctp"
+	PingInterval time.Duration
+	PingTimeout  time.Duration
+	PongCount    uint32
+	TTL          uint8
+}
+
+// Node is one node of the nodelist.
+type Node struct {
+	ID    NodeID
+	Name  string
+	Votes uint32   // of quorum; 1 unless set
+	Addrs []string // by link, as written: an address or a name; empty: not on that link
+
+	// Links are the resolved addresses by link. Resolve fills them in.
+	Links []netip.Addr
+}
+
+// String is how messages name a node: by its name, else by its id.
+func (n Node) String() string {
+	if n.Name != "" {
+		return fmt.Sprintf("%s (node %d)", n.Name, n.ID)
+	}
+	return fmt.Sprintf("node %d", n.ID)
+}
+
+// Quorum is the section that says when the nodes are enough to act. The values
+// are effective ones: defaults and implications are applied.
+type Quorum struct {
+	Votequorum    bool   // provider is corosync_votequorum; else everybody is always quorate
+	ExpectedVotes uint32 // of file or nodelist, device included
+	TwoNode       bool
+	WaitForAll    bool
+
+	LastManStanding       bool
+	LastManStandingWindow time.Duration
+	AutoTieBreaker        bool
+	AutoTieBreakerNode    string // "lowest", "highest" or a list of node ids
+	AllowDownscale        bool
+	ExpectedVotesTracking bool
+
+	Device *QuorumDevice // nil: none
+}
+
+// QuorumDevice is the device subsection of quorum.
+type QuorumDevice struct {
+	Model       string
+	Votes       uint32
+	Timeout     time.Duration
+	SyncTimeout time.Duration
+	MasterWins  bool
+}
+
+// Logging says where an agent logs to. Only what the main section says is used.
+type Logging struct {
+	ToStderr        bool
+	ToSyslog        bool
+	ToFile          bool
+	File            string
+	SyslogFacility  string
+	SyslogPriority  string
+	LogfilePriority string
+	Debug           string // "off", "on" or "trace"
+	Timestamp       string // "off", "on" or "hires"
+}
+
+// System is what concerns the process.
+type System struct {
+	StateDir string // empty: the default
+	IPCType  string // "native", "shm" or "socket"
+}
+
+// Access lists who may connect besides root (corosync-ipc 5).
+type Access struct {
+	UIDs []uint32 // ascending
+	GIDs []uint32 // ascending
+}
+
+// ValueType is the type that cmap gives a key.
+type ValueType uint8
+
+// The types of values; typed getters of libcmap fail on another one.
+const (
+	Str ValueType = iota
+	U8
+	U16
+	U32
+	U64
+	I32
+)
+
+// String is the type's name as corosync-cmapctl has it.
+func (t ValueType) String() string { return [...]string{"str", "u8", "u16", "u32", "u64", "i32"}[t] }
+
+// Key is one key under its cmap name. Numbers are in range of their type.
+type Key struct {
+	Name  string
+	Type  ValueType
+	Value string
+	Pos   Pos
+}
+
+// Defaults of places and ports (design section 6).
+const (
+	DefaultFile    = "/etc/corosync/corosync.conf"
+	DefaultKeyFile = "/etc/corosync/authkey"
+	DefaultPort    = 5405
+	MaxLinks       = 8
+	MaxNodes       = 1024
+)
+
+// New makes a Config for a program that brings its own list of nodes. Nodes
+// without Votes get one vote; quorum is a majority of the votes.
+func New(cluster string, nodes ...Node) *Config {
+	c := &Config{
+		Totem:   Totem{Version: 2, ClusterName: cluster},
+		Nodes:   slices.Clone(nodes),
+		Quorum:  Quorum{Votequorum: true},
+		Logging: defaultLogging,
+	}
+	for i := range c.Nodes {
+		c.Nodes[i].Votes = cmp.Or(c.Nodes[i].Votes, 1)
+		c.Quorum.ExpectedVotes += c.Nodes[i].Votes
+	}
+	return c
+}
+
+var defaultLogging = Logging{ToStderr: true, ToSyslog: true, SyslogFacility: "daemon", SyslogPriority: "info", LogfilePriority: "info", Debug: "off", Timestamp: "hires"}
+
+// Authenticated reports whether the file asks for cryptography or brings a key.
+// Without, frames are sealed with a key made from the cluster's name, which
+// keeps out damage and other clusters and nobody else.
+func (c *Config) Authenticated() bool {
+	return c.crypto() || c.Totem.Key != "" || c.Totem.KeyFile != ""
+}
+
+func (c *Config) crypto() bool {
+	off := func(s string) bool { return s == "" || s == "none" }
+	return !off(c.Totem.CryptoCipher) || !off(c.Totem.CryptoHash)
+}
+
+// LinkCount is how many links the nodes have.
+func (c *Config) LinkCount() int {
+	n := 0
+	for _, node := range c.Nodes {
+		n = max(n, len(node.Addrs))
+	}
+	return n
+}
+
+// Interface returns what the file says about a link, or its defaults.
+func (c *Config) Interface(link int) Interface {
+	out := Interface{Link: uint8(link)}
+	for _, i := range c.Totem.Interfaces {
+		if int(i.Link) == link {
+			out = i
+		}
+	}
+	if out.Port == 0 {
+		out.Port = DefaultPort + 2*uint16(link)
+	}
+	return out
+}
+
+// Addr is the data address of a node on a link, and invalid if the node is not
+// on it. Control traffic uses the next port.
+func (c *Config) Addr(n Node, link int) netip.AddrPort {
+	if link >= len(n.Links) || !n.Links[link].IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(n.Links[link], c.Interface(link).Port)
+}
+
+// Node finds a node by id.
+func (c *Config) Node(id NodeID) (Node, bool) {
+	for _, n := range c.Nodes {
+		if n.ID == id {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// TokenTimeout is the token timeout and where it comes from (ordering 2.23):
+// our formula if the file says nothing about it, Corosync's if it does.
+func (c *Config) TokenTimeout() (d time.Duration, source string) {
+	beyond := time.Duration(max(len(c.Nodes), 2) - 2)
+	token, coefficient := c.Totem.Token, c.Totem.TokenCoefficient
+	if token == 0 && coefficient == 0 {
+		return time.Second + beyond*10*time.Millisecond, "default: 1000 ms and 10 ms for each node beyond two"
+	}
+	if token == 0 {
+		token = 3000 * time.Millisecond
+	}
+	if coefficient == 0 {
+		coefficient = 650 * time.Millisecond
+	}
+	return token + beyond*coefficient, fmt.Sprintf("Corosync's formula: token %d ms and %d ms for each node beyond two",
+		token.Milliseconds(), coefficient.Milliseconds())
+}
+
+func (c *Config) at(name string) Pos {
+	if p, ok := c.where[name]; ok {
+		return p
+	}
+	return Pos{File: c.File}
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Sizes of a key file in bytes (ordering 3.7).
+const (
+	MinKey = 32
+	MaxKey = 4096
+)
+
+// ReadKey reads a key file. At most MaxKey bytes count, as in Corosync. warning
+// is not empty when others than its owner could read the file.
+func ReadKey(name string) (key []byte, warning string, err error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("key file %s is not there: copy it from another node, or make one with moot key generate --out %s", name, name)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("key file: %w: is the agent started as root?", err)
+	}
+	defer f.Close()
+	key, err = io.ReadAll(io.LimitReader(f, MaxKey))
+	if err != nil {
+		return nil, "", fmt.Errorf("key file: %w", err)
+	}
+	if len(key) < MinKey {
+		return nil, "", fmt.Errorf("key file %s has %d bytes, at least %d are needed: make one with moot key generate and copy it to all nodes", name, len(key), MinKey)
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		warning = fmt.Sprintf("key file %s can be read by others (mode %04o): run chmod 400 %s", name, info.Mode().Perm(), name)
+	}
+	return key, warning, nil
+}
+
+// LoadKey finds the key of the cluster: override if not empty, else
+// totem.keyfile, else totem.key, else the default file if cryptography is on
+// (corosync-ipc 4.4). No key and no error: the file asks for none, and frames
+// are sealed with a key made from the cluster's name.
+func (c *Config) LoadKey(override string) (key []byte, warning string, err error) {
+	switch {
+	case override != "":
+		return ReadKey(override)
+	case c.Totem.KeyFile != "":
+		key, warning, err = ReadKey(c.Totem.KeyFile)
+	case c.Totem.Key != "":
+		return []byte(c.Totem.Key), "", nil
+	case c.crypto():
+		key, warning, err = ReadKey(DefaultKeyFile)
+	}
+	if err != nil && c.File != "" {
+		err = fmt.Errorf("%v: %w", c.at("totem.keyfile"), err)
+	}
+	return key, warning, err
+}
