@@ -17,27 +17,7 @@ type Record struct {
 	Inc       uint64       // incarnation of the start that wrote it
 	SeqBound  uint64       // no ring seq above it was promised or installed
 	EvBarrier uint32       // floor of the expected votes, zero: none set
-	Primary   Primary
-}
-
-// Primary is the primary record of a node: which quorate configurations it
-// knows of (ordering 4.3).
-type Primary struct {
-	Confirmed Confirmed
-	Attempts  []Attempt // newer than Confirmed, at most one per holder
-}
-
-// Confirmed is a quorate configuration that was shown to clients. Epoch zero
-// says that there was none.
-type Confirmed struct {
-	Epoch   proto.Epoch
-	Members []proto.NodeID // ascending
-}
-
-// Attempt is a quorate configuration that may have been shown somewhere.
-type Attempt struct {
-	Epoch  proto.Epoch
-	Holder proto.NodeID // of the tie
+	Primary   proto.Primary
 }
 
 // Bounds of a record and its place on disk.
@@ -75,12 +55,12 @@ const maxNumber = 1 << 63
 // AppendSlot appends the bytes of one slot. Generations tell the newer slot
 // from the older one.
 func AppendSlot(b []byte, generation uint64, r Record) ([]byte, error) {
-	if len(r.Primary.Confirmed.Members) > MaxNodes || len(r.Primary.Attempts) > MaxNodes {
+	if len(r.Primary.Members) > MaxNodes || len(r.Primary.Attempts) > MaxNodes {
 		return b, fmt.Errorf("store: record with %d members and %d attempts, at most %d each",
-			len(r.Primary.Confirmed.Members), len(r.Primary.Attempts), MaxNodes)
+			len(r.Primary.Members), len(r.Primary.Attempts), MaxNodes)
 	}
 	start := len(b)
-	length := fixedLen + 4*len(r.Primary.Confirmed.Members) + 12*len(r.Primary.Attempts)
+	length := fixedLen + 4*len(r.Primary.Members) + 12*len(r.Primary.Attempts)
 
 	le := binary.LittleEndian
 	b = append(b, magic...)
@@ -91,10 +71,10 @@ func AppendSlot(b []byte, generation uint64, r Record) ([]byte, error) {
 	b = le.AppendUint64(b, r.Inc)
 	b = le.AppendUint64(b, r.SeqBound)
 	b = le.AppendUint32(b, r.EvBarrier)
-	b = le.AppendUint64(b, uint64(r.Primary.Confirmed.Epoch))
-	b = le.AppendUint16(b, uint16(len(r.Primary.Confirmed.Members)))
+	b = le.AppendUint64(b, uint64(r.Primary.Epoch))
+	b = le.AppendUint16(b, uint16(len(r.Primary.Members)))
 	b = le.AppendUint16(b, uint16(len(r.Primary.Attempts)))
-	for _, id := range r.Primary.Confirmed.Members {
+	for _, id := range r.Primary.Members {
 		b = le.AppendUint32(b, uint32(id))
 	}
 	for _, a := range r.Primary.Attempts {
@@ -116,7 +96,7 @@ func ParseSlot(b []byte) (generation uint64, r Record, err error) {
 	r.Inc = d.u64()
 	r.SeqBound = d.u64()
 	r.EvBarrier = d.u32()
-	r.Primary.Confirmed.Epoch = proto.Epoch(d.u64())
+	r.Primary.Epoch = proto.Epoch(d.u64())
 	members, attempts := int(d.u16()), int(d.u16())
 	if r.Inc >= maxNumber || r.SeqBound >= maxNumber {
 		return 0, Record{}, errBounds
@@ -125,10 +105,10 @@ func ParseSlot(b []byte) (generation uint64, r Record, err error) {
 		return 0, Record{}, errBounds
 	}
 	for range members {
-		r.Primary.Confirmed.Members = append(r.Primary.Confirmed.Members, proto.NodeID(d.u32()))
+		r.Primary.Members = append(r.Primary.Members, proto.NodeID(d.u32()))
 	}
 	for range attempts {
-		a := Attempt{Epoch: proto.Epoch(d.u64()), Holder: proto.NodeID(d.u32())}
+		a := proto.Attempt{Epoch: proto.Epoch(d.u64()), Holder: proto.NodeID(d.u32())}
 		r.Primary.Attempts = append(r.Primary.Attempts, a)
 	}
 	return generation, r, nil

@@ -24,9 +24,9 @@ import (
 
 var sample = store.Record{
 	Node: 7, Inc: 1_700_000_000_000_000_123, SeqBound: 128, EvBarrier: 5,
-	Primary: store.Primary{
-		Confirmed: store.Confirmed{Epoch: 90, Members: []proto.NodeID{1, 2, 7}},
-		Attempts:  []store.Attempt{{Epoch: 94, Holder: 1}, {Epoch: 96, Holder: 2}},
+	Primary: proto.Primary{
+		Epoch: 90, Members: []proto.NodeID{1, 2, 7},
+		Attempts: []proto.Attempt{{Epoch: 94, Holder: 1}, {Epoch: 96, Holder: 2}},
 	},
 }
 
@@ -66,16 +66,16 @@ func TestSlotRoundTrip(t *testing.T) {
 
 func drawRecord(t *rapid.T) store.Record {
 	id := rapid.Custom(func(t *rapid.T) proto.NodeID { return proto.NodeID(rapid.Uint32().Draw(t, "id")) })
-	attempt := rapid.Custom(func(t *rapid.T) store.Attempt {
-		return store.Attempt{Epoch: proto.Epoch(rapid.Uint64().Draw(t, "epoch")), Holder: id.Draw(t, "holder")}
+	attempt := rapid.Custom(func(t *rapid.T) proto.Attempt {
+		return proto.Attempt{Epoch: proto.Epoch(rapid.Uint64().Draw(t, "epoch")), Holder: id.Draw(t, "holder")}
 	})
 	r := store.Record{
 		Node: id.Draw(t, "node"), EvBarrier: rapid.Uint32().Draw(t, "barrier"),
 		Inc: rapid.Uint64Max(1<<63-1).Draw(t, "inc"), SeqBound: rapid.Uint64Max(1<<63-1).Draw(t, "bound"),
 	}
-	r.Primary.Confirmed.Epoch = proto.Epoch(rapid.Uint64().Draw(t, "epoch"))
+	r.Primary.Epoch = proto.Epoch(rapid.Uint64().Draw(t, "epoch"))
 	if m := rapid.SliceOfN(id, 0, 5).Draw(t, "members"); len(m) > 0 {
-		r.Primary.Confirmed.Members = m
+		r.Primary.Members = m
 	}
 	if a := rapid.SliceOfN(attempt, 0, 5).Draw(t, "attempts"); len(a) > 0 {
 		r.Primary.Attempts = a
