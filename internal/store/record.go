@@ -17,6 +17,7 @@ type Record struct {
 	Inc       uint64       // incarnation of the start that wrote it
 	SeqBound  uint64       // no ring seq above it was promised or installed
 	EvBarrier uint32       // floor of the expected votes, zero: none set
+	Tracked   uint32       // highest expected votes ever seen, if they are tracked
 	Primary   proto.Primary
 }
 
@@ -32,7 +33,7 @@ const (
 	magic     = "mootring"
 	format    = 1
 	headLen   = len(magic) + 2 + 4 + 8
-	fixedLen  = headLen + 4 + 8 + 8 + 4 + 8 + 2 + 2 + 4
+	fixedLen  = headLen + 4 + 8 + 8 + 4 + 4 + 8 + 2 + 2 + 4
 	maxLength = fixedLen + MaxNodes*4 + MaxNodes*12
 )
 
@@ -71,6 +72,7 @@ func AppendSlot(b []byte, generation uint64, r Record) ([]byte, error) {
 	b = le.AppendUint64(b, r.Inc)
 	b = le.AppendUint64(b, r.SeqBound)
 	b = le.AppendUint32(b, r.EvBarrier)
+	b = le.AppendUint32(b, r.Tracked)
 	b = le.AppendUint64(b, uint64(r.Primary.Epoch))
 	b = le.AppendUint16(b, uint16(len(r.Primary.Members)))
 	b = le.AppendUint16(b, uint16(len(r.Primary.Attempts)))
@@ -96,6 +98,7 @@ func ParseSlot(b []byte) (generation uint64, r Record, err error) {
 	r.Inc = d.u64()
 	r.SeqBound = d.u64()
 	r.EvBarrier = d.u32()
+	r.Tracked = d.u32()
 	r.Primary.Epoch = proto.Epoch(d.u64())
 	members, attempts := int(d.u16()), int(d.u16())
 	if r.Inc >= maxNumber || r.SeqBound >= maxNumber {

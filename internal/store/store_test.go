@@ -23,7 +23,7 @@ import (
 )
 
 var sample = store.Record{
-	Node: 7, Inc: 1_700_000_000_000_000_123, SeqBound: 128, EvBarrier: 5,
+	Node: 7, Inc: 1_700_000_000_000_000_123, SeqBound: 128, EvBarrier: 5, Tracked: 6,
 	Primary: proto.Primary{
 		Epoch: 90, Members: []proto.NodeID{1, 2, 7},
 		Attempts: []proto.Attempt{{Epoch: 94, Holder: 1}, {Epoch: 96, Holder: 2}},
@@ -35,7 +35,7 @@ func TestSlotLayoutIsGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "6d6f6f7472696e670100620000000300000000000000" + "07000000" + "7b002a36fe9c9717" + "8000000000000000" + "05000000" +
+	const want = "6d6f6f7472696e670100660000000300000000000000" + "07000000" + "7b002a36fe9c9717" + "8000000000000000" + "05000000" + "06000000" +
 		"5a00000000000000" + "0300" + "0200" + "010000000200000007000000" + "5e0000000000000001000000" + "600000000000000002000000"
 	if got := hex.EncodeToString(b[:len(b)-4]); got != want {
 		t.Errorf("slot is\n%s, want\n%s", got, want)
@@ -70,7 +70,7 @@ func drawRecord(t *rapid.T) store.Record {
 		return proto.Attempt{Epoch: proto.Epoch(rapid.Uint64().Draw(t, "epoch")), Holder: id.Draw(t, "holder")}
 	})
 	r := store.Record{
-		Node: id.Draw(t, "node"), EvBarrier: rapid.Uint32().Draw(t, "barrier"),
+		Node: id.Draw(t, "node"), EvBarrier: rapid.Uint32().Draw(t, "barrier"), Tracked: rapid.Uint32().Draw(t, "tracked"),
 		Inc: rapid.Uint64Max(1<<63-1).Draw(t, "inc"), SeqBound: rapid.Uint64Max(1<<63-1).Draw(t, "bound"),
 	}
 	r.Primary.Epoch = proto.Epoch(rapid.Uint64().Draw(t, "epoch"))
