@@ -1,0 +1,55 @@
+# Every target runs at a desk as it does elsewhere. Values can be given on the
+# command line: make soak FROM=1000 SEEDS=500
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+FROM    ?= 1
+SEEDS   ?= 1000
+SECONDS ?= 10
+PKG     ?= ./...
+
+.PHONY: help build test deps check lint bench soak soak-real mutants explore fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/moot
+	CGO_ENABLED=0 go build -trimpath -o bin/moot ./cmd/moot
+
+test: deps check ## everything that has to pass: check, then all tests; within 15 minutes on two cores
+	go run ./tools/runtests
+
+deps:
+	@scripts/testdeps.sh
+
+check: ## gofmt, go vet, staticcheck, walls between packages and purity of the cores
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags mutants ./...
+	go tool staticcheck ./...
+	go test ./internal/walls
+
+lint: check ## the same as check
+
+bench: ## Go benchmarks of PKG=./...; moot bench measures a whole cluster
+	go test -run '^$$' -bench . -benchmem $(PKG)
+
+soak: ## simulate SEEDS=n clusters from seed FROM=k on
+	go run ./cmd/moot sim --from $(FROM) --seeds $(SEEDS)
+
+soak-real: ## real processes under faults, for SECONDS=n
+	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -run Soak ./node/... ./cmd/...
+
+mutants: ## plant each known fault and see that the simulator finds it
+	go test -tags mutants -count=1 -timeout 60m -run Mutants ./internal/...
+
+explore: ## walk small clusters exhaustively
+	go test -count=1 -timeout 60m -run Explore ./internal/sim/...
+
+fuzz: ## every fuzz target for SECONDS=n
+	scripts/fuzz.sh $(SECONDS)
+
+clean: ## remove what was built
+	rm -rf bin
