@@ -111,7 +111,8 @@ type TokenAck struct {
 	Aru      proto.Slot
 }
 
-// Table is the configured node table that bitmaps index.
+// Table is the configured node table that bitmaps index. Nodes with other IDs
+// must have another Version.
 type Table struct {
 	Version uint32
 	IDs     []proto.NodeID // ascending
@@ -165,7 +166,7 @@ type CommitEntry struct {
 	High       proto.Slot
 	Stable     proto.Slot
 	Deliver    []proto.NodeID // D of ordering 2.16, ascending
-	Have       []Run          // held slots in (Aru, High], ascending, complete
+	Have       []Run          // held slots in (Aru, High], ascending, complete; two runs never touch
 	MTU        uint16
 	Features   uint64
 	Quarantine []Quarantined
