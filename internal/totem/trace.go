@@ -60,6 +60,7 @@ type TraceKind uint8
 const (
 	TraceState      TraceKind = iota + 1 // From, To, Reason, Node
 	TraceOrig                            // a piece went into ring order: Ring, Slot, Node, K, No, Last, Safe, Hash
+	TraceHeld                            // a frame was stored: Ring, Slot, Node = originator, Hash
 	TraceStable                          // every member has all up to Slot of Ring
 	TraceSuspect                         // Node is suspected: Reason, Value = silence in Ticks if known
 	TraceFail                            // Node was put into the fail set: Reason

@@ -27,6 +27,12 @@ func PatchDataCount(frame []byte, n uint16) {
 	binary.LittleEndian.PutUint16(frame[dataCountOffset:dataCountOffset+2], n)
 }
 
+// SetRound overwrites the originator's round in a data frame that was not sent
+// yet.
+func SetRound(frame []byte, round uint32) {
+	binary.LittleEndian.PutUint32(frame[HeaderLen+16:], round)
+}
+
 // ParseData reads the head of a data frame. It does not look at the pieces:
 // [CheckPieces] does, unless the frame is encapsulated.
 func ParseData(body []byte) (Data, error) {

@@ -1,0 +1,495 @@
+package totem
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/moothall/moothall/internal/wire"
+)
+
+// gatherState is what a member knows while it looks for a membership that all
+// agree on (ordering 2.14). The sets only grow during one episode.
+type gatherState struct {
+	proc      []wire.Member // ascending, one entry a node, self included
+	fail      []NodeID      // ascending; a mark belongs to the incarnation in proc
+	consensus []NodeID      // ascending: who has the same sets
+	attempt   uint32
+	reason    Reason
+	settled   bool // the settle timer ended: evidence decides from now on
+	lingering bool // cold start: wait for latecomers before proposing
+	lingerEnd Tick
+	since     Tick // when this gather began
+	joinAt    Tick // when the last Join was sent
+	alone     bool // nobody else was heard in this episode
+	timeouts  int  // consensus timeouts in a row
+}
+
+// joinInfo is what the last Join of a peer in this episode said.
+type joinInfo struct {
+	valid   bool
+	leaving bool
+	heard   []NodeID
+	at      Tick
+}
+
+// gather leaves the ring, or a failed attempt, and looks for a new membership.
+func (m *Machine) gather(why Reason, who NodeID) { m.gatherWith(why, who, nil) }
+
+// gatherWith is gather with newcomers that are known by their session.
+func (m *Machine) gatherWith(why Reason, who NodeID, newcomers []NodeID) {
+	if m.state == Operational {
+		m.leaveRing(why, who)
+	}
+	m.disarm(timerToken, timerHop, timerHold, timerWake, timerSuspect, timerMerge, timerMergeHold)
+	m.proc = slices.Clone(m.old.members)
+	m.fail = nil
+	for i := range m.peers {
+		q := &m.peers[i]
+		q.join = joinInfo{}
+		if inc, ok := m.old.incOf(q.id); ok && q.inc > inc || slices.Contains(newcomers, q.id) && q.inc != 0 {
+			m.adopt(wire.Member{ID: q.id, Inc: q.inc})
+		}
+	}
+	m.timeouts = 0
+	m.startGather(why, who)
+}
+
+// leaveRing saves the ring as the old one: once, and not again before another
+// ring is installed (ordering 2.3, 2.19 H7).
+func (m *Machine) leaveRing(why Reason, who NodeID) {
+	m.old, m.ring = m.ring, nil
+	m.old.reason, m.old.suspect = why, who
+	m.old.kept = false
+	m.dropHop(&m.old.hop)
+	m.merging = nil
+}
+
+func (m *Machine) dropHop(h *hop) {
+	if h.frame != nil {
+		m.pool.put(h.frame)
+		h.frame = nil
+	}
+}
+
+// abandon gives an attempt at a ring up: the new ring's buffers go, what came
+// for the old one stays, the promise stays too (ordering 2.16 R11).
+func (m *Machine) abandon(why Reason, who NodeID) {
+	if m.ring != nil {
+		m.dropHop(&m.ring.hop)
+		m.dropRing(m.ring)
+		m.ring = nil
+	}
+	if planted("save-old-ring-twice") {
+		m.old.dset = []NodeID{m.cfg.Self}
+	}
+	m.dropHop(&m.att.hop)
+	m.att = nil
+	m.waiting = nil
+	m.disarm(timerToken, timerHop, timerSuspect)
+	for i := range m.peers {
+		q := &m.peers[i]
+		q.join = joinInfo{}
+		if j, ok := find(m.proc, q.id); ok && m.proc[j].Inc < q.inc {
+			m.adopt(wire.Member{ID: q.id, Inc: q.inc})
+		}
+	}
+	m.startGather(why, who)
+}
+
+// startGather begins to exchange Joins about the present proc and fail.
+func (m *Machine) startGather(why Reason, who NodeID) {
+	m.setState(Gather, why, who)
+	m.reason = why
+	m.since = m.now
+	m.alone = true
+	m.attempt++
+	m.consensus = []NodeID{m.cfg.Self}
+	m.sendJoin()
+	m.armJoin()
+	m.armSettle()
+	m.arm(timerConsensus, m.now+m.t.Consensus)
+	m.tryCommit()
+}
+
+func (m *Machine) armSettle() {
+	m.settled = false
+	m.arm(timerSettle, m.now+m.t.Settle+m.jitter(m.t.Settle/10))
+}
+
+// armJoin sets the next regular Join: every join interval, 25 percent to either
+// side, slower when nobody answers for long (ordering 2.19 H9).
+func (m *Machine) armJoin() {
+	d := m.t.Join*3/4 + m.jitter(m.t.Join/2)
+	switch {
+	case !m.alone:
+	case m.now-m.since > 60*sec:
+		d = 5 * sec
+	case m.now-m.since > 30*sec:
+		d = sec
+	}
+	m.arm(timerJoin, m.now+d)
+}
+
+const joinPace = 10 * ms // between two Joins of one node
+
+// changed follows a real change of the sets: agreement starts anew.
+func (m *Machine) changed() {
+	m.waiting = nil // a ring of one that waits for the disk is not wanted any more
+	m.consensus = []NodeID{m.cfg.Self}
+	m.arm(timerConsensus, m.now+m.t.Consensus)
+	if m.joinAt == 0 || m.now-m.joinAt >= joinPace {
+		m.sendJoin()
+		m.armJoin()
+	} else {
+		m.arm(timerJoin, m.joinAt+joinPace)
+	}
+	m.tryCommit()
+}
+
+// adopt puts a node into proc, or replaces its lower incarnation, whose mark in
+// fail and consent die with it. It reports whether proc changed.
+func (m *Machine) adopt(x wire.Member) bool {
+	i, ok := find(m.proc, x.ID)
+	switch {
+	case x.ID == m.cfg.Self || m.peer(x.ID) == nil:
+		return false
+	case !ok:
+		m.proc = slices.Insert(m.proc, i, x)
+		m.newcomer()
+	case m.proc[i].Inc < x.Inc:
+		m.proc[i] = x
+		if !planted("fail-mark-carried-over") {
+			m.fail = remove(m.fail, x.ID)
+		}
+		m.consensus = remove(m.consensus, x.ID)
+	default:
+		return false
+	}
+	return true
+}
+
+// newcomer gives latecomers of a cold start time, and the settle timer a new
+// node to hear.
+func (m *Machine) newcomer() {
+	if m.lingering {
+		m.arm(timerLinger, min(m.now+m.t.Linger, m.lingerEnd))
+	}
+	if m.state == Gather {
+		m.armSettle()
+	}
+}
+
+func remove(list []NodeID, id NodeID) []NodeID {
+	if i, ok := slices.BinarySearch(list, id); ok {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
+
+func (m *Machine) failed(id NodeID) bool { return has(m.fail, id) }
+
+// agreed is proc without fail.
+func (m *Machine) agreed() []wire.Member {
+	var a []wire.Member
+	for _, x := range m.proc {
+		if !m.failed(x.ID) {
+			a = append(a, x)
+		}
+	}
+	return a
+}
+
+func (m *Machine) sendJoin() {
+	j := wire.Join{Attempt: m.attempt, RingSeq: m.committedSeq, MaxSeen: m.maxSeen, Proc: m.proc, Fail: m.fail,
+		Heard: m.heardNow(), State: uint8(m.state), Reason: uint8(m.reason), Digest: digest(m.proc, m.fail)}
+	if planted("bound-sent-as-promise") {
+		j.RingSeq = m.seqBound
+	}
+	if m.leaves > 0 {
+		j.Flags |= wire.JoinLeaving
+	}
+	if len(m.all) > 0 {
+		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.table)
+		m.sendOnce(Dest{Scope: ToConfigured, Nodes: m.all}, TrafficControl, frame)
+	}
+	m.joinAt = m.now
+	m.stats.Joins++
+}
+
+// heardWindow is how long a sign of life counts in gather.
+func (m *Machine) heardWindow() Tick { return 3 * m.t.Join }
+
+func (m *Machine) heardNow() []NodeID {
+	var h []NodeID
+	for i := range m.peers {
+		if m.heard(&m.peers[i]) {
+			h = append(h, m.peers[i].id)
+		}
+	}
+	return h
+}
+
+func (m *Machine) heard(q *peer) bool {
+	return q.heard != 0 && m.now-q.heard <= m.heardWindow()
+}
+
+// digest identifies a pair of sets.
+func digest(proc []wire.Member, fail []NodeID) uint64 {
+	h := uint64(14695981039346656037)
+	add := func(x uint64) {
+		for i := range 8 {
+			h = (h ^ x>>(8*i)&255) * 1099511628211
+		}
+	}
+	for _, x := range proc {
+		add(uint64(x.ID))
+		add(x.Inc)
+	}
+	add(0)
+	for _, id := range fail {
+		add(uint64(id))
+	}
+	return h
+}
+
+// onJoin follows the rows of ordering 2.14.
+func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
+	j, err := wire.ParseJoin(body, m.table)
+	if errors.Is(err, wire.ErrTable) {
+		m.notify(p.From, wire.Notice{Code: wire.NoticeConfigMismatch, Text: "another node list"})
+	}
+	if err != nil {
+		return err
+	}
+	i, ok := find(j.Proc, q.id)
+	if !ok || j.Proc[i].Inc != p.Inc {
+		m.stats.BadJoins++
+		return nil
+	}
+	if m.stale(p) { // row 1
+		m.stats.StaleJoins++
+		return nil
+	}
+	m.maxSeen = max(m.maxSeen, j.MaxSeen, j.RingSeq) // row 0
+	switch m.state {
+	case Operational:
+		if m.failsMe(&j) && !planted("join-row-2-removed") { // row 2
+			return nil
+		}
+		if m.ring.member(q.id, p.Inc) && j.RingSeq < m.ring.id.Seq { // row 3
+			return nil
+		}
+		if j.Flags&wire.JoinLeaving != 0 && !has(m.ring.ids, q.id) {
+			return nil // nobody waits for it
+		}
+		why := ReasonJoin
+		if j.Flags&wire.JoinLeaving != 0 {
+			why = ReasonLeave
+		}
+		m.gatherWith(why, q.id, []NodeID{q.id}) // row 5
+	case Commit, Recovery: // row 6
+		inc, in := m.att.incOf(q.id)
+		if !in || !(inc < p.Inc && !planted("row-6-blind-to-restart") || inc == p.Inc && j.RingSeq >= m.att.id.Seq) {
+			return nil
+		}
+		why := ReasonAbandoned
+		if inc < p.Inc {
+			why = ReasonRestart
+		}
+		m.abandon(why, q.id)
+	case Gather:
+	default:
+		return nil
+	}
+	m.weigh(&j, q)
+	return nil
+}
+
+// stale reports a membership packet from before the end of a pause.
+func (m *Machine) stale(p Packet) bool { return p.Arrived < m.pauseEnd }
+
+// failsMe reports whether the Join marks this incarnation of self as failed.
+func (m *Machine) failsMe(j *wire.Join) bool {
+	i, ok := find(j.Proc, m.cfg.Self)
+	return ok && j.Proc[i].Inc == m.cfg.Inc && has(j.Fail, m.cfg.Self)
+}
+
+// weigh compares the sender's sets with the own ones, rows 7 to 12.
+func (m *Machine) weigh(j *wire.Join, q *peer) {
+	m.alone = false
+	leaving := j.Flags&wire.JoinLeaving != 0
+	q.join = joinInfo{valid: !leaving, leaving: leaving, heard: append(q.join.heard[:0], j.Heard...), at: m.now}
+	grown := m.higher(j) // row 8
+	if leaving {         // row 7
+		grown = m.adopt(wire.Member{ID: q.id, Inc: q.inc}) || grown
+		m.consensus = remove(m.consensus, q.id)
+		if !m.failed(q.id) {
+			m.markFailed(q.id, ReasonLeave)
+			grown = true
+		}
+		m.after(grown)
+		return
+	}
+	theirs := m.validFail(j)
+	switch {
+	case slices.Equal(j.Proc, m.proc) && slices.Equal(theirs, m.fail): // row 9
+		if !m.failed(q.id) {
+			if grown {
+				m.changed()
+			}
+			m.consensus = insert(m.consensus, q.id)
+			m.tryCommit()
+			return
+		}
+	case m.covers(j.Proc) && subset(theirs, m.fail): // row 10
+	case m.failed(q.id): // row 11
+	default: // row 12
+		grown = m.merge(j, q, theirs) || grown
+	}
+	m.after(grown)
+}
+
+func (m *Machine) after(grown bool) {
+	if grown {
+		m.changed()
+		return
+	}
+	m.judgeLate()
+}
+
+// higher takes over higher incarnations that the Join tells of (row 8).
+func (m *Machine) higher(j *wire.Join) bool {
+	grown := false
+	for _, x := range j.Proc {
+		if planted("incarnation-by-own-word") && x.ID != m.cfg.Self {
+			if q := m.peer(x.ID); q != nil && q.inc < x.Inc {
+				continue
+			}
+		}
+		if i, ok := find(m.proc, x.ID); ok && m.proc[i].Inc < x.Inc {
+			grown = m.adopt(x) || grown
+		}
+	}
+	return grown
+}
+
+// validFail are the sender's marks that belong to the incarnations in proc.
+func (m *Machine) validFail(j *wire.Join) []NodeID {
+	var f []NodeID
+	for _, id := range j.Fail {
+		i, ok := find(j.Proc, id)
+		if !ok {
+			continue
+		}
+		mine, known := find(m.proc, id)
+		if !known || m.proc[mine].Inc == j.Proc[i].Inc || planted("fail-mark-carried-over") {
+			f = append(f, id)
+		}
+	}
+	return f
+}
+
+// covers reports whether each of theirs is in proc with the same or a higher
+// incarnation. A node that is not configured here is not counted.
+func (m *Machine) covers(theirs []wire.Member) bool {
+	for _, x := range theirs {
+		if x.ID != m.cfg.Self && m.peer(x.ID) == nil {
+			continue
+		}
+		i, ok := find(m.proc, x.ID)
+		if !ok || m.proc[i].Inc < x.Inc && x.ID != m.cfg.Self {
+			return false
+		}
+	}
+	return true
+}
+
+// merge adopts the sender's sets (row 12): proc from anybody, fail only from a
+// member of the own ring; who failed this node is failed in return.
+func (m *Machine) merge(j *wire.Join, q *peer, theirs []NodeID) bool {
+	grown := false
+	for _, x := range j.Proc {
+		grown = m.adopt(x) || grown
+	}
+	if m.failsMe(j) {
+		if !m.failed(q.id) {
+			m.markFailed(q.id, ReasonJoin)
+			grown = true
+		}
+		return grown
+	}
+	if !has(m.old.ids, q.id) && !planted("fail-set-adopted-unheard") {
+		return grown
+	}
+	for _, id := range theirs {
+		if _, ok := find(m.proc, id); ok && id != m.cfg.Self && !m.failed(id) {
+			m.markFailed(id, ReasonJoin)
+			grown = true
+		}
+	}
+	return grown
+}
+
+func (m *Machine) markFailed(id NodeID, why Reason) {
+	m.fail = insert(m.fail, id)
+	m.consensus = remove(m.consensus, id)
+	m.trace(TraceEvent{Kind: TraceFail, Node: id, Reason: why})
+}
+
+// tryCommit makes the commit token, or a ring of one, when all agree and this
+// node is the lowest of them.
+func (m *Machine) tryCommit() {
+	if m.state != Gather || m.lingering {
+		return
+	}
+	a := m.agreed()
+	if a[0].ID != m.cfg.Self {
+		return
+	}
+	for _, x := range a {
+		if !has(m.consensus, x.ID) {
+			return
+		}
+	}
+	if len(a) == 1 {
+		if len(m.proc) == 1 && !m.settled && m.reason != ReasonStart {
+			return // somebody may answer yet
+		}
+		m.installAlone()
+		return
+	}
+	m.createCommit(a)
+}
+
+// consensusDue fails those that stayed silent (ordering 2.14).
+func (m *Machine) consensusDue() {
+	m.timeouts++
+	for _, x := range m.agreed() {
+		if !has(m.consensus, x.ID) {
+			m.markFailed(x.ID, ReasonConsensusTimeout)
+		}
+	}
+	if m.timeouts == 3 {
+		m.trace(TraceEvent{Kind: TraceCannotForm, Text: "three consensus timeouts in a row: is a firewall, another key or a one-way link in the way?"})
+	}
+	m.reason = ReasonConsensusTimeout
+	m.consensus = []NodeID{m.cfg.Self}
+	m.sendJoin()
+	m.armJoin()
+	m.arm(timerConsensus, m.now+m.t.Consensus)
+	m.tryCommit()
+}
+
+// excludeSelf tells the others that this node cannot receive, and goes on alone
+// (ordering 2.10).
+func (m *Machine) excludeSelf() {
+	m.fail = []NodeID{m.cfg.Self}
+	m.sendJoin()
+	m.fail = nil
+	for _, x := range m.proc {
+		if x.ID != m.cfg.Self {
+			m.fail = append(m.fail, x.ID)
+		}
+	}
+	m.tryCommit()
+}

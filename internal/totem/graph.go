@@ -1,0 +1,195 @@
+package totem
+
+// judge looks at the evidence once the settle timer ended (ordering 2.14.1,
+// 2.14.2): a node that is silent, whose links are down and whom nobody hears is
+// failed at once; where the graph of who hears whom is not complete, the largest
+// choice that is complete goes on.
+func (m *Machine) judge() {
+	if m.state != Gather || !m.settled {
+		return
+	}
+	grown := false
+	for _, x := range m.agreed() {
+		if q := m.peer(x.ID); q != nil && m.gone(q) {
+			m.markFailed(q.id, ReasonSettled)
+			grown = true
+		}
+	}
+	if m.choose() {
+		grown = true
+	}
+	if grown {
+		m.changed()
+		return
+	}
+	m.tryCommit()
+}
+
+// judgeLate is judge for what is learnt after the settle timer.
+func (m *Machine) judgeLate() {
+	if m.settled {
+		m.judge()
+	}
+}
+
+// gone reports a node that sent no Join, is down on all links and is heard by
+// nobody who sent one.
+func (m *Machine) gone(q *peer) bool {
+	if q.join.valid || !q.linked || q.link.Up {
+		return false
+	}
+	for i := range m.peers {
+		if o := &m.peers[i]; o.join.valid && has(o.join.heard, q.id) && !planted("one-bad-nic") {
+			return false
+		}
+	}
+	return true
+}
+
+// choose removes nodes with dead edges until the graph is complete. It reports
+// whether fail grew.
+func (m *Machine) choose() bool {
+	ids := memberIDs(m.agreed())
+	var removed []NodeID
+	for {
+		worst, found := NodeID(0), false
+		least := len(ids)
+		for _, a := range ids {
+			good := 0
+			for _, b := range ids {
+				if a != b && m.goodEdge(a, b) {
+					good++
+				}
+			}
+			if good == len(ids)-1 {
+				continue
+			}
+			if !found || good < least || good == least && m.dearer(worst, a) {
+				worst, least, found = a, good, true
+			}
+		}
+		if !found {
+			break
+		}
+		ids = remove(ids, worst)
+		removed = append(removed, worst)
+	}
+	return m.drop(removed)
+}
+
+// drop fails the removed nodes. A node that removes itself goes on alone.
+func (m *Machine) drop(removed []NodeID) bool {
+	for _, id := range removed {
+		if id == m.cfg.Self {
+			grown := false
+			for _, x := range m.proc {
+				if x.ID != id && !m.failed(x.ID) {
+					m.markFailed(x.ID, ReasonSettled)
+					grown = true
+				}
+			}
+			return grown
+		}
+	}
+	for _, id := range removed {
+		m.markFailed(id, ReasonSettled)
+	}
+	return len(removed) > 0
+}
+
+// goodEdge reports whether two nodes hear each other, as far as is known. An end
+// that sent no Join is not known: the other end is believed.
+func (m *Machine) goodEdge(a, b NodeID) bool {
+	ab, knownA := m.hears(a, b)
+	ba, knownB := m.hears(b, a)
+	return (ab || !knownA) && (ba || !knownB)
+}
+
+// hears reports whether a hears b, and whether that is known.
+func (m *Machine) hears(a, b NodeID) (hears, known bool) {
+	if a == m.cfg.Self {
+		q := m.peer(b)
+		return q != nil && m.heard(q), true
+	}
+	q := m.peer(a)
+	if q == nil || !q.join.valid || m.now-q.join.at > m.heardWindow() {
+		return false, false
+	}
+	return has(q.join.heard, b), true
+}
+
+// dearer reports whether a is rather kept than b: a member of the last ring,
+// more votes, the lower id.
+func (m *Machine) dearer(a, b NodeID) bool {
+	if x, y := has(m.old.ids, a), has(m.old.ids, b); x != y {
+		return x
+	}
+	if x, y := m.votes(a), m.votes(b); x != y {
+		return x > y
+	}
+	return a < b
+}
+
+func (m *Machine) votes(id NodeID) uint32 {
+	for _, n := range m.cfg.Nodes {
+		if n.ID == id {
+			return n.Votes
+		}
+	}
+	return 0
+}
+
+// linkDown starts the grace time when the lost node is the one that should pass
+// the token on, or the one that keeps it (ordering 2.13).
+func (m *Machine) linkDown(q *peer) {
+	switch m.state {
+	case Gather:
+		m.judgeLate()
+	case Operational, Recovery, Commit:
+		if m.waitsFor() == q.id {
+			m.arm(timerSuspect, m.now+m.t.SuspectGrace)
+		}
+	}
+}
+
+// waitsFor names the node on which the token, as far as this member knows,
+// depends now.
+func (m *Machine) waitsFor() NodeID {
+	switch {
+	case m.state == Commit:
+		return m.att.next
+	case m.state == Recovery:
+		return m.ring.next
+	case m.ring.me != 0 && m.ring.takenForHeld():
+		return m.ring.rep()
+	case len(m.ring.ids) > 1 && !m.ring.kept && !m.ring.passed:
+		return m.ring.next
+	}
+	return 0
+}
+
+func (m *Machine) suspectDue() {
+	if m.state == Gather || m.state == Idle {
+		return
+	}
+	id := m.waitsFor()
+	q := m.peer(id)
+	if q == nil || !q.linked || q.link.Up {
+		return
+	}
+	m.trace(TraceEvent{Kind: TraceSuspect, Node: id, Reason: ReasonSuspect, Value: int64(m.now - q.heard)})
+	if m.state == Operational {
+		m.gather(ReasonSuspect, id)
+		return
+	}
+	m.abandon(ReasonSuspect, id)
+}
+
+// linkUp lets the representative look for the node's ring at once.
+func (m *Machine) linkUp(q *peer) {
+	if m.state == Operational && m.ring.me == 0 && !has(m.ring.ids, q.id) {
+		m.backoff = 0
+		q.probes = 0
+		m.arm(timerMerge, m.now+1)
+	}
+}

@@ -1,0 +1,147 @@
+package totem
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/moothall/moothall/internal/wire"
+)
+
+// mergeState is what the representative knows of other rings (ordering 2.17).
+type mergeState struct {
+	merging   []NodeID // members of other rings that were found, ascending
+	notBefore Tick     // next attempt to merge
+	backoff   int      // attempts without success
+	lastPeers []NodeID // of the last attempt
+}
+
+const (
+	probePatience = 10      // unanswered probes before they become rare
+	probeRare     = 5 * sec // between two of them then
+)
+
+// probe looks for other rings among the configured nodes that are not members.
+func (m *Machine) probe() {
+	if m.state != Operational || m.ring.me != 0 {
+		return
+	}
+	var to []NodeID
+	for i := range m.peers {
+		q := &m.peers[i]
+		if has(m.ring.ids, q.id) || q.linked && !q.link.Up || q.probes >= probePatience && m.now-q.probed < probeRare {
+			continue
+		}
+		q.probes++
+		q.probed = m.now
+		to = append(to, q.id)
+	}
+	if len(to) > 0 {
+		frame := wire.AppendProbe(m.pool.get(256), m.header(m.ring.id), wire.Probe{Members: m.ring.ids}, m.table)
+		m.sendOnce(Dest{Scope: ToConfigured, Nodes: to}, TrafficControl, frame)
+	}
+	m.arm(timerMerge, m.now+m.t.Merge+m.jitter(m.t.Merge/5))
+}
+
+// onProbe notes another ring. Only the representative acts; others pass the
+// probe on to it once.
+func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
+	pr, err := wire.ParseProbe(body, m.table)
+	if err != nil {
+		return err
+	}
+	if m.state != Operational || m.stale(p) || h.Ring == m.ring.id || has(m.ring.ids, h.Ring.Rep) {
+		return nil
+	}
+	if m.ring.me != 0 {
+		if pr.Flags&wire.ProbeForwarded == 0 {
+			pr.Flags |= wire.ProbeForwarded
+			frame := wire.AppendProbe(m.pool.get(256), h, pr, m.table)
+			m.sendOnce(toNode(m.ring.rep()), TrafficControl, frame)
+		}
+		return nil
+	}
+	m.maxSeen = max(m.maxSeen, h.Ring.Seq)
+	for _, id := range pr.Members {
+		if q := m.peer(id); q != nil && !has(m.ring.ids, id) {
+			m.merging = insert(m.merging, id)
+			q.probes = 0
+		}
+	}
+	if len(m.merging) > 0 && m.timers[timerMergeHold] == 0 {
+		m.arm(timerMergeHold, max(m.now+2*m.t.Merge, m.notBefore))
+	}
+	return nil
+}
+
+// mayMerge limits how often rings are torn for the same peers: once in two
+// token times, rarer while it does not succeed.
+func (m *Machine) mayMerge(peers []NodeID) bool {
+	if m.now < m.notBefore && slices.Equal(peers, m.lastPeers) {
+		return false
+	}
+	m.lastPeers = slices.Clone(peers)
+	m.notBefore = m.now + min(2*m.t.Token<<max(0, m.backoff-1), 8*m.t.Token)
+	m.backoff = min(m.backoff+1, 4)
+	return true
+}
+
+// fails resets the damping when a merge brought what it was for.
+func (m *Machine) fails(r *ring, trans []NodeID) {
+	if len(r.ids) > len(trans) {
+		m.backoff = 0
+	}
+}
+
+// Codes of ordered control messages.
+const orderMerge = 1
+
+// announceMerge orders the end of this ring, so that it closes at the same slot
+// everywhere, and its members look for the union together.
+func (m *Machine) announceMerge() {
+	if m.state != Operational || m.ring.me != 0 || len(m.merging) == 0 {
+		return
+	}
+	peers := m.merging
+	m.merging = nil
+	if !m.mayMerge(peers) {
+		m.merging = peers
+		m.arm(timerMergeHold, m.notBefore)
+		return
+	}
+	if len(m.ring.ids) == 1 {
+		m.gatherWith(ReasonMerge, peers[0], peers)
+		return
+	}
+	body := []byte{orderMerge}
+	body = binary.LittleEndian.AppendUint16(body, uint16(8+4*len(peers)))
+	body = binary.LittleEndian.AppendUint64(body, m.ring.id.Seq)
+	for _, id := range peers {
+		body = binary.LittleEndian.AppendUint32(body, uint32(id))
+	}
+	m.engineK++
+	m.queues[Control].push(queued{k: m.engineK, safe: true, engine: true}, body)
+}
+
+// ordered acts on a control message of the representative at its slot.
+func (m *Machine) ordered(r *ring, body []byte) {
+	if len(body) < 3 || m.ring != r {
+		return
+	}
+	code, values := body[0], body[3:]
+	if int(binary.LittleEndian.Uint16(body[1:])) != len(values) || len(values) < 8 {
+		m.stats.BadData++
+		return
+	}
+	if code != orderMerge || binary.LittleEndian.Uint64(values) != r.id.Seq {
+		return
+	}
+	var peers []NodeID
+	for v := values[8:]; len(v) >= 4 && len(peers) < wire.MaxNodes; v = v[4:] {
+		if id := NodeID(binary.LittleEndian.Uint32(v)); m.peer(id) != nil {
+			peers = insert(peers, id)
+		}
+	}
+	if len(peers) > 0 {
+		m.gatherWith(ReasonMerge, peers[0], peers)
+	}
+}
