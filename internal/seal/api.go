@@ -33,10 +33,10 @@ type Config struct {
 	Epoch   uint8
 	Peers   []Peer // without self
 	Links   int
-	Ping    Tick // interval, zero: 200ms; link_dead is 3 pings and 2 srtt
-	MTU     int  // largest datagram payload of a link, zero: 1472
-	Table   uint32
-	MinVer  uint8
+	Ping    Tick   // interval, zero: 200ms; link_dead is 3 pings and 2 srtt
+	MTU     int    // largest datagram payload of a link, zero: 1472
+	Table   uint32 // version of the node table
+	MinVer  uint8  // protocol versions that this program speaks, zero: wire.Version
 	MaxVer  uint8
 	Feature uint64
 	Rand    Rand
@@ -51,8 +51,8 @@ type Datagram struct {
 	Node    NodeID // out: receiver; in: unused
 	Link    uint8
 	Control bool           // socket
-	Addr    netip.AddrPort // in: source; out: set for answers to an address that is not the configured one
-	Arrived Tick
+	Addr    netip.AddrPort // in: source; out: where it goes
+	Arrived Tick           // in: the kernel's time stamp, zero if there is none
 	Data    []byte
 }
 
@@ -68,7 +68,7 @@ type Opened struct {
 type EventKind uint8
 
 const (
-	EventHeard       EventKind = iota + 1 // an authenticated datagram of an established session came
+	EventHeard       EventKind = iota + 1 // authenticated datagrams of an established session come; at most one per node and 10ms
 	EventSession                          // established with (Node, Inc)
 	EventLinkUp                           // Node on Link; State is the node's sum over links
 	EventLinkDown                         // Text says why
@@ -76,22 +76,23 @@ const (
 	EventStale                            // a peer knows a later start of this node: Inc = known incarnation, Value = its committed_seq
 	EventConflict                         // two machines with one id: Node = the id, Addr and Addr2 the two; Self says whether this node must stop
 	EventSnapshot                         // this process is a restored memory image: stop
-	EventMismatch                         // a peer speaks another version, cluster, configuration or key: Text
+	EventMismatch                         // a peer speaks another version, cluster, configuration or key: Text; at most one per source and minute
 	EventPeerRefused                      // a peer told us so with a Notice: Text
 )
 
-// Event is what the owner must know, in order.
+// Event is what the owner must know, in order. Up, Half, RTT and MTU are set in
+// the events of links and sessions and describe the node over all its links.
 type Event struct {
 	Kind  EventKind
 	At    Tick
-	Node  NodeID
+	Node  NodeID // zero: the sender is not known
 	Inc   uint64
 	Link  uint8
 	Up    bool // node reachable on any link
-	Half  bool
+	Half  bool // heard, but not known to hear us, on every link
 	Self  bool
-	RTT   Tick
-	MTU   int // largest frame in one datagram to Node
+	RTT   Tick // smoothed, of the link that Route takes; zero: not measured
+	MTU   int  // largest frame in one datagram to Node
 	Value uint64
 	Addr  netip.AddrPort
 	Addr2 netip.AddrPort
@@ -105,34 +106,23 @@ type Output struct {
 	Wake   Tick
 }
 
-// Drop is why a datagram was thrown away; each cause has a counter.
-type Drop uint8
-
-// The methods of Core, in one place:
-//
-//	func New(now Tick, c Config) (*Core, error)
-//
-//	// SealFrame appends the datagrams that carry one frame on one link to dst:
-//	// one, or several fragments when it is larger than the link takes (or than
-//	// max, if max is not zero). All receivers get the same bytes. The buffers
-//	// belong to the core and are valid until the Reset after next.
-//	func (c *Core) SealFrame(link uint8, control bool, max int, frame []byte, dst [][]byte) [][]byte
-//	func (c *Core) Reset()
-//
-//	// Route says over which links a frame to a node goes now: the best usable
-//	// one, or all of them when every is set. No link up: the first configured.
-//	func (c *Core) Route(to NodeID, every bool) []uint8
-//
-//	// Open authenticates one datagram in place. ok is false when there is no frame
-//	// for the engine in it (a ping, a fragment of an incomplete frame, a drop).
-//	func (c *Core) Open(now Tick, d Datagram) (o Opened, ok bool)
-//
-//	// Unreachable says that the kernel reported a refused port (3.2 fast path).
-//	func (c *Core) Unreachable(now Tick, to NodeID, link uint8)
-//
-//	// SetCommitted tells the ring seq that stale-incarnation notices carry.
-//	func (c *Core) SetCommitted(seq uint64)
-//
-//	func (c *Core) Advance(now Tick)
-//	func (c *Core) Take() Output
-//	func (c *Core) Counters() []Counter // a copy; every drop by cause, packets, bytes
+// LinkStatus describes the way to one node over one link, for people.
+type LinkStatus struct {
+	Node    NodeID
+	Link    uint8
+	Addr    netip.AddrPort // configured, data socket
+	From    netip.AddrPort // where its control datagrams come from; invalid: none came
+	Inc     uint64         // of the session, zero: none
+	Up      bool
+	Half    bool
+	RTT     Tick
+	Jitter  Tick
+	Loss    float64 // of pings on their way here, 0 to 1
+	MTU     int     // largest datagram payload both sides allow
+	Flaps   int     // times it went down in the last minute
+	Heard   Tick    // last authenticated datagram of the session, zero: none
+	Feature uint64  // of the node
+	MinVer  uint8
+	MaxVer  uint8
+	Table   uint32
+}

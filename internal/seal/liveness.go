@@ -1,0 +1,310 @@
+package seal
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+const (
+	pongsForUp    = 3
+	pongsForUpMax = 100
+	flapWindow    = minute
+	urgentPing    = 10 * proto.Millisecond // after a refused port, and in answer to a new life
+	refusedForOut = 3
+)
+
+// link is the way to one peer over one link.
+type link struct {
+	addr netip.AddrPort // data socket, as configured
+	from netip.AddrPort // last source of a control datagram of the session
+
+	up    bool
+	half  bool
+	ever  bool    // it was up in this session
+	sign  Tick    // last authentic datagram of the session; link_dead counts from here
+	heard Tick    // the same of any life of the node that may still get a session
+	pongs int     // answers on the way up
+	flaps [8]Tick // when it went down, newest last
+
+	refused      int // ports in a row, see Unreachable
+	refusedAt    Tick
+	refusedSince Tick
+
+	next       Tick // next look at whether a ping is needed
+	pinged     Tick // last ping sent
+	pingNo     uint32
+	unanswered int
+	askedSince Tick // first of the unanswered pings
+
+	rtt    Tick // smoothed
+	jitter Tick
+	peerNo uint32 // last ping number of the peer
+	loss   uint32 // of its pings, in 1/65536
+	mtu    int    // datagrams both sides allow, zero: not known
+}
+
+// control is the address of the control socket, the port after the data socket's.
+func (ln *link) control() netip.AddrPort {
+	if !ln.addr.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ln.addr.Addr(), ln.addr.Port()+1)
+}
+
+// dead is how long a link may be silent (ordering 3.2).
+func (c *Core) dead(ln *link) Tick { return 3*c.cfg.Ping + 2*ln.rtt }
+
+// alive reports whether the known life of a node was heard lately on any link.
+func (c *Core) alive(p *peer) bool {
+	if p.life == nil {
+		return false
+	}
+	for i := range p.links {
+		if ln := &p.links[i]; ln.sign != 0 && c.now-ln.sign < c.dead(ln) {
+			return true
+		}
+	}
+	return false
+}
+
+// Advance moves the clock: pings that are due are sent and silent links declared
+// down. Call it no later than Output.Wake.
+func (c *Core) Advance(now Tick) {
+	c.tick(now)
+	if now < c.wake {
+		return
+	}
+	if late := now - c.wake; late > c.cfg.Ping {
+		// This process slept; what came meanwhile may still wait to be read.
+		c.grace = now
+	}
+	c.wake = now + c.cfg.Ping
+	for _, p := range c.peers {
+		if p.removed {
+			continue
+		}
+		p.parts.expire(c)
+		for _, i := range p.all {
+			c.wake = min(c.wake, c.watch(p, i))
+		}
+	}
+}
+
+// watch does what is due on one link and says when to look again.
+func (c *Core) watch(p *peer, i uint8) Tick {
+	ln := &p.links[i]
+	wake := c.now + c.cfg.Ping
+	if ln.up {
+		last := max(ln.sign, c.grace)
+		if c.now-last >= c.dead(ln) {
+			c.linkDown(p, ln, i, fmt.Sprintf("nothing was heard for %v", c.now-ln.sign))
+		} else {
+			wake = last + c.dead(ln)
+		}
+	} else if ln.pongs > 0 && c.now-ln.sign >= c.dead(ln) {
+		ln.pongs = 0
+	}
+	c.judgeHalf(p, ln, i)
+	if c.now >= ln.next {
+		if c.needsPing(ln) {
+			c.ping(p, i, ln.control())
+		}
+		ln.next = c.now + c.interval(ln)
+	}
+	return min(wake, ln.next)
+}
+
+// needsPing is false while both directions prove themselves without one.
+func (c *Core) needsPing(ln *link) bool {
+	return !ln.up || ln.unanswered > 0 || ln.refused > 0 ||
+		c.now-ln.sign >= c.cfg.Ping || c.now-ln.pinged >= 5*c.cfg.Ping-c.cfg.Ping/2
+}
+
+// interval is the time to the next ping: as configured and ±10 %, so that nodes
+// started together do not stay in step.
+func (c *Core) interval(ln *link) Tick {
+	if ln.refused > 0 && c.now-ln.refusedSince < c.cfg.Ping {
+		return urgentPing
+	}
+	spread := c.cfg.Ping / 5
+	return c.cfg.Ping - spread/2 + Tick(c.cfg.Rand.Uint64()%uint64(spread+1))
+}
+
+// judgeHalf notices that a node is heard and does not answer (ordering 3.2).
+func (c *Core) judgeHalf(p *peer, ln *link, i uint8) {
+	half := ln.unanswered >= 3 && c.now-ln.askedSince >= c.dead(ln) &&
+		ln.heard != 0 && c.now-ln.heard < c.dead(ln)
+	if half != ln.half {
+		ln.half = half
+		c.route(p)
+		c.linkEvent(EventLinkState, p, i, "")
+	}
+}
+
+// Unreachable says that the kernel reported a refused port for a datagram to a
+// node. Three in a row without an authentic datagram in between take the link
+// down. Pings in between give a living peer the chance to answer, since such a
+// report can be forged: reports within 10ms count once, and there must have been
+// time for an answer.
+func (c *Core) Unreachable(now Tick, to NodeID, link uint8) {
+	c.tick(now)
+	p := c.byID[to]
+	if p == nil || p.removed || int(link) >= len(p.links) {
+		return
+	}
+	ln := &p.links[link]
+	if !ln.up || ln.refused > 0 && c.now-ln.refusedAt < urgentPing*9/10 {
+		return
+	}
+	if ln.refused == 0 {
+		ln.refusedSince = c.now
+		ln.next = c.now + urgentPing
+		c.wake = min(c.wake, ln.next)
+	}
+	ln.refusedAt = c.now
+	ln.refused++
+	if ln.refused >= refusedForOut && c.now-ln.refusedSince >= 2*ln.rtt {
+		c.linkDown(p, ln, link, "its port is closed: the program there has ended")
+	}
+}
+
+// answered notes that a pong to one of our pings came, rtt after it.
+func (c *Core) answered(p *peer, i uint8, rtt Tick) {
+	ln := &p.links[i]
+	ln.unanswered = 0
+	if rtt >= 0 && rtt <= 10*proto.Second {
+		ln.sample(rtt)
+	}
+	if ln.half {
+		ln.half = false
+		c.route(p)
+		c.linkEvent(EventLinkState, p, i, "")
+	}
+	if ln.up {
+		c.rttEvent(p, i)
+		return
+	}
+	if rtt > 2*c.cfg.Ping {
+		return
+	}
+	if ln.pongs++; ln.pongs >= c.pongsNeeded(ln) {
+		c.linkUp(p, ln, i)
+	}
+}
+
+// sample smooths round trip times as TCP does.
+func (ln *link) sample(rtt Tick) {
+	rtt = max(rtt, 1)
+	if ln.rtt == 0 {
+		ln.rtt, ln.jitter = rtt, rtt/2
+		return
+	}
+	diff := rtt - ln.rtt
+	ln.rtt += diff / 8
+	ln.jitter += (max(diff, -diff) - ln.jitter) / 4
+}
+
+// pongsNeeded is one at the first contact of a session, where the pong has just
+// proved both directions, and 3·2^k after k flaps in a minute: the return from
+// the first outage is not one yet.
+func (c *Core) pongsNeeded(ln *link) int {
+	if !ln.ever {
+		return 1
+	}
+	return min(pongsForUp<<max(c.flaps(ln)-1, 0), pongsForUpMax)
+}
+
+// flaps counts how often the link went down in the last minute.
+func (c *Core) flaps(ln *link) int {
+	n := 0
+	for _, t := range ln.flaps {
+		if t != 0 && c.now-t < flapWindow {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) linkUp(p *peer, ln *link, i uint8) {
+	ln.up, ln.ever, ln.pongs, ln.refused = true, true, 0, 0
+	c.setMTU()
+	c.route(p)
+	c.linkEvent(EventLinkUp, p, i, "")
+	c.wake = min(c.wake, c.now+c.dead(ln))
+}
+
+func (c *Core) linkDown(p *peer, ln *link, i uint8, why string) {
+	if !ln.up {
+		return
+	}
+	c.count.linkDowns++
+	copy(ln.flaps[:], ln.flaps[1:])
+	ln.flaps[len(ln.flaps)-1] = c.now
+	ln.up, ln.half, ln.pongs, ln.refused = false, false, 0, 0
+	c.setMTU()
+	c.route(p)
+	c.linkEvent(EventLinkDown, p, i, why)
+}
+
+// linkEvent reports the node's state with what changed on one link.
+func (c *Core) linkEvent(k EventKind, p *peer, i uint8, text string) {
+	e := Event{Kind: k, Node: p.id, Link: i, Text: text}
+	if p.life != nil {
+		e.Inc = p.life.inc
+	}
+	mtu := c.cfg.MTU
+	usable, half := false, false
+	for j := range p.links {
+		ln := &p.links[j]
+		e.Up = e.Up || ln.up
+		usable = usable || ln.up && !ln.half
+		half = half || ln.half
+		if ln.up && ln.mtu != 0 {
+			mtu = min(mtu, ln.mtu)
+		}
+	}
+	e.Half = half && !usable
+	if len(p.best) > 0 {
+		e.RTT = p.links[p.best[0]].rtt
+	}
+	e.MTU = mtu - Overhead
+	e.Addr = p.links[i].addr
+	p.lastEvent = e
+	c.event(e)
+}
+
+// rttEvent reports a round trip time that moved by a quarter and 100µs.
+func (c *Core) rttEvent(p *peer, i uint8) {
+	if len(p.best) == 0 || p.best[0] != i {
+		return
+	}
+	was, is := p.lastEvent.RTT, p.links[i].rtt
+	if d := max(is-was, was-is); d > was/4 && d > 100*proto.Microsecond {
+		c.linkEvent(EventLinkState, p, i, "")
+	}
+}
+
+// Status describes all configured links, nodes ascending.
+func (c *Core) Status() []LinkStatus {
+	var out []LinkStatus
+	for _, p := range c.peers {
+		if p.removed {
+			continue
+		}
+		for _, i := range p.all {
+			ln := &p.links[i]
+			s := LinkStatus{
+				Node: p.id, Link: i, Addr: ln.addr, From: ln.from,
+				Up: ln.up, Half: ln.half, RTT: ln.rtt, Jitter: ln.jitter,
+				Loss: float64(ln.loss) / 65536, MTU: ln.mtu, Flaps: c.flaps(ln), Heard: ln.sign,
+			}
+			if l := p.life; l != nil {
+				s.Inc, s.Feature, s.MinVer, s.MaxVer, s.Table = l.inc, l.features, l.minVer, l.maxVer, l.table
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
