@@ -146,43 +146,43 @@ func (m *Machine) linkDown(q *peer) {
 	case Gather:
 		m.judgeLate()
 	case Operational, Recovery, Commit:
-		if m.waitsFor() == q.id {
+		if m.dependsOn(q.id) {
 			m.arm(timerSuspect, m.now+m.t.SuspectGrace)
 		}
 	}
 }
 
-// waitsFor names the node on which the token, as far as this member knows,
-// depends now.
-func (m *Machine) waitsFor() NodeID {
-	switch {
+// dependsOn reports whether the token, as far as this member knows, may wait for
+// that node: it is next and nothing proves that it passed the token on, or it is
+// the representative that keeps it.
+func (m *Machine) dependsOn(id NodeID) bool {
+	switch r := m.ring; {
 	case m.state == Commit:
-		return m.att.next
+		return m.att.next == id
 	case m.state == Recovery:
-		return m.ring.next
-	case m.ring.me != 0 && m.ring.takenForHeld():
-		return m.ring.rep()
-	case len(m.ring.ids) > 1 && !m.ring.kept && !m.ring.passed:
-		return m.ring.next
+		return r.next == id
+	case m.state != Operational || len(r.ids) == 1 || r.kept:
+		return false
+	default:
+		return r.next == id && !r.passed || r.rep() == id && r.takenForHeld()
 	}
-	return 0
 }
 
+// suspectDue ends the grace time.
 func (m *Machine) suspectDue() {
-	if m.state == Gather || m.state == Idle {
+	for i := range m.peers {
+		q := &m.peers[i]
+		if !q.linked || q.link.Up || !m.dependsOn(q.id) {
+			continue
+		}
+		m.trace(TraceEvent{Kind: TraceSuspect, Node: q.id, Reason: ReasonSuspect, Value: int64(m.now - q.heard)})
+		if m.state == Operational {
+			m.gather(ReasonSuspect, q.id)
+		} else {
+			m.abandon(ReasonSuspect, q.id)
+		}
 		return
 	}
-	id := m.waitsFor()
-	q := m.peer(id)
-	if q == nil || !q.linked || q.link.Up {
-		return
-	}
-	m.trace(TraceEvent{Kind: TraceSuspect, Node: id, Reason: ReasonSuspect, Value: int64(m.now - q.heard)})
-	if m.state == Operational {
-		m.gather(ReasonSuspect, id)
-		return
-	}
-	m.abandon(ReasonSuspect, id)
 }
 
 // linkUp lets the representative look for the node's ring at once.

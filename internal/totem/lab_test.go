@@ -259,3 +259,124 @@ func deliveries(got []string) []string {
 	}
 	return d
 }
+
+// agree fails unless the nodes' streams agree from the last common regular
+// configuration on.
+func (l *lab) agree(ids ...NodeID) {
+	l.t.Helper()
+	first := deliveries(l.node(ids[0]).got)
+	for _, id := range ids[1:] {
+		if got := deliveries(l.node(id).got); !slices.Equal(got, first) {
+			l.t.Errorf("node %d delivered\n%s\nnode %d\n%s", id, strings.Join(got, "\n"), ids[0], strings.Join(first, "\n"))
+		}
+	}
+}
+
+func (l *lab) crash(id NodeID, linkDead Tick) {
+	x := l.node(id)
+	x.down = true
+	l.at(l.now+linkDead, func() { l.link(id, false) })
+}
+
+func TestCrashOfEach(t *testing.T) {
+	for victim := NodeID(1); victim <= 3; victim++ {
+		l := newLab(t, 3, nil)
+		l.until(2*sec, "formed", l.formed(1, 2, 3))
+		l.link(1, true)
+		l.link(2, true)
+		l.link(3, true)
+		l.run(500 * ms)
+		at := l.now
+		l.crash(victim, 600*ms)
+		var rest []NodeID
+		for id := NodeID(1); id <= 3; id++ {
+			if id != victim {
+				rest = append(rest, id)
+			}
+		}
+		l.until(2*sec, "formed", l.formed(rest...))
+		if took := l.now - at; took > 900*ms {
+			t.Errorf("node %d: %v until the survivors' ring\n%s", victim, took, strings.Join(l.log, "\n"))
+		}
+		// It comes back.
+		at = l.now
+		l.start(l.node(victim), 2000, l.node(victim).Durable(), nil)
+		l.link(victim, true)
+		l.until(2*sec, "formed", l.formed(1, 2, 3))
+		t.Logf("node %d back after %v", victim, l.now-at)
+	}
+}
+
+func TestPartitionAndMerge(t *testing.T) {
+	l := newLab(t, 5, nil)
+	l.until(2*sec, "formed", l.formed(1, 2, 3, 4, 5))
+	for i := NodeID(1); i <= 5; i++ {
+		l.link(i, true)
+	}
+	split := func(on bool) {
+		for _, a := range []NodeID{1, 2} {
+			for _, b := range []NodeID{3, 4, 5} {
+				l.node(a).cut[b], l.node(b).cut[a] = on, on
+				l.node(a).LinkState(l.now, LinkState{Node: b, Up: !on})
+				l.node(b).LinkState(l.now, LinkState{Node: a, Up: !on})
+			}
+		}
+	}
+	for i := range 10 {
+		l.submit(NodeID(i%5+1), fmt.Sprint("a", i), i%2 == 0)
+	}
+	split(true)
+	l.until(3*sec, "split", func() bool { return l.formed(1, 2)() && l.formed(3, 4, 5)() })
+	for i := range 10 {
+		l.submit(NodeID(i%5+1), fmt.Sprint("b", i), i%2 == 0)
+	}
+	l.run(1 * sec)
+	split(false)
+	at := l.now
+	l.until(6*sec, "merged", l.formed(1, 2, 3, 4, 5))
+	t.Logf("merged after %v", l.now-at)
+	l.agree(1, 2)
+	l.agree(3, 4, 5)
+}
+
+func TestLoss(t *testing.T) {
+	l := newLab(t, 4, func(c *Config) { c.MTU = 1200 })
+	rng := rand.New(rand.NewPCG(1, 2))
+	l.drop = func(from, to NodeID, o Outgoing) bool { return rng.IntN(100) < 10 }
+	l.until(8*sec, "formed", l.formed(1, 2, 3, 4))
+	want := 0
+	for i := range 300 {
+		body := strings.Repeat("x", rng.IntN(5000)) + fmt.Sprint(i)
+		l.submit(NodeID(i%4+1), body, i%3 == 0)
+		want++
+		l.run(2 * ms)
+	}
+	l.drop = nil
+	l.run(2 * sec)
+	l.agree(1, 2, 3, 4)
+	for _, x := range l.nodes {
+		if got := len(deliveries(x.got)); got != want {
+			t.Errorf("node %d delivered %d of %d", x.id, got, want)
+		}
+	}
+	t.Logf("stats %+v", l.nodes[0].stats)
+	if t.Failed() {
+		t.Log(strings.Join(l.log, "\n"))
+	}
+}
+
+func TestLeave(t *testing.T) {
+	l := newLab(t, 3, nil)
+	l.until(2*sec, "formed", l.formed(1, 2, 3))
+	at := l.now
+	l.node(1).Leave(l.now)
+	l.flush(l.node(1))
+	l.until(1*sec, "formed", l.formed(2, 3))
+	if took := l.now - at; took > 20*ms {
+		t.Errorf("%v after a clean leave", took)
+	}
+	l.run(100 * ms)
+	if s := l.node(1).Status().Stop; s != StopLeft {
+		t.Errorf("stop reason %v", s)
+	}
+}
