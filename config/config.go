@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -41,7 +42,7 @@ type Totem struct {
 	CryptoCipher  string // "none" or empty: see Authenticated
 	CryptoHash    string
 	SecAuth       bool
-	KeyFile       string // empty: DefaultKeyFile, if cryptography is on
+	KeyFile       string // empty: CorosyncKeyFile or DefaultKeyFile, if cryptography is on
 	Key           string // the key itself, in place of a file
 	IPVersion     string // "ipv4", "ipv6", "ipv4-6" or "ipv6-4"; empty: ipv6-4, ipv4 with udp
 	ClearHighBit  bool   // of node ids that are made from an address
@@ -170,11 +171,14 @@ type Key struct {
 
 // Defaults of places and ports (design section 6).
 const (
-	DefaultFile    = "/etc/corosync/corosync.conf"
-	DefaultKeyFile = "/etc/corosync/authkey"
-	DefaultPort    = 5405
-	MaxLinks       = 8
-	MaxNodes       = 1024
+	DefaultFile     = "/etc/corosync/corosync.conf"
+	CorosyncKeyFile = "/etc/corosync/authkey"
+	DefaultKeyFile  = "/etc/moothall/key"
+	DefaultStateDir = "/var/lib/moothall" // with the cluster's name below it
+	DefaultRunDir   = "/run/moothall"
+	DefaultPort     = 5405
+	MaxLinks        = 8
+	MaxNodes        = 1024
 )
 
 // New makes a Config for a program that brings its own list of nodes. Nodes
@@ -205,6 +209,14 @@ func (c *Config) Authenticated() bool {
 func (c *Config) crypto() bool {
 	off := func(s string) bool { return s == "" || s == "none" }
 	return !off(c.Totem.CryptoCipher) || !off(c.Totem.CryptoHash)
+}
+
+// StateDir is where this cluster's node keeps its record unless told otherwise.
+func (c *Config) StateDir() string {
+	if c.System.StateDir != "" {
+		return c.System.StateDir
+	}
+	return filepath.Join(DefaultStateDir, cmp.Or(c.Totem.ClusterName, "unnamed"))
 }
 
 // LinkCount is how many links the nodes have.

@@ -38,8 +38,16 @@ func ReadKey(name string) (key []byte, warning string, err error) {
 	return key, warning, nil
 }
 
+// defaultKey is Corosync's file where there is one, else ours.
+func defaultKey() string {
+	if _, err := os.Stat(CorosyncKeyFile); err == nil {
+		return CorosyncKeyFile
+	}
+	return DefaultKeyFile
+}
+
 // LoadKey finds the key of the cluster: override if not empty, else
-// totem.keyfile, else totem.key, else the default file if cryptography is on
+// totem.keyfile, else totem.key, else a default file if cryptography is on
 // (corosync-ipc 4.4). No key and no error: the file asks for none, and frames
 // are sealed with a key made from the cluster's name.
 func (c *Config) LoadKey(override string) (key []byte, warning string, err error) {
@@ -51,7 +59,7 @@ func (c *Config) LoadKey(override string) (key []byte, warning string, err error
 	case c.Totem.Key != "":
 		return []byte(c.Totem.Key), "", nil
 	case c.crypto():
-		key, warning, err = ReadKey(DefaultKeyFile)
+		key, warning, err = ReadKey(defaultKey())
 	}
 	if err != nil && c.File != "" {
 		err = fmt.Errorf("%v: %w", c.at("totem.keyfile"), err)

@@ -49,10 +49,14 @@ type Problem struct {
 
 // Error prints the place, what is wrong and what to write.
 func (p *Problem) Error() string {
+	return fmt.Sprintf("%v: %s", p.Pos, p.text())
+}
+
+func (p *Problem) text() string {
 	if p.Fix == "" {
-		return fmt.Sprintf("%v: %s", p.Pos, p.What)
+		return p.What
 	}
-	return fmt.Sprintf("%v: %s; %s", p.Pos, p.What, p.Fix)
+	return p.What + "; " + p.Fix
 }
 
 // Problems are all that was found, in the order of the file as far as possible.
@@ -86,11 +90,12 @@ func (ps Problems) Strict() Problems {
 	return out
 }
 
-// String prints one line a problem, with its severity.
+// String prints one line a problem, with its severity, in the form that editors
+// know from compilers.
 func (ps Problems) String() string {
 	var b strings.Builder
 	for _, p := range ps {
-		fmt.Fprintf(&b, "%v: %v\n", p.Severity, p)
+		fmt.Fprintf(&b, "%v: %v: %s\n", p.Pos, p.Severity, p.text())
 	}
 	return b.String()
 }
