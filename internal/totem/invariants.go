@@ -2,9 +2,9 @@ package totem
 
 import "fmt"
 
-// Check tests the invariants of ordering 1.4 that this machine can see. Tests
+// CheckInvariants tests the invariants of ordering 1.4 that this machine can see. Tests
 // and the simulator call it after every step.
-func (m *Machine) Check() error {
+func (m *Machine) CheckInvariants() error {
 	for _, r := range []*ring{m.ring, m.old} {
 		if r == nil {
 			continue

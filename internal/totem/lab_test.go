@@ -127,7 +127,7 @@ func (l *lab) flush(x *labNode) {
 			l.log = append(l.log, fmt.Sprintf("%v node %d: %v -> %v %v %d", l.now, x.id, e.From, e.To, e.Reason, e.Node))
 		}
 	}
-	if err := m.Check(); err != nil {
+	if err := m.CheckInvariants(); err != nil {
 		l.t.Fatalf("%v node %d: %v", l.now, x.id, err)
 	}
 	if len(o.Events) > 0 {

@@ -524,7 +524,11 @@ func (m *Machine) room() Level {
 
 // setState is the only place where the state changes.
 func (m *Machine) setState(s State, why Reason, who NodeID) {
-	m.trace(TraceEvent{Kind: TraceState, From: m.state, To: s, Reason: why, Node: who, Ring: m.ringID()})
+	id := m.ringID()
+	if m.att != nil && (s == Commit || s == Recovery) {
+		id = m.att.id
+	}
+	m.trace(TraceEvent{Kind: TraceState, From: m.state, To: s, Reason: why, Node: who, Ring: id})
 	m.stats.Reasons[why]++
 	m.state = s
 }

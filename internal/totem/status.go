@@ -90,13 +90,14 @@ func (m *Machine) CommittedSeq() uint64 { return m.committedSeq }
 // Durable is the seq bound that is known to be on disk; checkers use it (M1).
 func (m *Machine) Durable() uint64 { return m.durableBound }
 
-// Holds reports whether this member holds or has released a slot of a ring. It
-// serves checkers (S4).
-func (m *Machine) Holds(id RingID, s Slot) (ok, known bool) {
+// Held says up to which slot of a ring this member holds or has released
+// everything. known is false when it is neither the present ring nor the old one
+// that is being recovered. It serves checkers (S4).
+func (m *Machine) Held(id RingID) (aru Slot, known bool) {
 	for _, r := range []*ring{m.ring, m.old} {
 		if r != nil && r.id == id {
-			return s <= r.win.released || r.win.held(s), true
+			return r.win.aru, true
 		}
 	}
-	return false, false
+	return 0, false
 }

@@ -58,7 +58,7 @@ func (r Reason) String() string {
 type TraceKind uint8
 
 const (
-	TraceState      TraceKind = iota + 1 // From, To, Reason, Node
+	TraceState      TraceKind = iota + 1 // From, To, Reason, Node; Ring = the one being made or entered, in gather the last one
 	TraceOrig                            // a piece went into ring order: Ring, Slot, Node, K, No, Last, Safe, Hash
 	TraceHeld                            // a frame was stored: Ring, Slot, Node = originator, Hash
 	TraceStable                          // every member has all up to Slot of Ring
