@@ -1,0 +1,112 @@
+package check
+
+import "slices"
+
+// quorumState follows the quorate configurations of a trace.
+type quorumState struct {
+	active *ring    // shown quorate by all its members, all of them in it
+	last   []NodeID // members of the newest one that ever was
+	lastID RingID
+}
+
+// ringQuorum is what the members of one ring said.
+type ringQuorum struct {
+	shown     []decision    // in the order of the ring, by whoever came first
+	count     map[Life]int  // how many of them a life has shown
+	quorate   map[Life]bool // the last one
+	processed map[uint16]map[Life]bool
+}
+
+type decision struct {
+	quorate         bool
+	expected, votes uint32
+}
+
+// shown handles a quorum decision that a node shows to its clients.
+func (c *Checker) shown(p *life, e *Event) {
+	if p.stay == nil || p.stay.ring.id != e.Ring {
+		c.fail("Q3", "node %d shows a decision of ring %v, where it is not", p.node, e.Ring)
+		return
+	}
+	r := p.stay.ring
+	q := &r.quorum
+	if q.count == nil {
+		q.count, q.quorate = make(map[Life]int), make(map[Life]bool)
+	}
+	d := decision{e.Quorate, e.Expected, e.Votes}
+	i := q.count[p.id]
+	q.count[p.id]++
+	if i == len(q.shown) {
+		q.shown = append(q.shown, d)
+	} else if q.shown[i] != d {
+		c.fail("Q3", "in ring %v node %d shows %+v, another member %+v", r.id, p.node, d, q.shown[i])
+		return
+	}
+	q.quorate[p.id] = e.Quorate
+	c.primary(r)
+}
+
+// primary checks Q1 and Q2 when a configuration is quorate in the eyes of all
+// its members.
+func (c *Checker) primary(r *ring) {
+	for i, n := range r.members {
+		s := r.stayOf(n, r.incs[i])
+		if s == nil || s.left || s.life.end != alive || !r.quorum.quorate[s.life.id] {
+			if c.quorum.active == r {
+				c.quorum.active = nil
+			}
+			return
+		}
+	}
+	if c.quorum.active == r {
+		return
+	}
+	if a := c.quorum.active; a != nil && !c.opt.Overlap {
+		c.fail("Q1", "ring %v %v is quorate while ring %v %v is", r.id, r.members, a.id, a.members)
+		return
+	}
+	if !c.opt.Dynamic && !c.opt.Overlap && c.quorum.last != nil && !shares(r.members, c.quorum.last) {
+		c.fail("Q2", "the quorate ring %v %v shares no member with the one before, %v %v", r.id, r.members, c.quorum.lastID, c.quorum.last)
+		return
+	}
+	c.quorum.active, c.quorum.last, c.quorum.lastID = r, r.members, r.id
+}
+
+// leaveQuorum ends the primary component that a life leaves.
+func (c *Checker) leaveQuorum(p *life) {
+	if a := c.quorum.active; a != nil && p.stay != nil && p.stay.ring == a {
+		c.quorum.active = nil
+	}
+}
+
+func shares(a, b []NodeID) bool {
+	return slices.ContainsFunc(a, func(n NodeID) bool { return slices.Contains(b, n) })
+}
+
+// sync checks Y1.
+func (c *Checker) sync(p *life, e *Event) {
+	if p.stay == nil || p.stay.ring.id != e.Ring {
+		c.fail("Y1", "%v of ring %v at node %d, which is not there", e.Kind, e.Ring, p.node)
+		return
+	}
+	q := &p.stay.ring.quorum
+	if q.processed == nil {
+		q.processed = make(map[uint16]map[Life]bool)
+	}
+	done := q.processed[e.Service]
+	switch e.Kind {
+	case KindProcessed:
+		if done == nil {
+			done = make(map[Life]bool)
+			q.processed[e.Service] = done
+		}
+		done[p.id] = true
+	case KindActivate:
+		for i, n := range p.stay.ring.members {
+			if !slices.ContainsFunc(c.byInc[incKey{n, p.stay.ring.incs[i]}], func(l *life) bool { return done[l.id] }) {
+				c.fail("Y1", "node %d activates service %d in ring %v before node %d has finished its part", p.node, e.Service, e.Ring, n)
+				return
+			}
+		}
+	}
+}

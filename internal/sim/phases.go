@@ -1,0 +1,264 @@
+package sim
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/moothall/moothall/internal/sim/check"
+)
+
+// Liveness is how long a healed cluster took.
+type Liveness struct {
+	Formed  Tick // heal until all are in one ring (L1)
+	Settled Tick // last submit until everything is delivered
+	Rings   int  // installed since heal (L3)
+	Parts   int  // components at heal
+}
+
+const (
+	poll       = 20 * ms  // between two looks at the cluster
+	stayFormed = 3 * sec  // one ring has to last
+	progress   = 10 * sec // for the messages of L2
+	drainLimit = 60 * sec
+	quietTime  = 1500 * ms
+	idleTime   = 2 * sec // over which L4 counts packets
+)
+
+// nextPhase looks whether the present phase is over.
+func (w *world) nextPhase() {
+	if w.plan.NoHeal {
+		w.finishRun(false)
+		return
+	}
+	switch w.phase {
+	case phaseChaos:
+		w.heal()
+	case phaseLiveness:
+		w.awaitRing()
+	case phaseProgress:
+		w.awaitProgress()
+	case phaseDrain:
+		w.awaitQuiet()
+	case phaseFinal:
+		w.idle()
+		return
+	}
+	if !w.done {
+		w.queue.push(event{at: w.now + poll, kind: evPhase})
+	}
+}
+
+func (w *world) enter(p phase) {
+	w.phase, w.phaseAt = p, w.now
+	w.record(check.Event{Kind: check.KindPhase, Text: p.String()})
+}
+
+// heal takes all faults away.
+func (w *world) heal() {
+	w.enter(phaseLiveness)
+	for len(w.active) > 0 {
+		w.finish(w.active[len(w.active)-1])
+	}
+	w.armed, w.replays = nil, false
+	w.net.clear()
+	calm := condition{copies: 1}
+	for i := range w.net.conds {
+		w.net.conds[i] = calm
+	}
+	w.net.purge(w.now + sec)
+	for _, m := range w.nodes {
+		m.slow, m.deaf, m.lies, m.client = 0, 0, 0, true
+		m.disk.delay, m.disk.failing = 0, false
+		m.pause(false)
+		if m.proc == nil && (w.plan.Restart || m.starts == 0) {
+			m.restart, m.clockIs = "", ""
+			m.start()
+		}
+	}
+	w.liveness.Parts = w.parts()
+	w.healRings = w.check.Rings()
+}
+
+// live returns the members that run.
+func (w *world) live() []*member {
+	var l []*member
+	for _, m := range w.nodes {
+		if m.proc != nil {
+			l = append(l, m)
+		}
+	}
+	return l
+}
+
+// parts counts the rings that live members are in.
+func (w *world) parts() int {
+	var rings []RingID
+	for _, m := range w.live() {
+		if !slices.Contains(rings, m.ring) {
+			rings = append(rings, m.ring)
+		}
+	}
+	return len(rings)
+}
+
+// formedRing reports whether all live members are in one ring of just them.
+func (w *world) formedRing() bool {
+	l := w.live()
+	for _, m := range l {
+		if m.ring != l[0].ring || len(m.members) != len(l) {
+			return false
+		}
+	}
+	return true
+}
+
+// bound is the time of L1: token, consensus, four commits and the recovery, for
+// each false gather that ordering 1.5 allows.
+func (w *world) bound() Tick {
+	n := len(w.nodes)
+	token := w.plan.Engine.Token
+	if token == 0 {
+		token = 1000*ms + 10*ms*Tick(max(0, n-2))
+	}
+	recovery := 500 * ms
+	once := token + token*6/5 + 4*token + recovery
+	return once * Tick(1+2*bits.Len(uint(n))+2)
+}
+
+func (w *world) awaitRing() {
+	if !w.formedRing() {
+		w.formed = 0
+		if w.now-w.phaseAt > w.bound() {
+			w.fail("L1", "no ring of all live nodes within "+w.bound().String()+": "+w.describe())
+		}
+		return
+	}
+	if w.formed == 0 {
+		w.formed = w.now
+	}
+	if w.now-w.formed < stayFormed {
+		return
+	}
+	w.liveness.Formed = w.formed - w.phaseAt
+	w.liveness.Rings = w.check.Rings() - w.healRings
+	if limit := 3*max(1, w.liveness.Parts-1) + 2*len(w.nodes); w.liveness.Rings > limit {
+		w.fail("L3", fmt.Sprintf("%d rings were installed to merge %d parts, at most %d are in order", w.liveness.Rings, w.liveness.Parts, limit))
+		return
+	}
+	w.enter(phaseProgress)
+	for _, m := range w.live() {
+		for i := range 6 {
+			w.client(m, 100*i+1, 2, i%2 == 0)
+		}
+	}
+}
+
+// lost says that the ring of a healed cluster did not last.
+func (w *world) lost() bool {
+	if w.formedRing() {
+		return false
+	}
+	w.fail("L1", "the ring of a healed cluster broke: "+w.describe())
+	return true
+}
+
+func (w *world) openMessages() int {
+	n := 0
+	for _, m := range w.live() {
+		n += m.open
+	}
+	return n
+}
+
+func (w *world) awaitProgress() {
+	if w.lost() {
+		return
+	}
+	if w.openMessages() > 0 {
+		if w.now-w.phaseAt > progress+w.backlogTime() {
+			w.fail("L2", fmt.Sprintf("%d accepted messages are not delivered: %s", w.openMessages(), w.describe()))
+		}
+		return
+	}
+	w.liveness.Settled = w.now - w.phaseAt
+	w.enter(phaseDrain)
+}
+
+// backlogTime is what flows of the schedule that still run may need.
+func (w *world) backlogTime() Tick {
+	var t Tick
+	for i, a := range w.plan.Actions {
+		if a.Do == DoSend && w.flows[i] > 0 {
+			t = max(t, Tick(w.flows[i])*max(a.D, 10*ms))
+		}
+	}
+	return min(t, drainLimit)
+}
+
+func (w *world) awaitQuiet() {
+	if w.lost() {
+		return
+	}
+	if w.openMessages() > 0 {
+		if w.now-w.phaseAt > drainLimit {
+			w.fail("L2", "the cluster does not drain: "+w.describe())
+		}
+		w.formed = w.now
+		return
+	}
+	w.formed = max(w.formed, w.phaseAt)
+	if w.now-w.formed >= quietTime {
+		w.enter(phaseFinal)
+		w.idleFrom = w.net.counts.Packets - w.net.counts.Pings
+		w.queue.push(event{at: w.now + idleTime, kind: evPhase})
+	}
+}
+
+// idle checks L4 and ends the run.
+func (w *world) idle() {
+	if w.now-w.phaseAt < idleTime {
+		return
+	}
+	if w.lost() {
+		return
+	}
+	n := len(w.live())
+	token := w.plan.Engine.Token
+	if token == 0 {
+		token = sec
+	}
+	hold := w.plan.Engine.Hold
+	if hold == 0 {
+		hold = min(token/5, 500*ms)
+	}
+	got := w.net.counts.Packets - w.net.counts.Pings - w.idleFrom
+	probes := uint64(len(w.nodes)-n) * uint64(n) * 4
+	limit := uint64(3*n)*uint64(idleTime/hold+2) + probes + uint64(4*n)
+	if got > limit {
+		w.fail("L4", fmt.Sprintf("an idle ring of %d sent %d packets in %v, at most %d are in order", n, got, idleTime, limit))
+	}
+	w.finishRun(true)
+}
+
+func (w *world) finishRun(drained bool) {
+	w.check.End(w.now, drained)
+	w.findings = append(w.findings, w.check.Findings()...)
+	w.done = true
+}
+
+// describe tells where each node stands.
+func (w *world) describe() string {
+	s := ""
+	for _, m := range w.nodes {
+		if s != "" {
+			s += "; "
+		}
+		if m.proc == nil {
+			s += fmt.Sprintf("%d down", m.id)
+			continue
+		}
+		s += fmt.Sprintf("%d in ring %v %v %s, %d open", m.id, m.ring, m.members, m.proc.describe(), m.open)
+	}
+	return s
+}

@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// Names of the house, for short.
+type (
+	NodeID = proto.NodeID
+	RingID = proto.RingID
+	Slot   = proto.Slot
+	Tick   = proto.Tick
+)
+
+const (
+	us  = proto.Microsecond
+	ms  = proto.Millisecond
+	sec = proto.Second
+)
+
+// Plan is everything a run depends on. Its JSON form is a schedule file; times
+// are nanoseconds of virtual time.
+type Plan struct {
+	Seed    uint64     `json:"seed"` // of the random streams
+	Bare    bool       `json:"bare"` // engines only
+	Nodes   []NodePlan `json:"nodes"`
+	Engine  Constants  `json:"engine"`
+	Net     Network    `json:"net"`
+	Heal    Tick       `json:"heal"`             // end of chaos
+	Restart bool       `json:"restart"`          // heal starts the nodes that are down
+	NoHeal  bool       `json:"noHeal,omitempty"` // the run ends at Heal: no liveness, nothing drained
+	Actions []Action   `json:"actions"`
+}
+
+// NodePlan is one configured node.
+type NodePlan struct {
+	ID       NodeID `json:"id"`
+	Boot     Tick   `json:"boot"`             // first start; negative: only by an action
+	Offset   Tick   `json:"offset,omitempty"` // of the monotonic clock
+	PPM      int64  `json:"ppm,omitempty"`    // error of its rate
+	Votes    uint32 `json:"votes,omitempty"`
+	Disk     Tick   `json:"disk"`               // median time of a write
+	Consume  Tick   `json:"consume,omitempty"`  // delay until clients take what was delivered
+	Release  Tick   `json:"release,omitempty"`  // delay from a regular configuration to Release
+	Burst    int    `json:"burst,omitempty"`    // messages submitted at each regular configuration
+	BurstLen int    `json:"burstLen,omitempty"` // their size
+}
+
+// Constants are the engine's, zero for the defaults.
+type Constants struct {
+	Token       Tick   `json:"token,omitempty"`
+	Hold        Tick   `json:"hold,omitempty"`
+	Window      int    `json:"window,omitempty"`
+	WndMax      int    `json:"wndMax,omitempty"`
+	ReceiveWnd  int    `json:"receiveWnd,omitempty"`
+	QueueBytes  int    `json:"queueBytes,omitempty"`
+	QueueCount  int    `json:"queueCount,omitempty"`
+	Undelivered int    `json:"undelivered,omitempty"`
+	RingBytes   int    `json:"ringBytes,omitempty"`
+	MaxMessage  int    `json:"maxMessage,omitempty"`
+	MTU         int    `json:"mtu,omitempty"`
+	FirstSlot   uint64 `json:"firstSlot,omitempty"`
+	Plain       bool   `json:"plain,omitempty"` // no acceleration
+	Ping        Tick   `json:"ping,omitempty"`  // of sessions; zero is 200 ms
+}
+
+// Network is what every link is like as long as nothing is done to it.
+type Network struct {
+	Delay   Tick    `json:"delay"` // median, one way
+	Sigma   float64 `json:"sigma"` // of the lognormal distribution
+	Loss    float64 `json:"loss,omitempty"`
+	Dup     float64 `json:"dup,omitempty"`     // probability of a second copy
+	Reorder float64 `json:"reorder,omitempty"` // probability that a packet may be overtaken
+	Data    Tick    `json:"data,omitempty"`    // additional delay of data frames
+}
+
+// Do names what an action does.
+type Do string
+
+// The actions. A and B name nodes, zero is every node. Actions with a duration
+// undo themselves after For.
+const (
+	DoCut     Do = "cut"     // nothing from A to B
+	DoSplit   Do = "split"   // the nodes of different Groups do not reach each other
+	DoLoss    Do = "loss"    // from A to B with probability P
+	DoBurst   Do = "burst"   // losses from A to B come in bursts: P to enter, Q to leave, all lost in one
+	DoDrop    Do = "drop"    // frames of Types from A to B with probability P, at most N if N is not zero
+	DoHole    Do = "hole"    // frames larger than N bytes from A to B vanish
+	DoDup     Do = "dup"     // up to N further copies with probability P, spread over D
+	DoDelay   Do = "delay"   // D more from A to B, for frames of Types if there are any
+	DoSpike   Do = "spike"   // D more with probability P
+	DoReorder Do = "reorder" // with probability P a packet may be overtaken, by up to D
+	DoRate    Do = "rate"    // N bytes a second from A to B, queue of D
+	DoReplay  Do = "replay"  // N packets seen from A are brought to B again, from earlier incarnations too
+	DoCrash   Do = "crash"   // A dies; starts again after For with its Disk and Clock
+	DoStart   Do = "start"   // A starts, if it is down
+	DoPause   Do = "pause"   // A does not run
+	DoSlow    Do = "slow"    // each input costs A the time D
+	DoDeaf    Do = "deaf"    // A's kernel drops arriving frames of Types with probability P
+	DoDisk    Do = "disk"    // writes of A take D
+	DoDiskErr Do = "diskErr" // writes of A fail
+	DoLie     Do = "lie"     // A is told that its links to B are down
+	DoLeave   Do = "leave"   // A leaves cleanly; starts again after For
+	DoClient  Do = "client"  // clients of A take nothing
+	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
+	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it
+)
+
+// Action is one entry of a schedule.
+type Action struct {
+	At     Tick       `json:"at"`
+	For    Tick       `json:"for,omitempty"`
+	Do     Do         `json:"do"`
+	A      NodeID     `json:"a,omitempty"`
+	B      NodeID     `json:"b,omitempty"`
+	Groups [][]NodeID `json:"groups,omitempty"`
+	P      float64    `json:"p,omitempty"`
+	Q      float64    `json:"q,omitempty"`
+	D      Tick       `json:"d,omitempty"`
+	N      int        `json:"n,omitempty"`
+	Size   int        `json:"size,omitempty"`
+	Class  uint8      `json:"class,omitempty"`
+	Safe   float64    `json:"safe,omitempty"` // share of safe messages
+	Types  []string   `json:"types,omitempty"`
+	Disk   string     `json:"disk,omitempty"`  // intact (default), torn, old, lost
+	Clock  string     `json:"clock,omitempty"` // right (default), behind, ahead, still
+	Then   Do         `json:"then,omitempty"`
+	Skip   int        `json:"skip,omitempty"` // trigger: frames that pass before
+}
+
+// ReadPlan reads a schedule file.
+func ReadPlan(path string) (*Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p := new(Plan)
+	d := json.NewDecoder(io.LimitReader(f, 64<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(p); err != nil {
+		return nil, fmt.Errorf("schedule %s: %w", path, err)
+	}
+	if err := p.validate(); err != nil {
+		return nil, fmt.Errorf("schedule %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Write writes the schedule file of p.
+func (p *Plan) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	return e.Encode(p)
+}
+
+func (p *Plan) validate() error {
+	if len(p.Nodes) == 0 || len(p.Nodes) > 1024 {
+		return fmt.Errorf("%d nodes; 1 to 1024 are possible", len(p.Nodes))
+	}
+	known := map[NodeID]bool{0: true}
+	for i, n := range p.Nodes {
+		if n.ID == 0 || i > 0 && n.ID <= p.Nodes[i-1].ID {
+			return fmt.Errorf("node %d: ids rise from 1", n.ID)
+		}
+		known[n.ID] = true
+	}
+	for i, a := range p.Actions {
+		if !known[a.A] || !known[a.B] {
+			return fmt.Errorf("action %d (%s): node %d or %d does not exist", i, a.Do, a.A, a.B)
+		}
+		if a.At < 0 || a.For < 0 || a.N < 0 || a.Size < 0 || a.Size > 16<<20 {
+			return fmt.Errorf("action %d (%s): a number is out of range", i, a.Do)
+		}
+		if _, err := typeMask(a.Types); err != nil {
+			return fmt.Errorf("action %d (%s): %w", i, a.Do, err)
+		}
+		if _, ok := effects[a.Do]; !ok {
+			return fmt.Errorf("action %d: %q is not an action", i, a.Do)
+		}
+	}
+	return nil
+}

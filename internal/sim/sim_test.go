@@ -1,0 +1,26 @@
+package sim
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var (
+	seed  = flag.Uint64("seed", 0, "first seed of TestSeeds")
+	seeds = flag.Int("seeds", 3, "number of seeds of TestSeeds")
+)
+
+// TestSeeds runs drawn plans against the real engine.
+func TestSeeds(t *testing.T) {
+	for s := *seed; s < *seed+uint64(*seeds); s++ {
+		p := Draw(s)
+		at := time.Now()
+		r := Run(p, Options{})
+		t.Logf("seed %d: %d nodes, %v virtual, %d events, %+v, formed %v, took %v", s, len(p.Nodes), r.Time, r.Events, r.Counts,
+			r.Liveness, time.Since(at).Round(time.Millisecond))
+		for _, f := range r.Findings {
+			t.Errorf("seed %d: %v\n%s", s, f, r.Stack)
+		}
+	}
+}
