@@ -52,6 +52,10 @@ func (m *Machine) takeData(p Packet, h wire.Header, d wire.Data) {
 		m.stats.Duplicates++
 		return
 	}
+	if h.Flags&wire.FlagEncapsulated == 0 && wire.CheckPieces(d.Pieces, d.Count) != nil {
+		m.stats.BadData++
+		return
+	}
 	frame := append(m.pool.get(len(p.Frame)), p.Frame...)
 	m.store(r, d, frame)
 	m.unwrap(h, d)

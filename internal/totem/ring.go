@@ -42,9 +42,8 @@ type ring struct {
 	woken        bool // a Wake came while the token was not kept
 	passed       bool // proof that next passed on the token I sent last
 	hop          hop
-	tokenAt      Tick // last new token
-	wndRest      int  // rotations until wnd may be lowered again
-	recovering   bool
+	tokenAt      Tick     // last new token
+	wndRest      int      // rotations until wnd may be lowered again
 	dset         []NodeID // old ring: D of ordering 2.16, ascending
 	stuckAru     Slot
 	stuckOwner   NodeID
