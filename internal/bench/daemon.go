@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Daemon is one kind of cluster daemon under test.
@@ -154,5 +153,3 @@ func Version(ctx context.Context, argv ...string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return line
 }
-
-const pollEvery = 10 * time.Millisecond

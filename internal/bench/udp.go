@@ -39,7 +39,8 @@ type Ceiling struct {
 }
 
 // MeasureCeiling measures for the given time each: system calls for batches of
-// datagrams, and segmentation in the kernel; one sender and all.
+// datagrams, and with segmentation and coalescing in the kernel on top (GSO and
+// GRO); one sender and all.
 func MeasureCeiling(ctx context.Context, stage *Stage, span time.Duration) ([]Ceiling, error) {
 	var list []Ceiling
 	for _, segmented := range []bool{false, true} {
@@ -61,12 +62,14 @@ type udpNode struct {
 	addr netip.AddrPort
 	// got counts frames received from each node.
 	got [nodes]atomic.Int64
+	// moved tells a waiting sender that a receiver got something from it.
+	moved chan struct{}
 }
 
 func measureUDP(ctx context.Context, stage *Stage, segmented, all bool, span time.Duration) (c Ceiling, err error) {
 	c = Ceiling{How: "sendmmsg", Senders: "one"}
 	if segmented {
-		c.How = "segmented (GSO)"
+		c.How = "GSO and GRO"
 	}
 	if all {
 		c.Senders = "all"
@@ -88,15 +91,20 @@ func measureUDP(ctx context.Context, stage *Stage, segmented, all bool, span tim
 		if err != nil {
 			return c, err
 		}
-		peers = append(peers, &udpNode{conn: ipv4.NewPacketConn(conn), raw: conn, addr: netip.AddrPortFrom(n.Addr, udpPort)})
+		if segmented {
+			if err := coalesce(conn); err != nil {
+				return c, err
+			}
+		}
+		peers = append(peers, &udpNode{conn: ipv4.NewPacketConn(conn), raw: conn, addr: netip.AddrPortFrom(n.Addr, udpPort), moved: make(chan struct{}, 1)})
 	}
-	var stop atomic.Bool
-	defer stop.Store(true)
+	stop := make(chan struct{})
+	defer close(stop)
 	for i, p := range peers {
-		wg.Go(func() { p.receive() })
+		wg.Go(func() { p.receive(peers) })
 		if all || i == len(peers)-1 {
 			wg.Go(func() {
-				if err := p.send(i, peers, segmented, &stop); err != nil && !errors.Is(err, net.ErrClosed) {
+				if err := p.send(i, peers, segmented, stop); err != nil && !errors.Is(err, net.ErrClosed) {
 					failed.Store(&err)
 				}
 			})
@@ -125,10 +133,10 @@ func measureUDP(ctx context.Context, stage *Stage, segmented, all bool, span tim
 	return c, nil
 }
 
-func (p *udpNode) receive() {
+func (p *udpNode) receive(peers []*udpNode) {
 	msgs := make([]ipv4.Message, batchFrames)
 	for i := range msgs {
-		msgs[i].Buffers = [][]byte{make([]byte, 2048)}
+		msgs[i].Buffers = [][]byte{make([]byte, 64<<10)}
 	}
 	for {
 		n, err := p.conn.ReadBatch(msgs, 0)
@@ -137,13 +145,19 @@ func (p *udpNode) receive() {
 		}
 		for _, m := range msgs[:n] {
 			if from := int(m.Buffers[0][0]); from < nodes {
-				p.got[from].Add(1)
+				p.got[from].Add(int64(m.N / frameBytes))
+			}
+		}
+		for _, q := range peers {
+			select {
+			case q.moved <- struct{}{}:
+			default:
 			}
 		}
 	}
 }
 
-func (p *udpNode) send(self int, peers []*udpNode, segmented bool, stop *atomic.Bool) error {
+func (p *udpNode) send(self int, peers []*udpNode, segmented bool, stop <-chan struct{}) error {
 	frames, oob := 1, []byte(nil)
 	if segmented {
 		frames = segmentFrames
@@ -162,7 +176,7 @@ func (p *udpNode) send(self int, peers []*udpNode, segmented bool, stop *atomic.
 		}
 	}
 	var sent int64
-	for !stop.Load() {
+	for {
 		slowest := sent
 		for i, q := range peers {
 			if i != self {
@@ -170,8 +184,12 @@ func (p *udpNode) send(self int, peers []*udpNode, segmented bool, stop *atomic.
 			}
 		}
 		if sent-slowest > udpAhead {
-			runtime.Gosched()
-			continue
+			select {
+			case <-p.moved:
+				continue
+			case <-stop:
+				return nil
+			}
 		}
 		for done := 0; done < len(msgs); {
 			n, err := p.conn.WriteBatch(msgs[done:], 0)
@@ -182,7 +200,17 @@ func (p *udpNode) send(self int, peers []*udpNode, segmented bool, stop *atomic.
 		}
 		sent += int64(len(msgs) / (len(peers) - 1) * frames)
 	}
-	return nil
+}
+
+// coalesce lets the kernel join datagrams of one sender on receive.
+func coalesce(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) })
+	return errors.Join(err, failed)
 }
 
 // segmentControl asks the kernel to cut a send into datagrams of size bytes.
