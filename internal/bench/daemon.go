@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Daemon is one kind of cluster daemon under test.
@@ -69,6 +71,35 @@ func (c Corosync) config(stage *Stage, key string) []byte {
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
+}
+
+// Moot is our agent, under the configuration that corosync gets.
+type Moot struct {
+	Corosync
+	Program string // the moot binary
+}
+
+// NewMoot is "program agent" with sealing under a key.
+func NewMoot(program string, realtime bool) Moot {
+	return Moot{Corosync{Label: "moot", Argv: []string{program, "agent", "-c"}, Encrypt: true, Realtime: realtime}, program}
+}
+
+// Pauses implements Pauser.
+func (m Moot) Pauses(node *Node) (count uint64, longest time.Duration, err error) {
+	out, err := node.Command(m.Program, "status", "--json").Output()
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask the agent of %s for its status: %w", node.Name, err)
+	}
+	var status struct {
+		Watchdog struct {
+			Gaps      uint64  `json:"gaps"`
+			LongestMS float64 `json:"longest_ms"`
+		} `json:"watchdog"`
+	}
+	if err := json.Unmarshal(out, &status); err != nil {
+		return 0, 0, fmt.Errorf("the status of %s: %w", node.Name, err)
+	}
+	return status.Watchdog.Gaps, time.Duration(status.Watchdog.LongestMS * float64(time.Millisecond)), nil
 }
 
 // writeKey makes the cluster's key once.

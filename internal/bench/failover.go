@@ -47,8 +47,8 @@ type Trial struct {
 	// Stall is the longest time that a thread of the harness was late meanwhile:
 	// how much of Took the machine may have caused.
 	Stall time.Duration `json:"stall_ns"`
-	// AgentStall is the same as seen by the survivors themselves, zero if they
-	// do not say.
+	// AgentStall is the longest time that a survivor noticed it was not run; zero
+	// if none noticed anything meanwhile.
 	AgentStall time.Duration `json:"agent_stall_ns,omitempty"`
 }
 
@@ -65,11 +65,11 @@ type FailoverSeries struct {
 	Trials []Trial `json:"trials"`
 }
 
-// A Pauser is a daemon that knows how long it was not scheduled.
+// A Pauser is a daemon that notices when it was not run.
 type Pauser interface {
-	// LongestPause is the longest pause that the daemon of node noticed in its
-	// whole life.
-	LongestPause(ctx context.Context, node *Node) (time.Duration, error)
+	// Pauses says how often the daemon of node noticed that since its start, and
+	// for how long at most.
+	Pauses(node *Node) (count uint64, longest time.Duration, err error)
 }
 
 // RunFailover does each fault several times.
@@ -127,6 +127,10 @@ func (c *Cluster) trial(ctx context.Context, stage *Stage, client string, d Daem
 	defer cancel()
 
 	victim := f.Victim - 1
+	before, err := pauses(stage, d, victim)
+	if err != nil {
+		return Trial{}, err
+	}
 	watch := watchStalls()
 	defer watch.stop()
 	at := monotonic()
@@ -149,19 +153,41 @@ func (c *Cluster) trial(ctx context.Context, stage *Stage, client string, d Daem
 		t.Took = max(t.Took, seen-at)
 	}
 	t.Stall = watch.stop()
-	if p, ok := d.(Pauser); ok {
-		for i, n := range stage.Nodes {
-			if i == victim {
-				continue
-			}
-			pause, err := p.LongestPause(ctx, n)
-			if err != nil {
-				return t, err
-			}
-			t.AgentStall = max(t.AgentStall, pause)
+	after, err := pauses(stage, d, victim)
+	if err != nil {
+		return t, err
+	}
+	for i, p := range after {
+		if p.count > before[i].count {
+			t.AgentStall = max(t.AgentStall, p.longest)
 		}
 	}
 	return t, c.restore(ctx, stage, client, d, f)
+}
+
+// pause is what one agent says of its pauses.
+type pause struct {
+	count   uint64
+	longest time.Duration
+}
+
+// pauses asks all agents but the victim; a daemon that does not know is zero.
+func pauses(stage *Stage, d Daemon, victim int) ([nodes]pause, error) {
+	var list [nodes]pause
+	p, ok := d.(Pauser)
+	if !ok {
+		return list, nil
+	}
+	for i, n := range stage.Nodes {
+		if i == victim {
+			continue
+		}
+		var err error
+		if list[i].count, list[i].longest, err = p.Pauses(n); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
 }
 
 // restore brings the victim back and waits until all clients see all nodes.

@@ -23,7 +23,8 @@ type Series struct {
 	Error   string          `json:"error,omitempty"`
 	IdleCPU []float64       `json:"idle_cpu_cores"` // of one daemon, one value a repeat
 	Cases   []Case          `json:"cases"`
-	Runs    [][]Measurement `json:"runs"` // by case, then by repeat
+	Medians []Measurement   `json:"medians,omitempty"` // by case; set by WriteJSON
+	Runs    [][]Measurement `json:"runs"`              // by case, then by repeat
 }
 
 // Median is the median of each figure of case i over the repeats, and whether
@@ -61,6 +62,13 @@ func (s *Series) Median(i int) (Measurement, bool) {
 
 // WriteJSON prints the report with every single measurement.
 func (r *Report) WriteJSON(w io.Writer) error {
+	for _, s := range r.Series {
+		s.Medians = nil
+		for i := range s.Cases {
+			m, _ := s.Median(i)
+			s.Medians = append(s.Medians, m)
+		}
+	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
