@@ -26,8 +26,7 @@ func (m *Machine) allowed(t *wire.Token, resent int) int {
 		m.blocked(t)
 		return 0
 	}
-	free := int(r.win.released+r.win.size()-t.Seq) - 8
-	return max(0, min(n, free))
+	return max(0, min(n, int(r.win.released+r.win.size()-t.Seq)))
 }
 
 // wndFloor is the smallest window of a rotation.

@@ -42,7 +42,7 @@ func (m *Machine) packFrames(seq Slot, k int) {
 	m.sentFlags = 0
 	limit := k
 	if !m.queues[Control].empty() {
-		limit += reserve
+		limit = min(k+reserve, int(m.ring.win.released+m.ring.win.size()-seq))
 	}
 	for i := range limit {
 		order := classOrder
