@@ -242,7 +242,7 @@ func (w *world) split(groups [][]NodeID) {
 // offered again.
 func (w *world) flow(i int) {
 	a := &w.plan.Actions[i]
-	if w.phase >= phaseDrain {
+	if w.phase >= phaseProgress {
 		return
 	}
 	for w.flows[i] > 0 {

@@ -98,7 +98,7 @@ func (b *bare) receive(p *packet) {
 		b.flush()
 		return
 	}
-	if !b.s.knows(p) && !b.m.w.replays {
+	if !b.s.knows(p) && !(b.m.w.replays && b.s.dead(p)) {
 		b.m.w.net.counts.Lost++
 		b.m.w.tracePacket(p, fateUnknown)
 		return
@@ -209,6 +209,7 @@ func (b *bare) submit(body []byte, class uint8, safe bool) (accepted, retry bool
 	}
 	b.m.w.record(check.Event{Kind: check.KindSubmit, Life: b.m.life, K: k, Class: class, Safe: safe, Size: len(body), Hash: sum(body)})
 	b.m.open++
+	b.m.openBytes += len(body)
 	b.flush()
 	return true, false
 }
@@ -295,6 +296,7 @@ func (b *bare) deliver(d *totem.Delivery) {
 	b.m.w.net.counts.Delivered++
 	if d.From == b.m.id {
 		b.m.open--
+		b.m.openBytes -= len(d.Body)
 	}
 	b.eaten += len(d.Body)
 	b.m.w.record(check.Event{Kind: check.KindDeliver, Life: b.m.life, Ring: d.Ring, Slot: d.Slot, From: d.From, FromInc: d.Inc,

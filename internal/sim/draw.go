@@ -75,7 +75,7 @@ func (d *drawer) constants() {
 			c.Window *= 2
 		}
 		if d.r.chance(0.5) {
-			c.WndMax = max(1, c.Window/16)
+			c.WndMax = 2*n + d.r.intn(c.Window/8-2*n+1)
 		}
 	}
 	if d.r.chance(0.3) {

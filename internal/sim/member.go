@@ -59,10 +59,10 @@ type member struct {
 	clockIs  string
 
 	// what the outside sees of the present life
-	ring    RingID
-	members []NodeID
-	open    int // accepted and not yet delivered here
-	counts  struct{ submitted, busy int }
+	ring      RingID
+	members   []NodeID
+	open      int // accepted and not yet delivered here
+	openBytes int
 }
 
 // socket is a receive buffer of the kernel.
@@ -136,7 +136,7 @@ func (m *member) begin(inc, bound uint64) {
 	m.inc = inc
 	m.disk.store(record{inc: inc, bound: bound})
 	m.life = m.w.newLife(m, bound)
-	m.ring, m.members, m.open = RingID{}, nil, 0
+	m.ring, m.members, m.open, m.openBytes = RingID{}, nil, 0, 0
 	m.paused, m.busy, m.resume, m.wakeEv, m.lost = false, 0, 0, 0, 0
 	m.promised = RingID{}
 	p := m.w.software(m, bound)

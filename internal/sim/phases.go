@@ -152,6 +152,7 @@ func (w *world) awaitRing() {
 			w.client(m, 100*i+1, 2, i%2 == 0)
 		}
 	}
+	w.progressEnd = w.now + progress + w.backlogTime()
 }
 
 // lost says that the ring of a healed cluster did not last.
@@ -176,7 +177,7 @@ func (w *world) awaitProgress() {
 		return
 	}
 	if w.openMessages() > 0 {
-		if w.now-w.phaseAt > progress+w.backlogTime() {
+		if w.now > w.progressEnd {
 			w.fail("L2", fmt.Sprintf("%d accepted messages are not delivered: %s", w.openMessages(), w.describe()))
 		}
 		return
@@ -185,15 +186,14 @@ func (w *world) awaitProgress() {
 	w.enter(phaseDrain)
 }
 
-// backlogTime is what flows of the schedule that still run may need.
+// backlogTime is what the messages that wait may need where a rotation carries
+// little: one frame each rotation.
 func (w *world) backlogTime() Tick {
-	var t Tick
-	for i, a := range w.plan.Actions {
-		if a.Do == DoSend && w.flows[i] > 0 {
-			t = max(t, Tick(w.flows[i])*max(a.D, 10*ms))
-		}
+	n := 0
+	for _, m := range w.live() {
+		n += m.open + m.openBytes/1200
 	}
-	return min(t, drainLimit)
+	return Tick(n) * Tick(len(w.nodes)) * 4 * w.plan.Net.Delay
 }
 
 func (w *world) awaitQuiet() {

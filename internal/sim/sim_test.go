@@ -2,6 +2,8 @@ package sim
 
 import (
 	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -16,11 +18,27 @@ func TestSeeds(t *testing.T) {
 	for s := *seed; s < *seed+uint64(*seeds); s++ {
 		p := Draw(s)
 		at := time.Now()
-		r := Run(p, Options{})
+		o := Options{}
+		if *show {
+			o.Trace = func(l *Line) { fmt.Println(l) }
+		}
+		r := Run(p, o)
 		t.Logf("seed %d: %d nodes, %v virtual, %d events, %+v, formed %v, took %v", s, len(p.Nodes), r.Time, r.Events, r.Counts,
 			r.Liveness, time.Since(at).Round(time.Millisecond))
 		for _, f := range r.Findings {
 			t.Errorf("seed %d: %v\n%s", s, f, r.Stack)
 		}
 	}
+}
+
+var show = flag.Bool("show", false, "TestSeeds prints the traces")
+
+// TestPlan prints the plan of -seed.
+func TestPlan(t *testing.T) {
+	if !*show {
+		t.Skip("only with -show")
+	}
+	p := Draw(*seed)
+	p.Actions = p.Actions[:min(len(p.Actions), 100)]
+	_ = p.Write(os.Stdout)
 }

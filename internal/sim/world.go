@@ -79,13 +79,14 @@ type world struct {
 	pending  []int // triggers whose consequence is due
 	flows    []int // messages left, by action
 
-	phase     phase
-	phaseAt   Tick
-	formed    Tick // since when everybody is in one ring
-	liveness  Liveness
-	healRings int
-	idleFrom  uint64
-	done      bool
+	phase       phase
+	phaseAt     Tick
+	progressEnd Tick
+	formed      Tick // since when everybody is in one ring
+	liveness    Liveness
+	healRings   int
+	idleFrom    uint64
+	done        bool
 }
 
 func newWorld(p *Plan, o Options) *world {

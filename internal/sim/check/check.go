@@ -54,9 +54,8 @@ type incKey struct {
 }
 
 type msgKey struct {
-	node NodeID
-	inc  uint64
-	k    uint64
+	by Life
+	k  uint64
 }
 
 type moveKey struct{ from, to RingID }
@@ -82,10 +81,10 @@ type life struct {
 	stay    *stay // in the ring of the last regular configuration
 	trans   *move // set between a transitional configuration and the regular one after it
 	classes [numClasses]classLog
-	open    []*message          // submitted, own delivery outstanding
-	heard   map[incKey]*hearing // by sender
-	recover map[RingID]bool     // rings it was in recovery for
-	holds   []*holding          // by ring, the newest last
+	open    []*message        // submitted, own delivery outstanding
+	heard   map[Life]*hearing // by sender
+	recover map[RingID]bool   // rings it was in recovery for
+	holds   []*holding        // by ring, the newest last
 }
 
 const numClasses = 4
@@ -291,7 +290,7 @@ func (c *Checker) start(e *Event) {
 		return
 	}
 	p := &life{id: e.Life, node: e.Node, inc: e.Inc, waived: e.Waived, bound: e.Bound,
-		heard: make(map[incKey]*hearing), recover: make(map[RingID]bool)}
+		heard: make(map[Life]*hearing), recover: make(map[RingID]bool)}
 	c.lives = append(c.lives, p)
 	k := incKey{e.Node, e.Inc}
 	c.byInc[k] = append(c.byInc[k], p)

@@ -74,6 +74,7 @@ func (c *Checker) regular(p *life, e *Event) {
 		return
 	}
 	c.leaveQuorum(p)
+	c.twice(p, e)
 	r := c.ring(e.Ring)
 	if r.members == nil {
 		r.members, r.incs = slices.Clone(e.Members), slices.Clone(e.Incs)
@@ -112,8 +113,8 @@ func (c *Checker) regularShape(p *life, e *Event) bool {
 }
 
 // installed checks C2. A life that started without its record may repeat ring
-// seqs, but only in rings of its own; where its clock stood still too, such a
-// ring may even come twice (ordering 2.2).
+// seqs of earlier lives; where its clock stood still too, a ring of its own may
+// even come twice (ordering 2.2).
 func (c *Checker) installed(p *life, e *Event) {
 	n := c.nodes[p.node]
 	alone := len(e.Members) == 1
@@ -123,7 +124,7 @@ func (c *Checker) installed(p *life, e *Event) {
 	}
 	n.installed[e.Ring] = p.id
 	last := n.maxSeq
-	if p.waived && alone {
+	if p.waived {
 		last = 0
 		if p.stay != nil {
 			last = p.stay.ring.id.Seq
@@ -134,6 +135,14 @@ func (c *Checker) installed(p *life, e *Event) {
 		return
 	}
 	n.maxSeq = max(n.maxSeq, e.Ring.Seq)
+}
+
+// twice gives a life without record and clock a ring of its own under the id that
+// an earlier life had for itself.
+func (c *Checker) twice(p *life, e *Event) {
+	if first, ok := c.nodes[p.node].installed[e.Ring]; ok && p.waived && len(e.Members) == 1 && first != p.id {
+		delete(c.rings, e.Ring)
+	}
 }
 
 // leave judges the end of a life's time in a ring: own messages (D1), and the

@@ -7,7 +7,7 @@ import "slices"
 const maxFrames = 1 << 24
 
 func (c *Checker) submit(p *life, e *Event) {
-	k := msgKey{p.node, p.inc, e.K}
+	k := msgKey{p.id, e.K}
 	if c.msgs[k] != nil {
 		c.fail("B1", "node %d (%d) accepts two messages with number %d", p.node, p.inc, e.K)
 		return
@@ -25,7 +25,7 @@ func (c *Checker) submit(p *life, e *Event) {
 // orig handles a piece that its sender put into ring order: one owner a slot
 // (B6), the pieces of a message together and in one ring (B4).
 func (c *Checker) orig(p *life, e *Event) {
-	m := c.msgs[msgKey{p.node, p.inc, e.K}]
+	m := c.msgs[msgKey{p.id, e.K}]
 	if m == nil {
 		c.fail("B1", "node %d orders a piece of its message %d, which nobody submitted", p.node, e.K)
 		return
@@ -157,7 +157,7 @@ func (c *Checker) slot(r *ring, s Slot) (int, bool) {
 }
 
 func (c *Checker) deliver(p *life, e *Event) {
-	m := c.msgs[msgKey{e.From, e.FromInc, e.K}]
+	m := c.sent(p, e)
 	s := p.stay
 	switch {
 	case m == nil:
@@ -192,6 +192,23 @@ func (c *Checker) deliver(p *life, e *Event) {
 			p.open = slices.DeleteFunc(p.open, func(o *message) bool { return o == m })
 		}
 	}
+}
+
+// sent finds the message that a delivery means. Two lives may carry one
+// incarnation where a record was lost and the clock stood still; then it is the
+// life that is in the receiver's ring.
+func (c *Checker) sent(p *life, e *Event) *message {
+	lives := c.byInc[incKey{e.From, e.FromInc}]
+	if len(lives) == 0 {
+		return nil
+	}
+	by := lives[len(lives)-1]
+	for _, l := range lives {
+		if l == p || e.From != p.node && p.stay != nil && p.stay.ring.stay(l) != nil {
+			by = l
+		}
+	}
+	return c.msgs[msgKey{by.id, e.K}]
 }
 
 // place checks the order within a ring: no gap in the regular configuration
@@ -230,11 +247,10 @@ func (c *Checker) place(p *life, s *stay, m *message) {
 // fifo checks O6: what is left out of one sender's messages in one class was
 // sent where the receiver was not, or did not stay together with the sender.
 func (c *Checker) fifo(p *life, s *stay, m *message) {
-	k := incKey{m.by.node, m.by.inc}
-	h := p.heard[k]
+	h := p.heard[m.by.id]
 	if h == nil {
 		h = new(hearing)
-		p.heard[k] = h
+		p.heard[m.by.id] = h
 	}
 	if m.index < h.next[m.class] {
 		c.fail("O6", "node %d delivers %v after later ones of its class", p.node, m)

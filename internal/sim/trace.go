@@ -1,0 +1,177 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/moothall/moothall/internal/sim/check"
+)
+
+// String is the line as people read it.
+func (l *Line) String() string {
+	at := fmt.Sprintf("%12.6f  ", float64(l.At)/float64(sec))
+	switch {
+	case l.Event != nil:
+		return at + eventText(l.Node, l.Event)
+	case l.Kind != "":
+		s := fmt.Sprintf("%d -> %d %s %d bytes", l.Node, l.To, l.Kind, l.Size)
+		if l.Slot != 0 {
+			s += fmt.Sprintf(" slot %d", l.Slot)
+		}
+		if !l.Ring.IsZero() {
+			s += fmt.Sprintf(" ring %v", l.Ring)
+		}
+		if l.Fate != "sent" {
+			s += " " + l.Fate
+		}
+		return at + s
+	}
+	return at + fmt.Sprintf("%d %s", l.Node, l.Text)
+}
+
+func eventText(n NodeID, e *check.Event) string {
+	s := fmt.Sprintf("%d %v", n, e.Kind)
+	switch e.Kind {
+	case check.KindStart:
+		s += fmt.Sprintf(" life %d incarnation %d bound %d", e.Life, e.Inc, e.Bound)
+		if e.Waived {
+			s += " (record behind)"
+		}
+	case check.KindSubmit:
+		s += fmt.Sprintf(" message %d class %d %d bytes%s", e.K, e.Class, e.Size, safeText(e.Safe))
+	case check.KindOrig:
+		s += fmt.Sprintf(" message %d piece %d slot %d ring %v", e.K, e.No, e.Slot, e.Ring)
+		if e.Last {
+			s += " last"
+		}
+	case check.KindDeliver:
+		s += fmt.Sprintf(" message %d of %d slot %d ring %v%s", e.K, e.From, e.Slot, e.Ring, safeText(e.Safe))
+	case check.KindConf:
+		kind := "regular"
+		if e.Transitional {
+			kind = "transitional"
+		}
+		s += fmt.Sprintf(" %s %v members %v came along %v from %v because of %s", kind, e.Ring, e.Members, e.Trans, e.Prev, e.Text)
+	case check.KindHeld, check.KindStable, check.KindFrame:
+		s += fmt.Sprintf(" slot %d ring %v", e.Slot, e.Ring)
+	case check.KindPersist:
+		s += fmt.Sprintf(" bound %d", e.Bound)
+	case check.KindPromise, check.KindRecovery:
+		s += fmt.Sprintf(" ring %v", e.Ring)
+	case check.KindQuorum:
+		s += fmt.Sprintf(" ring %v quorate %v votes %d of %d", e.Ring, e.Quorate, e.Votes, e.Expected)
+	case check.KindProcessed, check.KindActivate, check.KindSynced:
+		s += fmt.Sprintf(" ring %v service %d", e.Ring, e.Service)
+	case check.KindPhase:
+		s = "phase " + e.Text
+	}
+	return s
+}
+
+func safeText(safe bool) string {
+	if safe {
+		return " safe"
+	}
+	return ""
+}
+
+// AppendJSON appends the line as one JSON document without the newline, in the
+// form that docs/simulator.md describes.
+func (l *Line) AppendJSON(b []byte) []byte {
+	b = append(b, `{"at":`...)
+	b = strconv.AppendInt(b, int64(l.At), 10)
+	if l.Node != 0 {
+		b = number(b, "node", uint64(l.Node))
+	}
+	switch {
+	case l.Event != nil:
+		b = appendEvent(b, l.Event)
+	case l.Kind != "":
+		b = text(b, "packet", l.Kind)
+		b = number(b, "to", uint64(l.To))
+		b = number(b, "size", uint64(l.Size))
+		if !l.Ring.IsZero() {
+			b = ringJSON(b, "ring", l.Ring)
+		}
+		if l.Slot != 0 {
+			b = number(b, "slot", uint64(l.Slot))
+		}
+		b = text(b, "fate", l.Fate)
+	default:
+		b = text(b, "note", l.Text)
+	}
+	return append(b, '}')
+}
+
+func appendEvent(b []byte, e *check.Event) []byte {
+	b = text(b, "ev", e.Kind.String())
+	if e.Life != 0 {
+		b = number(b, "life", uint64(e.Life))
+	}
+	if !e.Ring.IsZero() {
+		b = ringJSON(b, "ring", e.Ring)
+	}
+	for _, f := range []struct {
+		name string
+		v    uint64
+	}{
+		{"inc", e.Inc}, {"slot", uint64(e.Slot)}, {"from", uint64(e.From)}, {"fromInc", e.FromInc}, {"k", e.K}, {"no", e.No},
+		{"class", uint64(e.Class)}, {"size", uint64(e.Size)}, {"hash", e.Hash}, {"bound", e.Bound}, {"service", uint64(e.Service)},
+		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)},
+	} {
+		if f.v != 0 {
+			b = number(b, f.name, f.v)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		v    bool
+	}{{"last", e.Last}, {"safe", e.Safe}, {"transitional", e.Transitional}, {"quorate", e.Quorate}, {"waived", e.Waived}} {
+		if f.v {
+			b = append(b, `,"`...)
+			b = append(b, f.name...)
+			b = append(b, `":true`...)
+		}
+	}
+	if e.Kind == check.KindConf {
+		b = ringJSON(b, "prev", e.Prev)
+		b = list(b, "members", e.Members)
+		b = list(b, "incs", e.Incs)
+		b = list(b, "trans", e.Trans)
+	}
+	if e.Text != "" {
+		b = text(b, "text", e.Text)
+	}
+	return b
+}
+
+func number(b []byte, name string, v uint64) []byte {
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendUint(b, v, 10)
+}
+
+func text(b []byte, name, v string) []byte {
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendQuote(b, v)
+}
+
+func ringJSON(b []byte, name string, r RingID) []byte {
+	return list(b, name, []uint64{r.Seq, uint64(r.Rep), uint64(r.Inc)})
+}
+
+func list[T ~uint32 | ~uint64](b []byte, name string, v []T) []byte {
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":[`...)
+	for i, x := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(b, uint64(x), 10)
+	}
+	return append(b, ']')
+}
