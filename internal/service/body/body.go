@@ -105,6 +105,9 @@ func (r *Reader) Bytes(n int) []byte { return r.take(n, "bytes") }
 // Short takes a byte string of up to 255 bytes, its length in one byte in front.
 func (r *Reader) Short() []byte { return r.take(int(r.U8()), "short string") }
 
+// Len is the number of bytes that are left; zero after a failure.
+func (r *Reader) Len() int { return len(r.b) }
+
 // Rest takes all that is left.
 func (r *Reader) Rest() []byte { return r.take(len(r.b), "rest") }
 

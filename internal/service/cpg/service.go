@@ -1,0 +1,299 @@
+package cpg
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/internal/bug"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/service"
+)
+
+// Service is the process group service of one node.
+type Service struct {
+	x       service.Executive
+	self    proto.NodeID
+	groups  map[string]*group
+	clients []*client      // ascending by connection
+	came    []proto.NodeID // members that came along all the way since the last activation
+	round   *round         // in work
+	totem   TotemConf      // of the last activation
+	owed    []owed         // leaves that found no room, oldest first
+	scratch []byte         // of the message or event in the making
+}
+
+// owed is the leave of a connection that has ended.
+type owed struct {
+	src   service.Source
+	pid   uint32
+	group string
+}
+
+// owedRetry is how long a leave waits until it is tried again.
+const owedRetry = 20 * time.Millisecond
+
+// New makes the service.
+func New() *Service { return &Service{groups: map[string]*group{}} }
+
+// Info implements service.Service.
+func (s *Service) Info() service.Info {
+	calls := [numCalls]service.Call{
+		CallJoin:         {Name: "join", Flow: true},
+		CallLeave:        {Name: "leave", Flow: true},
+		CallMcast:        {Name: "mcast", Flow: true},
+		CallPartial:      {Name: "partial mcast", Flow: true},
+		CallMembership:   {Name: "membership", Local: true},
+		CallLocal:        {Name: "local", Local: true},
+		CallIterInit:     {Name: "iteration initialise", Local: true},
+		CallIterNext:     {Name: "iteration next", Local: true},
+		CallIterFinalise: {Name: "iteration finalise", Local: true},
+		CallFinalise:     {Name: "finalise", Flow: true},
+	}
+	return service.Info{Name: "cpg", ID: ID, Versions: service.Range{Min: 1, Max: 1}, RunsWithoutQuorum: true, Calls: calls[:]}
+}
+
+// Start implements service.Service.
+func (s *Service) Start(x service.Executive) error {
+	s.x, s.self = x, x.Self()
+	s.came = []proto.NodeID{s.self}
+	return nil
+}
+
+// Stop implements service.Service.
+func (s *Service) Stop() {}
+
+// ConfigChange implements service.Service.
+func (s *Service) ConfigChange(c service.ConfigChange) {
+	if c.Kind == service.Transitional {
+		s.came = slices.DeleteFunc(s.came, func(n proto.NodeID) bool { return !slices.Contains(c.Members, n) })
+	}
+}
+
+// Deliver implements service.Service.
+func (s *Service) Deliver(m service.Message) {
+	r := body.NewReader(m.Body)
+	var err error
+	switch m.Func {
+	case msgMcast:
+		err = s.deliverMcast(&m, &r)
+	case msgPartial:
+		err = s.deliverPartial(&m, &r)
+	case msgJoin:
+		err = s.deliverJoin(&m, &r)
+	case msgLeave:
+		err = s.deliverLeave(&m, &r)
+	case msgList:
+		err = s.deliverList(&m)
+	default:
+		err = fmt.Errorf("unknown message %d", m.Func)
+	}
+	if err != nil {
+		s.x.Log().Warn("message ignored", "service", "cpg", "node", m.From, "err", err)
+	}
+}
+
+// deliverMcast hands a message to the group's connections here, if its node is
+// known to be in the group.
+func (s *Service) deliverMcast(m *service.Message, r *body.Reader) error {
+	h, message := takeHead(r), r.Rest()
+	if err := r.Close(); err != nil {
+		return err
+	}
+	g := s.lookup(h.group)
+	if g == nil || len(g.local) == 0 || !g.has(m.From) {
+		return nil
+	}
+	e := Deliver{Group: h.group, Node: m.From, PID: h.pid, Safe: m.Level == service.Safe, Slot: m.Slot,
+		Conn: m.Src.Conn, Tag: m.Src.Tag, Message: message}
+	s.scratch = e.AppendTo(s.scratch[:0])
+	s.push(g.local, EventDeliver, s.scratch)
+	return nil
+}
+
+func (s *Service) deliverPartial(m *service.Message, r *body.Reader) error {
+	h := takeHead(r)
+	e := PartialDeliver{Group: h.group, Node: m.From, PID: h.pid, Safe: m.Level == service.Safe, Slot: m.Slot,
+		Conn: m.Src.Conn, Tag: m.Src.Tag, Kind: takeKind(r), Total: r.U32(), Fragment: r.Rest()}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	g := s.lookup(h.group)
+	if g == nil || len(g.local) == 0 || !g.has(m.From) {
+		return nil
+	}
+	s.scratch = e.AppendTo(s.scratch[:0])
+	s.push(g.local, EventPartial, s.scratch)
+	return nil
+}
+
+// deliverJoin adds a process. Joins of nodes that this one is not synchronised
+// with are left to the round that will bring their lists: a ring may end between
+// its last barrier and the news of it.
+func (s *Service) deliverJoin(m *service.Message, r *body.Reader) error {
+	h := takeHead(r)
+	if err := r.Close(); err != nil {
+		return err
+	}
+	if !slices.Contains(s.came, m.From) {
+		return nil
+	}
+	g := s.intern(h.group)
+	p := Process{Node: m.From, PID: h.pid, Reason: ReasonJoin}
+	added := g.add(p)
+	if c := s.client(m.Src); c != nil && c.state == joinStarted {
+		c.state = joinCompleted
+		if !early() {
+			g.attach(c)
+		}
+	}
+	if added {
+		s.confchg(g, Confchg{Joined: []Process{p}})
+	}
+	return nil
+}
+
+// deliverLeave removes a process; the leaver is told too, and is free then.
+func (s *Service) deliverLeave(m *service.Message, r *body.Reader) error {
+	h := takeHead(r)
+	reason := Reason(r.U8())
+	if reason != ReasonLeave && reason != ReasonProcDown {
+		r.Fail("reason")
+	}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	g := s.lookup(h.group)
+	if g == nil {
+		return nil
+	}
+	if g.remove(m.From, h.pid) {
+		s.confchg(g, Confchg{Left: []Process{{m.From, h.pid, reason}}})
+	}
+	if c := s.client(m.Src); c != nil && c.state == leaveStarted {
+		c.part()
+	}
+	s.drop(g)
+	return nil
+}
+
+// confchg tells the group's connections here about a change. Group and Members
+// are filled in.
+func (s *Service) confchg(g *group, e Confchg) {
+	if len(g.local) == 0 {
+		return
+	}
+	e.Group, e.Members = []byte(g.name), g.procs
+	s.scratch = e.AppendTo(s.scratch[:0])
+	for _, c := range g.local {
+		c.interrupted = true
+	}
+	s.push(g.local, EventConfchg, s.scratch)
+	for _, c := range g.local {
+		if c.wantsTotem {
+			c.wantsTotem = false
+			s.scratch = s.totem.AppendTo(s.scratch[:0])
+			s.push([]*client{c}, EventTotem, s.scratch)
+		}
+	}
+}
+
+// push gives one event to some connections. One that does not take it ends: no
+// event may be missing in a stream that goes on.
+func (s *Service) push(to []*client, kind uint16, event []byte) {
+	var failed []*client
+	var why error
+	for _, c := range to {
+		if c.gone {
+			continue
+		}
+		if err := c.conn.Push(kind, event); err != nil {
+			failed, why = append(failed, c), err
+		}
+	}
+	for _, c := range failed { // last: closing sends a leave, in the buffer of the event
+		c.conn.Close(why)
+	}
+}
+
+// client finds the connection that a message of this node came from.
+func (s *Service) client(src service.Source) *client {
+	if src.Node != s.self {
+		return nil
+	}
+	if i, found := s.place(src.Conn); found {
+		return s.clients[i]
+	}
+	return nil
+}
+
+func (s *Service) place(conn uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.clients, conn, func(c *client, id uint64) int { return cmp.Compare(c.id, id) })
+}
+
+// send multicasts a message that was made in scratch.
+func (s *Service) send(fn uint16, safe bool, src service.Source) service.Code {
+	level := service.Agreed
+	if safe {
+		level = service.Safe
+	}
+	switch err := s.x.Multicast(fn, service.Normal, level, src, s.scratch); {
+	case err == nil:
+		return service.OK
+	case errors.Is(err, service.ErrTryAgain):
+		return service.ErrAgain
+	case errors.Is(err, service.ErrTooBig):
+		return service.ErrTooBigCode
+	default:
+		return service.ErrNoResources
+	}
+}
+
+// sendLeave multicasts a leave.
+func (s *Service) sendLeave(src service.Source, pid uint32, group string, reason Reason) service.Code {
+	s.scratch = append(appendHead(s.scratch[:0], pid, group), byte(reason))
+	return s.send(msgLeave, false, src)
+}
+
+// owe sends the leave of a connection that has ended, now or as soon as there
+// is room.
+func (s *Service) owe(o owed) {
+	s.owed = append(s.owed, o)
+	if len(s.owed) == 1 {
+		s.payOwed()
+	}
+}
+
+func (s *Service) payOwed() {
+	for len(s.owed) > 0 {
+		o := s.owed[0]
+		if s.sendLeave(o.src, o.pid, o.group, ReasonProcDown) != service.OK {
+			s.x.After(owedRetry, s.payOwed)
+			return
+		}
+		s.owed = s.owed[1:]
+	}
+	s.owed = nil
+}
+
+// Dump implements service.Dumper.
+func (s *Service) Dump(w io.Writer) {
+	fmt.Fprintf(w, "ring %v members %v\n", s.totem.Ring, s.totem.Members)
+	for _, g := range s.sorted() {
+		if len(g.procs) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "group %q", g.name)
+		for _, p := range g.procs {
+			fmt.Fprintf(w, " %d/%d", p.Node, p.PID)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// early reports whether connections get events before their join is delivered.
+func early() bool { return bug.Planted("cpg-deliver-before-join") }

@@ -1,0 +1,141 @@
+package servicetest
+
+import (
+	"slices"
+
+	"github.com/moothall/moothall/service"
+)
+
+// Conn is one client connection to one service, with its client.
+type Conn struct {
+	Events   []Event // what the service pushed, oldest first
+	Overflow bool    // Push answers ErrOverflow
+
+	node   *Node
+	h      *hosted
+	id     uint64
+	client service.Client
+	held   []*Answer // calls that wait for flow control, oldest first
+	closed error     // why the service closed it
+	dead   bool
+	tags   uint64
+}
+
+// Event is one Push.
+type Event struct {
+	Kind uint16
+	Body []byte
+}
+
+// Answer is a call and what came back.
+type Answer struct {
+	Done bool
+	Code service.Code
+	Body []byte
+
+	req service.Request
+}
+
+// Open connects to the service with an id, as a process with the pid that the
+// connection's number gives.
+func (n *Node) Open(id uint16) *Conn {
+	n.c.t.Helper()
+	n.c.conns++
+	cn := &Conn{node: n, h: n.hosted(id), id: n.c.conns}
+	n.conns = append(n.conns, cn)
+	client, err := cn.h.s.Open(cn)
+	if err != nil {
+		n.c.t.Fatalf("open %q on node %d: %v", cn.h.info.Name, n.id, err)
+	}
+	cn.client = client
+	return cn
+}
+
+// Node is where the connection leads to.
+func (cn *Conn) Node() *Node { return cn.node }
+
+// Call makes one call. One that needs flow control waits while a round runs or
+// the node is full, and others wait behind it.
+func (cn *Conn) Call(fn uint16, body []byte) *Answer {
+	cn.tags++
+	a := &Answer{req: service.Request{Func: fn, Tag: cn.tags, Body: slices.Clone(body)}}
+	a.req.Reply = func(code service.Code, body []byte) {
+		if a.Done {
+			cn.node.c.t.Fatalf("call %d of service %q is answered twice", fn, cn.h.info.Name)
+		}
+		a.Done, a.Code, a.Body = true, code, slices.Clone(body)
+	}
+	cn.held = append(cn.held, a)
+	cn.flush()
+	return a
+}
+
+// flush makes the calls that may be made now.
+func (cn *Conn) flush() (moved bool) {
+	for len(cn.held) > 0 && !cn.dead {
+		a := cn.held[0]
+		flow := cn.h.info.Calls[a.req.Func].Flow
+		if flow && (cn.node.round != nil || cn.node.Full) {
+			return moved
+		}
+		cn.held = cn.held[1:]
+		cn.client.Call(a.req)
+		scribble(a.req.Body)
+		moved = true
+	}
+	return moved
+}
+
+// call lets waiting calls of all connections go.
+func (n *Node) call() (moved bool) {
+	for _, cn := range slices.Clone(n.conns) {
+		moved = cn.flush() || moved
+	}
+	return moved
+}
+
+// Leave is the end of the client: its calls that still wait are forgotten.
+func (cn *Conn) Leave() { cn.end() }
+
+// Closed tells why the service closed the connection.
+func (cn *Conn) Closed() error { return cn.closed }
+
+// Waiting reports whether calls wait for flow control.
+func (cn *Conn) Waiting() bool { return len(cn.held) > 0 }
+
+// Open reports whether both ends are there.
+func (cn *Conn) Open() bool { return !cn.dead }
+
+func (cn *Conn) end() {
+	if cn.dead {
+		return
+	}
+	cn.dead = true
+	n := cn.node
+	n.conns = slices.DeleteFunc(n.conns, func(o *Conn) bool { return o == cn })
+	cn.client.Closed()
+}
+
+// ID, Cred, Push and Close are the service's side.
+
+func (cn *Conn) ID() uint64 { return cn.id }
+
+func (cn *Conn) Cred() service.Cred { return service.Cred{PID: int32(cn.id)} }
+
+func (cn *Conn) Push(kind uint16, body []byte) error {
+	if cn.dead {
+		return service.ErrClosed
+	}
+	if cn.Overflow {
+		return service.ErrOverflow
+	}
+	cn.Events = append(cn.Events, Event{kind, slices.Clone(body)})
+	return nil
+}
+
+func (cn *Conn) Close(err error) {
+	if !cn.dead {
+		cn.closed = err
+	}
+	cn.end()
+}
