@@ -44,7 +44,8 @@ type Core struct {
 	committed uint64
 	told      staleness // what EventStale reported last
 	snapshot  bool
-	linkMTU   []int
+	ownMTU    []int // by link, datagram payload this side takes
+	linkMTU   []int // by link, what all receivers there take
 
 	sealed  [2]arena // SealFrame: in use and before the last Reset
 	turn    int
@@ -90,6 +91,7 @@ func New(now Tick, c Config) (*Core, error) {
 		now:     now,
 		sched:   newSchedule(c.Cluster, c.AEAD),
 		byID:    make(map[NodeID]*peer, len(c.Peers)),
+		ownMTU:  slices.Repeat([]int{c.MTU}, c.Links),
 		linkMTU: make([]int, c.Links),
 	}
 	core.tx.data = make([]uint64, c.Links)
@@ -178,6 +180,24 @@ func (c *Core) SetPeers(now Tick, peers []Peer, table uint32) error {
 	c.setMTU()
 	c.wake = now
 	return nil
+}
+
+// SetMTU tells the largest datagram payload that a link takes from now on, when
+// its interface says so or the kernel refused a larger one. Peers learn it from
+// the next ping. Values outside MinMTU and Config.MTU are brought inside.
+func (c *Core) SetMTU(now Tick, link uint8, mtu int) {
+	c.tick(now)
+	mtu = min(max(mtu, MinMTU), c.cfg.MTU)
+	if int(link) >= c.cfg.Links || c.ownMTU[link] == mtu {
+		return
+	}
+	c.ownMTU[link] = mtu
+	c.setMTU()
+	for _, p := range c.peers {
+		if p.links[link].up {
+			c.linkEvent(EventLinkState, p, link, "")
+		}
+	}
 }
 
 // LoadKey makes a further key epoch usable for opening (ordering 3.7, rotation
@@ -332,6 +352,19 @@ func (c *Core) Addr(to NodeID, link uint8, control bool) netip.AddrPort {
 		return p.links[link].control()
 	}
 	return p.links[link].addr
+}
+
+// Lookup finds who is configured at the address of a data or control socket.
+func (c *Core) Lookup(a netip.AddrPort) (node NodeID, link uint8, ok bool) {
+	a = unmap(a)
+	for _, p := range c.peers {
+		for i := range p.links {
+			if ln := &p.links[i]; !p.removed && (ln.addr == a || ln.control() == a) {
+				return p.id, uint8(i), true
+			}
+		}
+	}
+	return 0, 0, false
 }
 
 // Take hands over what accumulated since the last call.

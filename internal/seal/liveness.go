@@ -24,7 +24,8 @@ type link struct {
 	half  bool
 	ever  bool    // it was up in this session
 	sign  Tick    // last authentic datagram of the session; link_dead counts from here
-	heard Tick    // the same of any life of the node that may still get a session
+	frame Tick    // last frame or fragment of the session
+	heard Tick    // last authentic datagram of any life that has or may get a session
 	pongs int     // answers on the way up
 	flaps [8]Tick // when it went down, newest last
 
@@ -42,7 +43,7 @@ type link struct {
 	jitter Tick
 	peerNo uint32 // last ping number of the peer
 	loss   uint32 // of its pings, in 1/65536
-	mtu    int    // datagrams both sides allow, zero: not known
+	mtu    int    // largest datagram payload that the peer announced, zero: none yet
 }
 
 // control is the address of the control socket, the port after the data socket's.
@@ -108,18 +109,23 @@ func (c *Core) watch(p *peer, i uint8) Tick {
 	}
 	c.judgeHalf(p, ln, i)
 	if c.now >= ln.next {
+		from := c.now
 		if c.needsPing(ln) {
 			c.ping(p, i, ln.control())
+		} else {
+			from = ln.frame // be silent no longer than an interval after the last one
 		}
-		ln.next = c.now + c.interval(ln)
+		ln.next = max(from+c.interval(ln), c.now+min(urgentPing, c.cfg.Ping/10))
 	}
 	return min(wake, ln.next)
 }
 
-// needsPing is false while both directions prove themselves without one.
+// needsPing is false while frames come and the last ping, at most five intervals
+// ago, was answered. Pings of the peer do not count as frames: else the two sides
+// keep each other silent, and one lost datagram is most of link_dead.
 func (c *Core) needsPing(ln *link) bool {
 	return !ln.up || ln.unanswered > 0 || ln.refused > 0 ||
-		c.now-ln.sign >= c.cfg.Ping || c.now-ln.pinged >= 5*c.cfg.Ping-c.cfg.Ping/2
+		ln.frame == 0 || c.now-ln.frame >= c.cfg.Ping || c.now-ln.pinged >= 5*c.cfg.Ping-c.cfg.Ping/2
 }
 
 // interval is the time to the next ping: as configured and ±10 %, so that nodes
@@ -261,8 +267,8 @@ func (c *Core) linkEvent(k EventKind, p *peer, i uint8, text string) {
 		e.Up = e.Up || ln.up
 		usable = usable || ln.up && !ln.half
 		half = half || ln.half
-		if ln.up && ln.mtu != 0 {
-			mtu = min(mtu, ln.mtu)
+		if ln.up {
+			mtu = min(mtu, c.mtu(p, uint8(j)))
 		}
 	}
 	e.Half = half && !usable
@@ -298,7 +304,7 @@ func (c *Core) Status() []LinkStatus {
 			s := LinkStatus{
 				Node: p.id, Link: i, Addr: ln.addr, From: ln.from,
 				Up: ln.up, Half: ln.half, RTT: ln.rtt, Jitter: ln.jitter,
-				Loss: float64(ln.loss) / 65536, MTU: ln.mtu, Flaps: c.flaps(ln), Heard: ln.sign,
+				Loss: float64(ln.loss) / 65536, MTU: c.mtu(p, i), Flaps: c.flaps(ln), Heard: ln.sign,
 			}
 			if l := p.life; l != nil {
 				s.Inc, s.Feature, s.MinVer, s.MaxVer, s.Table = l.inc, l.features, l.minVer, l.maxVer, l.table

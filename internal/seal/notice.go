@@ -130,12 +130,12 @@ func (c *Core) openOwn(e *envelope, d Datagram) Drop {
 	}
 	c.twin, l.nonce = l, m.nonce
 	if k == kindPing {
-		out := c.message(l, nil)
+		out := c.message(l, nil, d.Link)
 		out.number, out.echoSent = m.number, m.sent
 		c.count.pongsOut++
 		c.sendSession(e.node, d.Link, d.Addr, kindPong, &out)
 		if due(&c.twinAsked, c.now, c.cfg.Ping) {
-			out = c.message(l, nil)
+			out = c.message(l, nil, d.Link)
 			c.count.pingsOut++
 			c.sendSession(e.node, d.Link, d.Addr, kindPing, &out)
 		}

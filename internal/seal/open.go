@@ -49,6 +49,7 @@ func (c *Core) Open(now Tick, d Datagram) (o Opened, ok bool) {
 		return c.drop(why)
 	}
 	c.hear(p, d)
+	p.links[d.Link].frame = c.now
 	switch kind(text[0]) {
 	case kindFrame:
 		c.count.framesIn++

@@ -245,15 +245,22 @@ func (c *Core) route(p *peer) {
 	}
 }
 
+// mtu is the largest datagram payload that both sides of a link take.
+func (c *Core) mtu(p *peer, i uint8) int {
+	if ln := &p.links[i]; ln.mtu != 0 {
+		return min(ln.mtu, c.ownMTU[i])
+	}
+	return c.ownMTU[i]
+}
+
 func (c *Core) setMTU() {
-	for i := range c.linkMTU {
-		mtu := c.cfg.MTU
-		for _, p := range c.peers {
-			if ln := &p.links[i]; ln.up && ln.mtu != 0 {
-				mtu = min(mtu, ln.mtu)
+	copy(c.linkMTU, c.ownMTU)
+	for _, p := range c.peers {
+		for _, i := range p.all {
+			if p.links[i].up {
+				c.linkMTU[i] = min(c.linkMTU[i], c.mtu(p, i))
 			}
 		}
-		c.linkMTU[i] = mtu
 	}
 }
 

@@ -14,7 +14,7 @@ type ping struct {
 	minVer, maxVer uint8
 	features       uint64
 	table          uint32
-	mtu            uint16
+	mtu            uint16 // datagram payload
 	number         uint32 // a pong repeats the ping's
 	sent           Tick
 	nonce          [16]byte
@@ -336,12 +336,9 @@ func later(candidates []*life, l *life) []*life {
 
 func (c *Core) learnMTU(p *peer, i uint8, announced uint16) {
 	ln := &p.links[i]
-	mtu := min(max(int(announced), MinMTU), c.cfg.MTU)
-	if mtu == ln.mtu {
-		return
-	}
-	ln.mtu = mtu
-	if ln.up {
+	before := c.mtu(p, i)
+	ln.mtu = max(int(announced), MinMTU)
+	if ln.up && c.mtu(p, i) != before {
 		c.setMTU()
 		c.linkEvent(EventLinkState, p, i, "")
 	}
@@ -356,7 +353,7 @@ func (c *Core) ping(p *peer, i uint8, to netip.AddrPort) {
 		ln.askedSince = c.now
 	}
 	ln.unanswered++
-	m := c.message(p.latest(), ln)
+	m := c.message(p.latest(), ln, i)
 	m.number = ln.pingNo
 	c.count.pingsOut++
 	c.sendSession(p.id, i, to, kindPing, &m)
@@ -372,7 +369,7 @@ func (c *Core) pong(p *peer, l *life, in *ping, d Datagram) {
 		ln.countLoss(in.number)
 		c.learnMTU(p, d.Link, in.mtu)
 	}
-	m := c.message(l, ln)
+	m := c.message(l, ln, d.Link)
 	m.number, m.echoSent = in.number, in.sent
 	c.count.pongsOut++
 	c.sendSession(p.id, d.Link, d.Addr, kindPong, &m)
@@ -381,10 +378,11 @@ func (c *Core) pong(p *peer, l *life, in *ping, d Datagram) {
 	}
 }
 
-func (c *Core) message(l *life, ln *link) ping {
+// message fills in what a ping or pong on a link says, to the given life.
+func (c *Core) message(l *life, ln *link, i uint8) ping {
 	m := ping{
 		minVer: c.cfg.MinVer, maxVer: c.cfg.MaxVer, features: c.cfg.Feature, table: c.cfg.Table,
-		mtu: uint16(c.cfg.MTU), sent: c.now, nonce: c.nonce,
+		mtu: uint16(c.ownMTU[i]), sent: c.now, nonce: c.nonce,
 	}
 	if ln != nil {
 		m.loss = uint16(min(ln.loss, 1<<16-1))
