@@ -75,12 +75,12 @@ func (m *Machine) dropHop(h *hop) {
 // for the old one stays, the promise stays too (ordering 2.16 R11).
 func (m *Machine) abandon(why Reason, who NodeID) {
 	if m.ring != nil {
+		if planted("save-old-ring-twice") {
+			m.old.id = m.ring.id
+		}
 		m.dropHop(&m.ring.hop)
 		m.dropRing(m.ring)
 		m.ring = nil
-	}
-	if planted("save-old-ring-twice") {
-		m.old.dset = []NodeID{m.cfg.Self}
 	}
 	m.dropHop(&m.att.hop)
 	m.att = nil

@@ -14,6 +14,10 @@ func (m *Machine) onData(p Packet, h wire.Header, body []byte) error {
 		return err
 	}
 	switch {
+	case planted("buffer-by-flag") && m.state == Recovery && m.ring.id == h.Ring && h.Flags&wire.FlagEncapsulated == 0:
+		if m.old.win.inside(d.Slot) && !m.old.win.held(d.Slot) {
+			m.store(m.old, d, append([]byte(nil), p.Frame...))
+		}
 	case m.ring != nil && m.ring.id == h.Ring:
 		m.takeData(p, h, d)
 	case m.old != nil && m.old.id == h.Ring:
@@ -179,6 +183,9 @@ func (m *Machine) serve(kept bool) {
 	m.sendFrames(m.sent[:n-m.post]) // 8
 	t.Seq += Slot(n)                // 9
 	aru := m.aru()
+	if planted("cut-through") && n+resent == 0 && r.me != 0 {
+		return
+	}
 	if aru < t.Aru || t.AruOwner == m.cfg.Self || t.AruOwner == 0 || planted("skip-aru-owner") { // 10
 		if !planted("skip-aru-rule") {
 			t.Aru = aru

@@ -57,7 +57,8 @@ func (m *Machine) makePlan(entries []wire.CommitEntry) (plan, bool) {
 		}
 		var group []*wire.CommitEntry
 		for j := i; j < len(entries); j++ {
-			if entries[j].OldRing == entries[i].OldRing {
+			if entries[j].OldRing == entries[i].OldRing ||
+				planted("t-by-id-only") && has(m.old.ids, entries[i].Member.ID) && has(m.old.ids, entries[j].Member.ID) {
 				done[j] = true
 				group = append(group, &entries[j])
 			}
@@ -90,7 +91,7 @@ func (m *Machine) planGroup(group []*wire.CommitEntry, p *plan) (k int, ok bool)
 	if planted("d-replaced-by-t") {
 		d = nil
 	}
-	mine := group[0].OldRing == m.old.id && slices.Contains(t, m.cfg.Self)
+	mine := slices.Contains(t, m.cfg.Self)
 	if mine && high > low && hd > low {
 		return 0, false
 	}
@@ -224,6 +225,9 @@ func (m *Machine) firstToken(seq uint64) {
 		return
 	}
 	base := r.win.base
+	if planted("token-seq-restarted") {
+		seq, r.tokenSeq = 0, 0
+	}
 	r.tok = wire.Token{TokenSeq: seq, Seq: base, Aru: base, Stable: base, Wnd: m.startWnd(len(r.ids)), Flags: wire.TokenRecovery}
 	m.dropHop(&r.hop)
 	m.visit(m.now)
@@ -266,7 +270,7 @@ func (m *Machine) finish(p *plan, why Reason) {
 	limit := max(p.hd, old.stable)
 	s := old.delivered + 1
 	for ; s <= p.high && old.win.held(s); s++ { // R7
-		if s > limit && m.slotSafe(old, s) {
+		if s > limit && m.slotSafe(old, s) && !planted("safe-in-the-old-regular") {
 			break
 		}
 		m.deliverSlot(old, s, false)
@@ -274,6 +278,9 @@ func (m *Machine) finish(p *plan, why Reason) {
 	m.configure(Transitional, r, old, p.trans) // R8
 	hole := false
 	for ; s <= p.high; s++ { // R9
+		if planted("stop-at-the-hole") && !old.win.held(s) {
+			break
+		}
 		switch {
 		case !old.win.held(s):
 			hole = true
@@ -287,7 +294,9 @@ func (m *Machine) finish(p *plan, why Reason) {
 	m.setState(Operational, why, 0)
 	m.held = true
 	for c := range m.queues {
-		m.queues[c].restart()
+		if !planted("half-message-not-restarted") {
+			m.queues[c].restart()
+		}
 	}
 	m.fails(r, p.trans)
 }
