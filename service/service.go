@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -89,6 +90,11 @@ type Syncer interface {
 	SyncActivate()
 	SyncAbort(cause error)
 }
+
+// Leaver is implemented by a service that wants to say something before its
+// node leaves the cluster: what it multicasts now is ordered before the node
+// goes, if that is possible within 200 ms. Optional.
+type Leaver interface{ Leaving() }
 
 // Digest identifies a replicated state. The zero Digest never counts as equal.
 type Digest [32]byte
@@ -236,3 +242,44 @@ var (
 	ErrOverflow = errors.New("service: client does not take its events")
 	ErrClosed   = errors.New("service: closed")
 )
+
+// Error makes a Code an error that Service.Open may return as it is.
+func (c Code) Error() string { return "service: " + c.String() }
+
+// String is the outcome as a dashed word.
+func (c Code) String() string {
+	if int(c) < len(codeNames) && codeNames[c] != "" {
+		return codeNames[c]
+	}
+	return "code-" + strconv.Itoa(int(c))
+}
+
+var codeNames = [...]string{
+	OK: "ok", ErrLibrary: "library", ErrVersion: "version", ErrInit: "init", ErrTimeout: "timeout", ErrAgain: "try-again",
+	ErrInvalidParam: "invalid-param", ErrNoMemory: "no-memory", ErrBadHandle: "bad-handle", ErrBusyCode: "busy",
+	ErrAccess: "access", ErrNotExist: "not-exist", ErrNameTooLong: "name-too-long", ErrExist: "exist", ErrNoSpace: "no-space",
+	ErrInterrupt: "interrupt", ErrNameNotFound: "name-not-found", ErrNoResources: "no-resources",
+	ErrNotSupported: "not-supported", ErrBadOperation: "bad-operation", ErrFailedOp: "failed-operation",
+	ErrMessageError: "message-error", ErrQueueFull: "queue-full", ErrTooBigCode: "too-big", ErrNoSections: "no-sections",
+}
+
+// CodeOf is the outcome that an error of this package stands for: a Code
+// anywhere in its chain, or what fits; nil is OK.
+func CodeOf(err error) Code {
+	var c Code
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &c):
+		return c
+	case errors.Is(err, ErrTryAgain):
+		return ErrAgain
+	case errors.Is(err, ErrTooBig):
+		return ErrTooBigCode
+	case errors.Is(err, ErrClosed):
+		return ErrLibrary
+	case errors.Is(err, ErrOverflow):
+		return ErrQueueFull
+	}
+	return ErrFailedOp
+}

@@ -31,7 +31,7 @@ type Config struct {
 	Stall    Tick      // silence that is worth a note, zero: 30 s
 }
 
-// Machine runs the rounds of one node. The zero value is not usable.
+// Machine runs the rounds of one node.
 type Machine struct {
 	self  NodeID
 	host  Host
@@ -60,6 +60,7 @@ type local struct {
 	epoch  Epoch
 	trans  []NodeID // came along since it was activated
 	active bool     // in the newest round
+	told   bool     // services that need quorum: the decision this member went by in it
 }
 
 // phase is how far a service is in the round at this member.
@@ -141,14 +142,19 @@ func (m *Machine) Regular(now Tick, ring RingID, members []NodeID) {
 	m.hello(now, 0)
 }
 
-// Renew begins a round in the same ring for the services that need quorum: the
-// decision of this node is another than in the round before. It does nothing
-// while a round is in work, the caller tries again at its end.
+// Renew begins a round in the same ring for the services that need quorum, if
+// one of them went by another decision than Host.Primary tells now. It does
+// nothing while a round is in work, the caller tries again at its end.
 func (m *Machine) Renew(now Tick) {
-	if m.state != Idle || m.members == nil || m.said > m.round+1 {
+	if m.state != Idle || !m.completed || m.said > m.round+1 {
 		return
 	}
-	m.hello(now, m.round+1)
+	for i := range m.local {
+		if s := &m.local[i]; s.NeedsQuorum && s.told != m.host.Primary() {
+			m.hello(now, m.round+1)
+			return
+		}
+	}
 }
 
 // begin starts to collect.
@@ -394,6 +400,9 @@ func (m *Machine) enter(now Tick) {
 		p := &m.parts[i]
 		if p.phase != pending {
 			continue
+		}
+		if p.local >= 0 && open {
+			m.local[p.local].told = primary
 		}
 		if p.local < 0 || p.excluded {
 			if i == m.current {
