@@ -20,11 +20,12 @@ import (
 type Handler interface {
 	// Request handles one request; msg is the whole message with its header, its
 	// length the one the header tells, and is valid until the return. False means
-	// not now: the connection's flow becomes FlowMcast, and the same request comes
-	// again after SetFlow(FlowFree). Those behind it wait.
+	// not now: the same request comes again after Resume, and those behind it wait.
 	Request(id int32, msg []byte) bool
-	// Consumed says that bytes of the backlog went into the client's ring.
-	Consumed(bytes int)
+	// Consumed says that events of that weight in all went into the client's ring.
+	// It comes once for every weight given to Event, in sums, and not any more when
+	// the connection has ended.
+	Consumed(weight int)
 	// Closed comes exactly once, after everything else.
 	Closed(err error)
 }
@@ -72,6 +73,7 @@ type Conn struct {
 	request ring   // mapped before the handler exists, unmapped after Closed
 	units   uint32 // taken from the request ring's semaphore, not yet read
 	stash   []byte // request that the handler did not take
+	stalled bool   // until Resume
 	flow    int32
 	dirty   bool // in Server.dirty
 	broken  bool // serves no more, its end is on the way
@@ -79,7 +81,7 @@ type Conn struct {
 
 	queued   atomic.Bool  // in Server.ready
 	gone     atomic.Bool  // the socket came to its end
-	consumed atomic.Int64 // bytes that left the backlog, not yet reported
+	consumed atomic.Int64 // weight of events in the ring, not yet reported
 
 	mu       sync.Mutex // guards all below
 	phase    phase
@@ -137,9 +139,9 @@ func (c *Conn) respond(head, body []byte) (err error) {
 
 // Event sends one event, given in two parts, behind all events before. What the
 // ring has no room for waits in the backlog; a full backlog ends the connection
-// with ErrOverflow. The client is told of its events when the present batch of
-// the owner goroutine is done.
-func (c *Conn) Event(head, body []byte) error {
+// with ErrOverflow. The weight comes back with Handler.Consumed. The client is
+// told of its events when the present batch of the owner goroutine is done.
+func (c *Conn) Event(head, body []byte, weight int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase == closed {
@@ -148,19 +150,30 @@ func (c *Conn) Event(head, body []byte) error {
 	if len(head)+len(body) > c.size {
 		return ErrTooBig
 	}
-	err := c.append(head, body)
+	err := c.append(head, body, weight)
 	if err != nil {
 		c.fail(err)
 		return err
 	}
+	c.soil()
+	return nil
+}
+
+// Credit reports a weight as consumed although no event was sent.
+func (c *Conn) Credit(weight int) {
+	c.consumed.Add(int64(weight))
+	c.soil()
+}
+
+// soil has the connection flushed at the end of the batch.
+func (c *Conn) soil() {
 	if !c.dirty {
 		c.dirty = true
 		c.s.markDirty(c)
 	}
-	return nil
 }
 
-func (c *Conn) append(head, body []byte) (err error) {
+func (c *Conn) append(head, body []byte, weight int) (err error) {
 	defer c.caught(debug.SetPanicOnFault(true), &err)
 	n := len(head) + len(body)
 	if c.backlog.count == 0 {
@@ -171,13 +184,14 @@ func (c *Conn) append(head, body []byte) (err error) {
 		if ok {
 			c.event.write(head, body)
 			c.owed++
+			c.consumed.Add(int64(weight))
 			return nil
 		}
 	}
 	if c.backlog.bytes+n > c.s.cfg.Backlog {
 		return ErrOverflow
 	}
-	c.backlog.push(head, body)
+	c.backlog.push(head, body, weight)
 	return nil
 }
 
@@ -188,6 +202,18 @@ func (c *Conn) Backlog() int {
 	defer c.mu.Unlock()
 	return c.backlog.bytes
 }
+
+// Resume goes on with a request that the handler did not take, and those behind
+// it.
+func (c *Conn) Resume() {
+	if c.stalled && !c.ended {
+		c.stalled = false
+		c.s.enqueue(c)
+	}
+}
+
+// serving reports whether requests are handled.
+func (c *Conn) serving() bool { return c.flow == FlowFree && !c.stalled && !c.broken }
 
 // SetFlow tells the client which requests to send (corosync-ipc 1.4.8). Unless
 // it is FlowFree no request is handled; they wait in the ring.
@@ -253,7 +279,7 @@ func (c *Conn) turn() {
 	}
 }
 
-// report tells the handler what left the backlog.
+// report tells the handler what is in the ring.
 func (c *Conn) report() {
 	if n := c.consumed.Swap(0); n > 0 {
 		c.handler.Consumed(int(n))
@@ -264,7 +290,7 @@ func (c *Conn) report() {
 // reports whether there may be more.
 func (c *Conn) serve() (more bool, err error) {
 	defer c.caught(debug.SetPanicOnFault(true), &err)
-	if c.flow != FlowFree || c.broken {
+	if !c.serving() {
 		return false, nil
 	}
 	if msg := c.stash; msg != nil {
@@ -289,7 +315,7 @@ func (c *Conn) serve() (more bool, err error) {
 			c.request.publishRead()
 			unpublished = 0
 		}
-		if taken, err := c.handle(msg); !taken || c.flow != FlowFree {
+		if taken, err := c.handle(msg); !taken || !c.serving() {
 			return false, err
 		}
 	}
@@ -309,15 +335,14 @@ func (c *Conn) handle(chunk []byte) (taken bool, err error) {
 	if c.handler.Request(id, msg) {
 		return true, nil
 	}
-	c.stash = bytes.Clone(msg)
-	c.SetFlow(FlowMcast)
+	c.stash, c.stalled = bytes.Clone(msg), true
 	return false, nil
 }
 
 // flush tells the client of its new events.
 func (c *Conn) flush() {
 	c.dirty = false
-	if c.ended {
+	if c.ended || c.handler == nil {
 		return
 	}
 	c.mu.Lock()
@@ -351,13 +376,14 @@ func (c *Conn) refill() (err error) {
 		return err
 	}
 	for c.backlog.count > 0 {
-		msg := c.backlog.front()
+		msg, weight := c.backlog.front()
 		if ok, err := c.event.room(len(msg), 0); !ok || err != nil {
 			return err
 		}
 		c.event.write(msg, nil)
 		c.owed++
-		c.consumed.Add(int64(c.backlog.pop()))
+		c.consumed.Add(int64(weight))
+		c.backlog.pop()
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (p *peer) Request(id int32, msg []byte) bool {
 	case reqEvents:
 		size := int(binary.LittleEndian.Uint32(body[4:]))
 		for i := range binary.LittleEndian.Uint32(body) {
-			_ = p.c.Event(qb.AppendHeader(nil, int32(i), size, 1), make([]byte, size-qb.ResponseHeader))
+			_ = p.c.Event(qb.AppendHeader(nil, int32(i), size, 1), make([]byte, size-qb.ResponseHeader), 1)
 		}
 		answer(nil)
 	case reqPlain:
@@ -519,9 +519,10 @@ func TestEvents_Item10_NeverDispatching(t *testing.T) {
 	if c.Readable(0) {
 		t.Error("descriptor readable after the last event")
 	}
-	b.loop.sync(func() {})
-	if got := p.consumed.Load(); got != int64(backlog) {
-		t.Errorf("consumed %d of a backlog of %d", got, backlog)
+	for deadline := time.Now().Add(patience); p.consumed.Load() != 1000; unix.Poll(nil, 1) {
+		if time.Now().After(deadline) {
+			t.Fatalf("weight of %d consumed, want 1000", p.consumed.Load())
+		}
 	}
 }
 
@@ -595,7 +596,7 @@ func TestFlow_RequestsWaitInTheRing(t *testing.T) {
 	}
 }
 
-func TestFlow_RefusedRequestComesAgainInOrder(t *testing.T) {
+func TestRequests_OneNotTakenComesAgainInOrder(t *testing.T) {
 	b := serve(t, nil)
 	c, p := b.dial(t)
 	p.hold.Store(true)
@@ -608,11 +609,11 @@ func TestFlow_RefusedRequestComesAgainInOrder(t *testing.T) {
 		unix.Poll(nil, 1)
 	}
 	b.loop.sync(func() {})
-	if c.Flow() != qb.FlowMcast || p.plain.Load() != 1 {
-		t.Errorf("flow %d, %d requests", c.Flow(), p.plain.Load())
+	if p.plain.Load() != 1 {
+		t.Errorf("%d requests", p.plain.Load())
 	}
 	p.hold.Store(false)
-	b.loop.sync(func() { p.c.SetFlow(qb.FlowFree) })
+	b.loop.sync(func() { p.c.Resume() })
 	for _, want := range []uint32{reqHold, reqEcho} {
 		resp, err := c.Receive(patience)
 		if err != nil || binary.LittleEndian.Uint32(resp) != want {
@@ -855,12 +856,12 @@ func BenchmarkEvent(b *testing.B) {
 	for b.Loop() {
 		s.loop.sync(func() {
 			for range 64 {
-				_ = p.c.Event(head, body)
+				_ = p.c.Event(head, body, 1)
 			}
 		})
 		for p.c.Backlog() > 1<<20 {
 		}
 	}
-	s.loop.sync(func() { _ = p.c.Event(qb.AppendHeader(nil, 1, 24, 1), nil) })
+	s.loop.sync(func() { _ = p.c.Event(qb.AppendHeader(nil, 1, 24, 1), nil, 1) })
 	<-done
 }

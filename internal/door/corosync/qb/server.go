@@ -279,8 +279,10 @@ func (c *Conn) openHandler() error {
 		if claimed.Swap(true) {
 			return
 		}
-		var err error
-		c.handler, err = c.s.cfg.Open(c)
+		h, err := c.s.cfg.Open(c)
+		if err == nil {
+			c.handler = h
+		}
 		result <- err
 	})
 	if !ok {

@@ -1,0 +1,169 @@
+package corosync
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/moothall/moothall/internal/door/corosync/qb"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/service"
+)
+
+// Config says what the door serves and to whom.
+type Config struct {
+	Backend Backend
+	Self    proto.NodeID
+	Addrs   NodeAddrs // nil: no node has addresses
+	Access  Access
+
+	// OffSwitch names the setting that switches this door off, for the message
+	// that the names are taken. Empty: the message does not mention one.
+	OffSwitch string
+
+	// Limits and places, see qb.Config. Zero values stand for the defaults there.
+	MaxMessage int
+	MaxConns   int
+	Backlog    int
+	Shm        string
+	ForceFile  string
+	SocketDir  string
+
+	Log *slog.Logger // nil discards
+}
+
+// Access lists who may connect besides root, by effective ids; a user is not
+// let in for a supplementary group (corosync-ipc 5). Whoever is let in may do
+// everything.
+type Access struct {
+	UIDs []uint32
+	GIDs []uint32
+}
+
+// allows also lets the user in that the agent runs as, who can do anything to
+// it anyway.
+func (a *Access) allows(c service.Cred) bool {
+	return c.UID == 0 || c.GID == 0 || c.UID == uint32(os.Geteuid()) ||
+		slices.Contains(a.UIDs, c.UID) || slices.Contains(a.GIDs, c.GID)
+}
+
+// Door is the door, open.
+type Door struct {
+	cfg    Config
+	access atomic.Pointer[Access]
+	server *qb.Server
+}
+
+// services are the names of the setup sockets and what answers there.
+var services = map[string]func(d *Door, q *qb.Conn) (qb.Handler, error){
+	"cpg":    openCPG,
+	"quorum": openQuorum,
+	"cfg":    openCFG,
+}
+
+// Listen opens the door. If another process holds the names of this network
+// namespace, the error wraps a *qb.InUseError.
+func Listen(cfg Config) (*Door, error) {
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	d := &Door{cfg: cfg}
+	d.SetAccess(cfg.Access)
+	names := make([]string, 0, len(services))
+	for name := range services {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if os.Geteuid() != 0 && os.Getegid() != 0 {
+		cfg.Log.Warn("Pacemaker refuses a server that runs neither as user 0 nor as group 0", "uid", os.Geteuid(), "gid", os.Getegid())
+	}
+	var err error
+	d.server, err = qb.Listen(qb.Config{
+		Services: names, Do: cfg.Backend.Do, Admit: d.admit, Open: d.open,
+		MaxMessage: cfg.MaxMessage, MaxConns: cfg.MaxConns, Backlog: cfg.Backlog,
+		Shm: cfg.Shm, ForceFile: cfg.ForceFile, SocketDir: cfg.SocketDir, Log: cfg.Log,
+	})
+	if used, ok := errors.AsType[*qb.InUseError](err); ok {
+		return nil, inUse(used, cfg.OffSwitch)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the Corosync door: %w", err)
+	}
+	return d, nil
+}
+
+func inUse(used *qb.InUseError, offSwitch string) error {
+	remedy := "stop it or use another network namespace"
+	if offSwitch != "" {
+		remedy += ", or close this door with " + offSwitch
+	}
+	return fmt.Errorf("open the Corosync door: %w; there is one such door per network namespace: %s", used, remedy)
+}
+
+// SetAccess replaces the rules for clients that connect from now on.
+func (d *Door) SetAccess(a Access) {
+	d.access.Store(&Access{UIDs: slices.Clone(a.UIDs), GIDs: slices.Clone(a.GIDs)})
+}
+
+// Conns is the number of connections.
+func (d *Door) Conns() int { return d.server.Conns() }
+
+// Close ends all connections and removes their files. Clients see their library
+// calls fail. The owner goroutine has to go on, or to refuse Do, meanwhile.
+func (d *Door) Close() { d.server.Close() }
+
+func (d *Door) admit(_ string, cred service.Cred) error {
+	if !d.access.Load().allows(cred) {
+		return syscall.EACCES
+	}
+	return nil
+}
+
+// open makes the handler of one client, on the owner goroutine.
+func (d *Door) open(q *qb.Conn) (qb.Handler, error) {
+	if !d.cfg.Backend.Ready() {
+		return nil, syscall.EAGAIN
+	}
+	return services[q.Service()](d, q)
+}
+
+// connect opens the service behind a client.
+func (d *Door) connect(c *client, id uint16, t translator) (qb.Handler, error) {
+	c.translator = t
+	h, code := d.cfg.Backend.Open(id, c.q.Cred(), sink{c})
+	switch code {
+	case service.OK:
+		c.handle = h
+		return c, nil
+	case service.ErrAgain:
+		return nil, syscall.EAGAIN
+	case service.ErrNotExist:
+		return nil, syscall.ENOSYS
+	case service.ErrAccess:
+		return nil, syscall.EACCES
+	default:
+		return nil, fmt.Errorf("open service %d: code %d", id, code)
+	}
+}
+
+func openCPG(d *Door, q *qb.Conn) (qb.Handler, error) {
+	c := &cpgClient{client: newClient(d, q, cpgSizes[:])}
+	c.sent = c.mcastDone
+	return d.connect(&c.client, cpg.ID, c)
+}
+
+func openQuorum(d *Door, q *qb.Conn) (qb.Handler, error) {
+	c := &quorumClient{client: newClient(d, q, quorumSizes[:])}
+	return d.connect(&c.client, quorum.ID, c)
+}
+
+func openCFG(d *Door, q *qb.Conn) (qb.Handler, error) {
+	c := &cfgClient{client: newClient(d, q, cfgSizes[:])}
+	c.translator = c
+	return &c.client, nil
+}
