@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
@@ -34,8 +33,8 @@ type owed struct {
 	group string
 }
 
-// owedRetry is how long a leave waits until it is tried again.
-const owedRetry = 20 * time.Millisecond
+// owedRetry is how long a leave waits until it is tried again, in nanoseconds.
+const owedRetry = 20_000_000
 
 // New makes the service.
 func New() *Service { return &Service{groups: map[string]*group{}} }

@@ -3,6 +3,8 @@ package quorum
 import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/internal/vote"
+	"github.com/moothall/moothall/service"
 )
 
 // ID is the service's id, the lowest: it synchronises before all others.
@@ -28,6 +30,7 @@ const (
 const (
 	EventNodelist uint16 = iota + 1 // Nodelist
 	EventQuorum                     // Quorum
+	EventCurrency                   // Currency; no compatible library knows it, a door to one leaves it out
 )
 
 // Flags of TrackRequest; the values are libquorum's. Without TrackChanges or
@@ -85,12 +88,14 @@ type Quorum struct {
 	Row     uint16 // vote.Row that decided
 }
 
-// Votes is the arithmetic behind a decision (ordering 4.2).
-type Votes struct {
-	Expected uint32 // E
-	Total    uint32 // V
-	Quorum   uint32 // Q
-}
+// Votes is the arithmetic behind a decision.
+type Votes = vote.Votes
+
+// Currency tells how much the last decision is worth from now on (ordering
+// 4.6). While it is unknown the node counts as not quorate, and an EventQuorum
+// says so besides; while it is reconfiguring, EventQuorum and CallGetQuorate
+// keep what was shown last, as the compatible interface promises.
+type Currency struct{ Currency service.Currency }
 
 // AppendTo appends the answer to CallGetQuorate.
 func (p QuorateReply) AppendTo(b []byte) []byte { return body.AppendBool(b, p.Quorate) }
@@ -163,6 +168,24 @@ func ParseQuorum(b []byte) (Quorum, error) {
 	return e, r.Close()
 }
 
+// AppendTo appends the body of EventCurrency.
+func (e Currency) AppendTo(b []byte) []byte { return append(b, byte(e.Currency)) }
+
+// ParseCurrency reads the body of EventCurrency.
+func ParseCurrency(b []byte) (Currency, error) {
+	r := body.NewReader(b)
+	e := Currency{takeCurrency(&r)}
+	return e, r.Close()
+}
+
+func takeCurrency(r *body.Reader) service.Currency {
+	c := service.Currency(r.U8())
+	if c > service.CurrencyUnknown {
+		r.Fail("currency")
+	}
+	return c
+}
+
 func appendVotes(b []byte, v Votes) []byte {
 	b = body.AppendU32(b, v.Expected)
 	b = body.AppendU32(b, v.Total)
@@ -175,18 +198,19 @@ func takeVotes(r *body.Reader) Votes {
 
 // Status answers CallStatus: the last shown decision with all that led to it.
 type Status struct {
-	Type          Type
-	Quorate       bool
-	Reconfiguring bool         // the ring changed and its round is not complete: Quorate is the decision before
-	Ring          proto.RingID // in which the decision was made
-	Epoch         proto.Epoch  // primary epoch
-	Votes         Votes
-	Row           uint16 // vote.Row that decided
-	TwoNode       bool
-	WaitForAll    bool   // configured
-	Waiting       bool   // wait_for_all holds quorum back
-	Why           string // the row as a sentence, at most maxWhy bytes
-	Nodes         []NodeStatus
+	Type       Type
+	Quorate    bool // not while Currency is unknown
+	Currency   service.Currency
+	Ring       proto.RingID // in which the decision was made
+	Epoch      proto.Epoch  // primary epoch
+	Votes      Votes
+	Row        uint16 // vote.Row that decided
+	TwoNode    bool   // configured here
+	WaitForAll bool   // configured here
+	Waiting    bool   // wait_for_all holds quorum back
+	Fencing    bool   // two sides may decide like this at once: safe only with fencing
+	Why        string // the row as a sentence, at most maxWhy bytes
+	Nodes      []NodeStatus
 }
 
 // NodeStatus is one known node in Status.
@@ -205,7 +229,8 @@ const (
 // AppendTo appends the answer to CallStatus.
 func (p Status) AppendTo(b []byte) []byte {
 	b = body.AppendU32(b, uint32(p.Type))
-	for _, f := range []bool{p.Quorate, p.Reconfiguring, p.TwoNode, p.WaitForAll, p.Waiting} {
+	b = append(b, byte(p.Currency))
+	for _, f := range []bool{p.Quorate, p.TwoNode, p.WaitForAll, p.Waiting, p.Fencing} {
 		b = body.AppendBool(b, f)
 	}
 	b = body.AppendRing(b, p.Ring)
@@ -227,8 +252,8 @@ func (p Status) AppendTo(b []byte) []byte {
 // ParseStatus reads the answer to CallStatus.
 func ParseStatus(b []byte) (Status, error) {
 	r := body.NewReader(b)
-	p := Status{Type: Type(r.U32()), Quorate: r.Bool(), Reconfiguring: r.Bool(), TwoNode: r.Bool(), WaitForAll: r.Bool(),
-		Waiting: r.Bool(), Ring: r.Ring(), Epoch: proto.Epoch(r.U64()), Votes: takeVotes(&r), Row: r.U16()}
+	p := Status{Type: Type(r.U32()), Currency: takeCurrency(&r), Quorate: r.Bool(), TwoNode: r.Bool(), WaitForAll: r.Bool(),
+		Waiting: r.Bool(), Fencing: r.Bool(), Ring: r.Ring(), Epoch: proto.Epoch(r.U64()), Votes: takeVotes(&r), Row: r.U16()}
 	n := int(r.U16())
 	if n > maxWhy {
 		r.Fail("sentence")

@@ -7,9 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/service"
 )
 
-var ring = proto.RingID{Seq: 1 << 40, Rep: 3, Inc: 7}
+var testRing = proto.RingID{Seq: 1 << 40, Rep: 3, Inc: 7}
 
 type appender interface{ AppendTo([]byte) []byte }
 
@@ -28,9 +29,10 @@ var bodies = []struct {
 	{TrackRequest{TrackCurrent | TrackChanges}, parser(ParseTrack)},
 	{TypeRequest{ModelV1}, parser(ParseTypeRequest)},
 	{TypeReply{TypeSet}, parser(ParseType)},
-	{Nodelist{Ring: ring, Members: []proto.NodeID{1, 2}, Joined: []proto.NodeID{2}, Left: []proto.NodeID{2, 9}}, parser(ParseNodelist)},
-	{Quorum{Quorate: true, Ring: ring, Members: []proto.NodeID{1, 1<<32 - 2}, Votes: Votes{3, 2, 2}, Row: 5}, parser(ParseQuorum)},
-	{Status{Type: TypeSet, Quorate: true, TwoNode: true, Waiting: true, Ring: ring, Epoch: 9, Votes: Votes{4, 3, 2}, Row: 1,
+	{Nodelist{Ring: testRing, Members: []proto.NodeID{1, 2}, Joined: []proto.NodeID{2}, Left: []proto.NodeID{2, 9}}, parser(ParseNodelist)},
+	{Quorum{Quorate: true, Ring: testRing, Members: []proto.NodeID{1, 1<<32 - 2}, Votes: Votes{Expected: 3, Total: 2, Quorum: 2}, Row: 5}, parser(ParseQuorum)},
+	{Currency{service.CurrencyReconfiguring}, parser(ParseCurrency)},
+	{Status{Type: TypeSet, Quorate: true, Currency: service.CurrencyUnknown, Fencing: true, TwoNode: true, Waiting: true, Ring: testRing, Epoch: 9, Votes: Votes{Expected: 4, Total: 3, Quorum: 2}, Row: 1,
 		Why: "because", Nodes: []NodeStatus{{1, true, 1, 2}, {2, false, 0, 0}}}, parser(ParseStatus)},
 }
 
