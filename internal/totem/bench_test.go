@@ -146,3 +146,29 @@ func BenchmarkOrder(b *testing.B) {
 		})
 	}
 }
+
+// The steady state of the hot path allocates nothing: frames, events, tokens and
+// queues are used again.
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	l := newWireLoop(t, 3)
+	l.buf = make([]byte, 0, 15<<20)
+	room := make([]hopFrame, 1<<16)
+	body := make([]byte, 200)
+	round := func() {
+		for i, m := range l.nodes {
+			if _, err := m.Submit(l.now, body, Normal, i == 0, 1); err != nil {
+				t.Fatal(err)
+			}
+			l.take(i)
+		}
+		l.now += 100_000
+		l.drain(60)
+		l.todo = room[:copy(room, l.todo)] // the harness's own list starts anew
+	}
+	for range 2000 {
+		round()
+	}
+	if n := testing.AllocsPerRun(500, round); n > 0 {
+		t.Errorf("%v allocations a round of three messages", n)
+	}
+}

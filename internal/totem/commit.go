@@ -153,7 +153,7 @@ func (m *Machine) acceptable(p Packet, id RingID, c wire.Commit) bool {
 			return false
 		}
 	}
-	return id.Seq > m.committedSeq || planted("accept-old-commit")
+	return id.Seq > m.committedSeq && id.Seq < 2*maxHearsay || planted("accept-old-commit")
 }
 
 func membersOf(entries []wire.CommitEntry) []wire.Member {

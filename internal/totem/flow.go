@@ -9,7 +9,7 @@ func (m *Machine) allowed(t *wire.Token, resent int) int {
 	if mine == 0 {
 		return 0
 	}
-	wnd := int(t.Wnd)
+	wnd := min(int(t.Wnd), m.lim.WndMax)
 	room := wnd - (int(t.Fcc) - r.lastSent)
 	waiting := max(mine, int(t.Backlog)+mine-r.lastBacklog)
 	busy := (waiting + mine - 1) / mine

@@ -270,7 +270,8 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 		m.stats.StaleJoins++
 		return nil
 	}
-	m.maxSeen = max(m.maxSeen, j.MaxSeen, j.RingSeq) // row 0
+	m.sawSeq(j.MaxSeen) // row 0
+	m.sawSeq(j.RingSeq)
 	switch m.state {
 	case Operational:
 		if m.failsMe(&j) && !planted("join-row-2-removed") { // row 2
@@ -303,6 +304,17 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 	}
 	m.weigh(&j, q)
 	return nil
+}
+
+// maxHearsay bounds the ring seqs that are believed from others: far above all
+// that honest nodes can reach, and far below the end of the numbers.
+const maxHearsay = 1 << 62
+
+// sawSeq takes a ring seq from a Join or probe into account for the next ring.
+func (m *Machine) sawSeq(seq uint64) {
+	if seq < maxHearsay {
+		m.maxSeen = max(m.maxSeen, seq)
+	}
 }
 
 // stale reports a membership packet from before the end of a pause.

@@ -176,11 +176,7 @@ func (m *Machine) suspectDue() {
 			continue
 		}
 		m.trace(TraceEvent{Kind: TraceSuspect, Node: q.id, Reason: ReasonSuspect, Value: int64(m.now - q.heard)})
-		if m.state == Operational {
-			m.gather(ReasonSuspect, q.id)
-		} else {
-			m.abandon(ReasonSuspect, q.id)
-		}
+		m.breakUp(ReasonSuspect, q.id)
 		return
 	}
 }

@@ -60,7 +60,7 @@ func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
 		}
 		return nil
 	}
-	m.maxSeen = max(m.maxSeen, h.Ring.Seq)
+	m.sawSeq(h.Ring.Seq)
 	for _, id := range pr.Members {
 		if q := m.peer(id); q != nil && !has(m.ring.ids, id) {
 			m.merging = insert(m.merging, id)

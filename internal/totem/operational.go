@@ -116,8 +116,13 @@ func (m *Machine) onToken(p Packet, h wire.Header, body []byte) error {
 		m.sendAck(r.prev, r.id, t.TokenSeq, m.aru())
 		return nil
 	}
-	if t.Seq < r.sentSeq || t.Aru > t.Seq || t.Stable > t.Aru {
+	if t.Seq < r.sentSeq || t.Aru > t.Seq || t.Stable > t.Aru || t.Seq > r.win.aru+r.win.size() {
 		m.stats.BadToken++
+		return nil
+	}
+	if r.win.high > t.Seq { // somebody used slots that no token covers
+		m.stats.BadData++
+		m.breakUp(ReasonOrderConflict, p.From)
 		return nil
 	}
 	r.tok, m.scratch = m.scratch, r.tok
@@ -365,6 +370,15 @@ func (m *Machine) rtt(n NodeID) Tick {
 		return max(q.link.RTT, q.hopRTT)
 	}
 	return 0
+}
+
+// breakUp leaves a ring or an attempt at one.
+func (m *Machine) breakUp(why Reason, who NodeID) {
+	if m.state == Operational {
+		m.gather(why, who)
+	} else {
+		m.abandon(why, who)
+	}
 }
 
 // tokenLost ends the ring that no token comes round in.

@@ -12,7 +12,7 @@ const answerAgain = 3 // answers to one slot before it is sent in small pieces (
 // window, and takes it off the list (2.6 step 6, 2.9).
 func (m *Machine) answer(t *wire.Token) int {
 	r := m.ring
-	budget := max(1, int(t.Wnd)/2)
+	budget := max(1, min(int(t.Wnd), m.lim.WndMax)/2)
 	n := 0
 	kept := t.Rtr[:0]
 	for _, it := range t.Rtr {

@@ -43,6 +43,7 @@ const (
 	ReasonCommitFull              // everybody promised: recovery
 	ReasonRecovered               // old frames are exchanged: operational
 	ReasonAlone                   // nobody else: a ring of one
+	ReasonOrderConflict           // slots were used that no token covers
 	ReasonStopped                 // end
 	numReasons
 )
@@ -51,7 +52,7 @@ const (
 func (r Reason) String() string {
 	return [...]string{"none", "start", "token-lost", "foreign", "merge", "join", "restart", "cannot-receive",
 		"peer-deaf", "suspect", "leave", "consensus-timeout", "settled", "commit-timeout", "refused", "abandoned",
-		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "stopped"}[r]
+		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "order-conflict", "stopped"}[r]
 }
 
 // TraceKind tells what a TraceEvent records.
