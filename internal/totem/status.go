@@ -87,6 +87,12 @@ func (m *Machine) Status() Status {
 // CommittedSeq is the highest ring seq that was promised or installed.
 func (m *Machine) CommittedSeq() uint64 { return m.committedSeq }
 
+// TokenFirst is Output.TokenFirst as of now: a driver that works a batch of data
+// off asks between two datagrams.
+func (m *Machine) TokenFirst() bool {
+	return (m.state == Operational || m.state == Recovery) && m.ring.tokenFirst
+}
+
 // Durable is the seq bound that is known to be on disk; checkers use it (M1).
 func (m *Machine) Durable() uint64 { return m.durableBound }
 
