@@ -111,3 +111,22 @@ func (ps *Problems) add(s Severity, at Pos, what, fix string) *Problem {
 func (ps *Problems) errorf(at Pos, fix, format string, args ...any) {
 	ps.add(Error, at, fmt.Sprintf(format, args...), fix)
 }
+
+// ProblemsOf takes apart what Err and Resolve joined; an error of another kind
+// becomes one Problem without a place.
+func ProblemsOf(err error) Problems {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out Problems
+		for _, e := range many.Unwrap() {
+			out = append(out, ProblemsOf(e)...)
+		}
+		return out
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return Problems{p}
+	}
+	return Problems{{Severity: Error, What: err.Error()}}
+}
