@@ -95,7 +95,10 @@ func (n *Node) call() (moved bool) {
 }
 
 // Leave is the end of the client: its calls that still wait are forgotten.
-func (cn *Conn) Leave() { cn.end() }
+func (cn *Conn) Leave() {
+	cn.end()
+	cn.node.finishClients()
+}
 
 // Closed tells why the service closed the connection.
 func (cn *Conn) Closed() error { return cn.closed }
@@ -106,6 +109,8 @@ func (cn *Conn) Waiting() bool { return len(cn.held) > 0 }
 // Open reports whether both ends are there.
 func (cn *Conn) Open() bool { return !cn.dead }
 
+// end cuts the connection. The service learns of it later, for it may be on the
+// stack.
 func (cn *Conn) end() {
 	if cn.dead {
 		return
@@ -113,7 +118,17 @@ func (cn *Conn) end() {
 	cn.dead = true
 	n := cn.node
 	n.conns = slices.DeleteFunc(n.conns, func(o *Conn) bool { return o == cn })
-	cn.client.Closed()
+	n.finishing = append(n.finishing, cn)
+}
+
+// finishClients tells services which connections are gone.
+func (n *Node) finishClients() bool {
+	gone := n.finishing
+	n.finishing = nil
+	for _, cn := range gone {
+		cn.client.Closed()
+	}
+	return len(gone) > 0
 }
 
 // ID, Cred, Push and Close are the service's side.

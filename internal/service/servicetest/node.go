@@ -15,20 +15,21 @@ type Node struct {
 	// calls that need flow control wait.
 	Full bool
 
-	c        *Cluster
-	id       NodeID
-	inc      uint32
-	up       bool
-	services []*hosted
-	ring     *ring
-	pos      int      // in ring.log
-	control  []entry  // accepted, not ordered: of rounds
-	normal   []entry  // accepted, not ordered: the rest
-	came     []NodeID // who came along since the last complete round
-	round    *round
-	conns    []*Conn
-	timers   []*timer
-	answers  []func() // of Keep
+	c         *Cluster
+	id        NodeID
+	inc       uint32
+	up        bool
+	services  []*hosted
+	ring      *ring
+	pos       int      // in ring.log
+	control   []entry  // accepted, not ordered: of rounds
+	normal    []entry  // accepted, not ordered: the rest
+	came      []NodeID // who came along since the last complete round
+	round     *round
+	conns     []*Conn
+	finishing []*Conn // gone, their services do not know yet
+	timers    []*timer
+	answers   []func() // of Keep
 
 	quorum   service.QuorumState
 	currency service.Currency
@@ -97,7 +98,7 @@ func (n *Node) hosted(id uint16) *hosted {
 // acts are the things that a node can do next. Each reports whether it did
 // anything.
 func (n *Node) acts() []func() bool {
-	return []func() bool{n.order, n.deliver, n.work, n.call, n.answer}
+	return []func() bool{n.order, n.deliver, n.work, n.call, n.answer, n.finishClients}
 }
 
 // order puts one accepted message into the order of the ring. Others than those
