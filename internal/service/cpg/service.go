@@ -26,6 +26,11 @@ type Service struct {
 	scratch []byte         // of the message or event in the making
 }
 
+var (
+	_ service.Syncer = (*Service)(nil)
+	_ service.Dumper = (*Service)(nil)
+)
+
 // owed is the leave of a connection that has ended.
 type owed struct {
 	src   service.Source

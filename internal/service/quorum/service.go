@@ -35,6 +35,11 @@ type Service struct {
 	scratch []byte
 }
 
+var (
+	_ service.Quorum = (*Service)(nil)
+	_ service.Dumper = (*Service)(nil)
+)
+
 // decision is what is shown: one ring's, with the members it was made by.
 type decision struct {
 	quorate bool
