@@ -189,8 +189,11 @@ func (b *bare) eat() {
 	if b.eaten > 0 && !b.eating {
 		b.eating = true
 		d := b.m.plan.Consume
-		if !b.m.client {
+		switch {
+		case !b.m.client:
 			d = 50 * ms
+		case b.m.w.phase != phaseChaos:
+			d = min(d, ms)
 		}
 		b.m.w.queue.push(event{at: b.m.w.now + d, kind: evConsume, a: int32(b.m.i), b: int32(b.m.life)})
 	}

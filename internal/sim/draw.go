@@ -8,11 +8,14 @@ import (
 // Draw makes the plan of a seed. Each seed draws its own mix of faults, many
 // kinds off and some extreme, and its own constants of the engine: few but
 // heavy finds more than a little of all (swarm testing).
-func Draw(seed uint64) *Plan {
+func Draw(seed uint64) *Plan { return DrawBare(seed) }
+
+// DrawBare makes the plan of a seed for engines only.
+func DrawBare(seed uint64) *Plan {
 	d := &drawer{r: newStream(seed, "plan"), p: &Plan{Seed: seed, Bare: true}}
 	d.nodes()
-	d.constants()
 	d.network()
+	d.constants()
 	d.p.Heal = d.r.between(22*sec, 30*sec)
 	d.p.Restart = d.r.chance(0.8)
 	d.workload()
@@ -65,6 +68,10 @@ func (d *drawer) nodes() {
 func (d *drawer) constants() {
 	c := &d.p.Engine
 	c.MaxMessage = 1 << 20
+	rotation := Tick(len(d.p.Nodes)) * 2 * d.p.Net.Delay
+	if 8*rotation > sec { // the default is for local networks
+		c.Token = 8 * rotation
+	}
 	if d.r.chance(0.5) {
 		return
 	}
@@ -97,7 +104,7 @@ func (d *drawer) constants() {
 		c.ReceiveWnd = 2*n + d.r.intn(64)
 	}
 	if d.r.chance(0.3) {
-		c.Token = d.r.log(200*ms, 3*sec)
+		c.Token = max(d.r.log(200*ms, 3*sec), 8*rotation)
 	}
 	c.Plain = d.r.chance(0.25)
 }

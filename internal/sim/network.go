@@ -1,5 +1,7 @@
 package sim
 
+import "slices"
+
 // buffer holds the bytes of one frame for all packets that carry it.
 type buffer struct {
 	b    []byte
@@ -21,12 +23,15 @@ type packet struct {
 	arrived  Tick // local to the receiver
 }
 
-// link is one direction between two nodes.
+// link is one direction between two nodes. What happens to its n-th packet is
+// drawn from n, not from what happened to packets before: a fault that is taken
+// out of a schedule changes nothing for the others.
 type link struct {
-	rnd   stream
-	last  Tick // arrival of the newest packet that kept its order
-	bad   bool // in a burst of losses
-	busy  Tick // until then the queue of a slow link is served
+	seed  uint64
+	n     uint64 // packets so far
+	last  Tick   // arrival of the newest packet that kept its order
+	bad   bool   // in a burst of losses
+	busy  Tick   // until then the queue of a slow link is served
 	queue int
 }
 
@@ -55,6 +60,7 @@ type network struct {
 	w      *world
 	n      int
 	links  []link
+	drops  [][]uint64 // numbers of packets that are lost, by link
 	conds  []condition
 	free   []*packet
 	bufs   []*buffer
@@ -76,9 +82,13 @@ type Counts struct {
 
 func newNetwork(w *world) *network {
 	n := len(w.plan.Nodes)
-	net := &network{w: w, n: n, links: make([]link, n*n), conds: make([]condition, n*n), seen: make([][]*packet, n)}
+	net := &network{w: w, n: n, links: make([]link, n*n), drops: make([][]uint64, n*n), conds: make([]condition, n*n), seen: make([][]*packet, n)}
 	for i := range net.links {
-		net.links[i].rnd = newStream(w.plan.Seed, "link", uint64(i/n), uint64(i%n))
+		net.links[i].seed = newStream(w.plan.Seed, "link", uint64(w.plan.Nodes[i/n].ID), uint64(w.plan.Nodes[i%n].ID)).s
+	}
+	for _, d := range w.plan.Drops {
+		i := w.index[d.From]*n + w.index[d.To]
+		net.drops[i] = append(net.drops[i], d.N)
 	}
 	net.clear()
 	return net
@@ -188,40 +198,52 @@ func (net *network) send(p *packet) {
 	net.w.tracePacket(p, f)
 	if f != fateSent {
 		net.counts.Lost++
+		if net.w.opt.lost != nil && f >= fateLost && f <= fateDropped {
+			net.w.opt.lost(Drop{net.w.nodes[p.from].id, net.w.nodes[p.to].id, l.n})
+		}
 		net.release(p)
 		return
 	}
 	base := net.w.plan.Net
-	at := net.w.now + l.rnd.lognormal(base.Delay, base.Sigma) + c.delay[p.kind&15]
+	rnd := l.draws(1)
+	at := net.w.now + rnd.lognormal(base.Delay, base.Sigma) + c.delay[p.kind&15]
 	if c.rate > 0 {
 		l.busy = max(l.busy, net.w.now) + Tick(p.size())*sec/Tick(c.rate)
 		at += l.busy - net.w.now
 	}
-	if c.spike > 0 && l.rnd.chance(c.spike) {
+	if c.spike > 0 && rnd.chance(c.spike) {
 		at += c.spikeBy
 	}
-	if c.reorder > 0 && l.rnd.chance(c.reorder) {
-		at += l.rnd.between(0, c.reorderBy+1)
+	if c.reorder > 0 && rnd.chance(c.reorder) {
+		at += rnd.between(0, c.reorderBy+1)
 	} else {
 		at = max(at, l.last)
 		l.last = at
 	}
-	if c.dup > 0 && l.rnd.chance(c.dup) {
-		for range 1 + l.rnd.intn(c.copies) {
+	if rnd := l.draws(2); c.dup > 0 && rnd.chance(c.dup) {
+		for range 1 + rnd.intn(c.copies) {
 			net.counts.Copies++
-			net.arrive(net.copy(p), at+l.rnd.between(0, c.late+1))
+			net.arrive(net.copy(p), at+rnd.between(0, c.late+1))
 		}
 	}
 	net.keep(p)
 	net.arrive(p, at)
 }
 
+// draws is the source of random numbers for one purpose of the present packet.
+func (l *link) draws(purpose uint64) stream { return stream{mix(l.seed + l.n<<3 + purpose)} }
+
 // judge decides whether a packet gets through.
 func (net *network) judge(l *link, c *condition, p *packet) fate {
+	l.n++
+	rnd := l.draws(0)
 	if c.cut {
 		return fateCut
 	}
-	if q := c.drop[p.kind&15]; q > 0 && l.rnd.chance(q) {
+	if d := net.drops[p.from*net.n+p.to]; len(d) > 0 && slices.Contains(d, l.n) {
+		return fateLost
+	}
+	if q, rnd := c.drop[p.kind&15], l.draws(3); q > 0 && rnd.chance(q) {
 		return fateDropped
 	}
 	if c.hole > 0 && p.size() > c.hole && !(p.small && c.hole >= 1280) {
@@ -231,14 +253,14 @@ func (net *network) judge(l *link, c *condition, p *packet) fate {
 		return fateTail
 	}
 	for range 1 + p.size()/1500 {
-		if c.loss > 0 && l.rnd.chance(c.loss) {
+		if c.loss > 0 && rnd.chance(c.loss) {
 			return fateLost
 		}
 		if c.enter > 0 {
 			if l.bad {
-				l.bad = !l.rnd.chance(c.leave)
+				l.bad = !rnd.chance(c.leave)
 			} else {
-				l.bad = l.rnd.chance(c.enter)
+				l.bad = rnd.chance(c.enter)
 			}
 			if l.bad {
 				return fateBurst

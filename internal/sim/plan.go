@@ -35,6 +35,14 @@ type Plan struct {
 	Restart bool       `json:"restart"`          // heal starts the nodes that are down
 	NoHeal  bool       `json:"noHeal,omitempty"` // the run ends at Heal: no liveness, nothing drained
 	Actions []Action   `json:"actions"`
+	Drops   []Drop     `json:"drops,omitempty"`
+}
+
+// Drop is one lost packet: the n-th one of a link.
+type Drop struct {
+	From NodeID `json:"from"`
+	To   NodeID `json:"to"`
+	N    uint64 `json:"n"`
 }
 
 // NodePlan is one configured node.
@@ -182,6 +190,11 @@ func (p *Plan) validate() error {
 		}
 		if _, ok := effects[a.Do]; !ok {
 			return fmt.Errorf("action %d: %q is not an action", i, a.Do)
+		}
+	}
+	for i, d := range p.Drops {
+		if d.From == 0 || d.To == 0 || !known[d.From] || !known[d.To] {
+			return fmt.Errorf("drop %d: node %d or %d does not exist", i, d.From, d.To)
 		}
 	}
 	return nil

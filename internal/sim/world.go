@@ -17,6 +17,8 @@ type Options struct {
 	Fast bool
 	// MaxEvents ends a run that does not end by itself; zero is 50 million.
 	MaxEvents uint64
+
+	lost func(Drop) // gets each packet that chance lost
 }
 
 // Line is one line of a trace: an event of the checker's vocabulary, a packet
