@@ -150,7 +150,7 @@ func (c *Core) dropSlowClients() {
 			h.debt.since = 0
 			continue
 		case h.debt.since == 0:
-			h.debt.since = c.now
+			h.debt.since = due(c.now)
 		case c.now-h.debt.since >= c.cfg.Limits.SlowClient:
 			c.clientTooSlow(h)
 			h.disconnect(service.ErrOverflow)

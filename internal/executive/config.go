@@ -142,6 +142,7 @@ type engine interface {
 	Conflict(now proto.Tick, r totem.StopReason)
 	Status() totem.Status
 	CommittedSeq() uint64
+	TokenFirst() bool
 }
 
 type sessions interface {

@@ -46,6 +46,7 @@ type Core struct {
 	trans   []NodeID // of the last transitional configuration
 	round   roundState
 	view    viewState
+	synced  bool // some round of this life ended
 
 	// Clients.
 	clients   []*Handle // ascending by id
@@ -107,7 +108,7 @@ func (c *Core) begin(now Tick) error {
 	if err != nil {
 		return err
 	}
-	c.ring, c.members, c.trans = RingID{}, nil, nil
+	c.ring, c.members, c.trans, c.synced = RingID{}, nil, nil, false
 	c.round, c.view = roundState{}, viewState{currency: service.CurrencyUnknown}
 	c.room, c.submitted, c.budget = totem.RoomLow, 0, budget{}
 	c.sessions.SetCommitted(c.engine.CommittedSeq())
@@ -223,7 +224,7 @@ func (c *Core) Wake() Tick {
 		return 0
 	}
 	if c.wakeNow {
-		return c.now
+		return due(c.now)
 	}
 	w := earliest(c.engineWake, c.sealWake)
 	if c.engine == nil {
@@ -245,9 +246,12 @@ func earliest(a, b Tick) Tick {
 	return a
 }
 
+// due is a deadline as it is kept: zero would be none.
+func due(t Tick) Tick { return max(t, 1) }
+
 // TokenFirst says which socket the owner reads first: control, if it is true
 // (ordering 2.8 A5).
-func (c *Core) TokenFirst() bool { return c.stats.tokenFirst }
+func (c *Core) TokenFirst() bool { return c.running() && c.engine.TokenFirst() }
 
 // Stopped says why the member came to its end; zero: it runs.
 func (c *Core) Stopped() totem.StopReason { return c.stop }
@@ -272,7 +276,7 @@ func (c *Core) Leave(now Tick) {
 	}
 	c.leaveBy = c.now + leavePatience
 	if c.submit(totem.Normal, false, &header{kind: kindMark}, nil) != nil {
-		c.leaveBy = c.now
+		c.leaveBy = due(c.now)
 	}
 	c.leaveDue()
 }
@@ -287,6 +291,17 @@ func (c *Core) leaveDue() {
 		c.engine.Leave(c.now)
 	}
 }
+
+// Halt ends the member at once, without a word to the others. Nothing is called
+// any more afterwards.
+func (c *Core) Halt(now Tick) {
+	c.tick(now)
+	c.end(totem.StopLeft)
+}
+
+// Ready reports whether services were synchronised at least once in this life:
+// before that clients have nothing to ask.
+func (c *Core) Ready() bool { return c.synced }
 
 // end is the one place where a member comes to its end.
 func (c *Core) end(r totem.StopReason) {

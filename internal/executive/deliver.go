@@ -58,7 +58,7 @@ func (c *Core) dispatch(d *totem.Delivery) {
 		return
 	case kindMark:
 		if d.From == c.self() && c.leaveBy != 0 {
-			c.leaveBy = c.now
+			c.leaveBy = due(c.now)
 			c.leaveDue()
 		}
 		return

@@ -38,7 +38,7 @@ func (c *Core) turn() {
 	c.consume()
 	o := c.engine.Take()
 	c.submitted, c.room = 0, o.Room
-	c.engineWake, c.stats.tokenFirst = o.Wake, o.TokenFirst
+	c.engineWake = o.Wake
 	if p := o.Persist; p != nil {
 		c.saveSeq(p)
 	}

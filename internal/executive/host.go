@@ -144,9 +144,9 @@ func (t *timer) Stop() {
 	}
 }
 
-func (s *timers) add(due Tick, f func()) *timer {
+func (s *timers) add(at Tick, f func()) *timer {
 	s.made++
-	t := &timer{due: due, no: s.made, f: f, heap: &s.queue}
+	t := &timer{due: at, no: s.made, f: f, heap: &s.queue}
 	heap.Push(&s.queue, t)
 	return t
 }
@@ -163,7 +163,7 @@ func (s *timers) next() Tick {
 	if len(s.queue) == 0 {
 		return 0
 	}
-	return max(1, s.queue[0].due)
+	return due(s.queue[0].due)
 }
 
 // fire calls what is due. A function that sets a timer anew which is due at once

@@ -62,12 +62,13 @@ func (c *Core) primary() bool {
 func (c *Core) finished() {
 	full := !c.round.partial
 	c.round = roundState{ready: true}
+	c.synced = true
 	c.stats.Rounds++
 	if full {
 		c.engine.Release(c.now, c.ring)
 		c.dirty = true
 		if c.keeper == nil {
-			c.view.currency, c.view.leftAt = service.CurrencyNow, 0
+			c.view.currency, c.view.left = service.CurrencyNow, false
 		}
 	}
 	c.signal()
@@ -154,7 +155,7 @@ func (r *roundHost) Note(n resync.Note) {
 		c.finished()
 	case resync.NoteFailed:
 		// Partial state is never served: the node leaves (openais-executive 4.5 Z3).
-		c.leaveBy = c.now
+		c.leaveBy = due(c.now)
 		c.wakeNow = true
 	}
 }
@@ -173,16 +174,17 @@ func exported(x *resync.Round) service.Round {
 type viewState struct {
 	quorum   service.QuorumState
 	currency service.Currency
-	leftAt   Tick // when the ring was left, zero: it is in place
+	left     bool // the ring is not in place any more, or its decision is not made yet
+	leftAt   Tick // since then
 	token    Tick // for how long the last decision is still shown then
 }
 
 // wake is when the last decision stops being shown (ordering 4.6, "long gather").
 func (v *viewState) wake() Tick {
-	if v.leftAt == 0 || v.currency != service.CurrencyNow {
+	if !v.left || v.currency != service.CurrencyNow {
 		return 0
 	}
-	return v.leftAt + v.token
+	return due(v.leftAt + v.token)
 }
 
 // Kept is the quorum part of the record as found at the start.
@@ -203,7 +205,7 @@ func (h *host) Decided(s service.QuorumState) {
 	before := c.view
 	c.view.quorum = s
 	if s.Ring == c.ring {
-		c.view.currency, c.view.leftAt = service.CurrencyNow, 0
+		c.view.currency, c.view.left = service.CurrencyNow, false
 	}
 	c.quorumDecided(before)
 	if f := c.obs.QuorumShown; f != nil {
@@ -213,8 +215,8 @@ func (h *host) Decided(s service.QuorumState) {
 
 // leftRing notes that the ring is not in place any more.
 func (c *Core) leftRing() {
-	if c.view.leftAt == 0 {
-		c.view.leftAt, c.view.token = c.now, c.engine.Status().TokenTimeout
+	if !c.view.left {
+		c.view.left, c.view.leftAt, c.view.token = true, c.now, c.engine.Status().TokenTimeout
 	}
 }
 
@@ -229,7 +231,7 @@ func (c *Core) judgeCurrency() {
 // running (ordering 2.19 H1). A node alone in its ring has nobody who could have
 // gone on without it.
 func (c *Core) staleView() {
-	if len(c.members) > 1 || c.view.leftAt != 0 {
+	if len(c.members) > 1 || c.view.left {
 		c.setCurrency(service.CurrencyUnknown)
 	}
 }

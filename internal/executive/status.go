@@ -27,8 +27,7 @@ type Stats struct {
 	SlowClients    uint64 // disconnected
 	KernelDrops    uint64 // received packets that the kernel threw away
 
-	tokenFirst bool // the engine's wish as of the last Take
-	full       bool // the submit queue is at its critical level
+	full bool // the submit queue is at its critical level
 }
 
 // Queue is one bounded queue and how full it is.

@@ -1,0 +1,470 @@
+package executive
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/totem"
+)
+
+// LoopConfig is what a Loop needs.
+type LoopConfig struct {
+	Core Config
+
+	// Send sends datagrams in their order; buffers are free when it returns. It is
+	// called on the loop's goroutine.
+	Send func([]seal.Datagram)
+	// Save stores a record. It returns at once and answers on any goroutine.
+	Save func(r store.Record, done func(error))
+
+	// Clock is a monotonic clock, the one that datagrams are stamped with. Nil: the
+	// time since NewLoop.
+	Clock func() proto.Tick
+	// Gap is the shortest time without running that is recorded; zero: a tenth of
+	// the token timeout.
+	Gap proto.Tick
+	// Batches bounds each of the two receive queues; zero: 64. A reader of a socket
+	// waits while its queue is full, and the kernel's buffer takes what comes.
+	Batches int
+}
+
+// Batch is datagrams on their way from a socket through the loop.
+type Batch struct {
+	Datagrams []seal.Datagram
+	// Done gives the batch back, on the loop's goroutine. It must not block.
+	Done func(*Batch)
+}
+
+// Loop owns a Core in the agent: one goroutine, locked to its thread, that
+// takes what arrived, what the disk answered and what doors want, and flushes
+// once for all of it. All methods may be called from any goroutine.
+type Loop struct {
+	cfg   LoopConfig
+	core  *Core // owned by run
+	clock func() proto.Tick
+	wake  chan struct{} // capacity 1: the inbox has something
+	done  chan struct{}
+	watch watchdog
+
+	mu    sync.Mutex // guards in, spare, ended
+	room  sync.Cond  // a receive queue has room again, or the loop ended
+	in    inbox
+	spare inbox // swapped with in, so that both keep their memory
+	ended bool
+
+	moreData, moreControl []*Batch // owned by run: what steal gave out
+}
+
+// inbox is what waits for the owner.
+type inbox struct {
+	data, control []*Batch
+	calls         []func(*Core)
+	saved         []savedRecord
+	refused       []refusedPort
+	dropped       int
+}
+
+type savedRecord struct {
+	tag totem.Tag
+	err error
+}
+
+type refusedPort struct {
+	node NodeID
+	link uint8
+}
+
+func (i *inbox) empty() bool {
+	return len(i.data)+len(i.control)+len(i.calls)+len(i.saved)+len(i.refused)+i.dropped == 0
+}
+
+// ErrEnded is returned by what needs a loop that runs.
+var ErrEnded = errors.New("executive: the member has stopped")
+
+// NewLoop makes the member and starts its goroutine.
+func NewLoop(c LoopConfig) (*Loop, error) {
+	l := &Loop{cfg: c, clock: c.Clock, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l.room.L = &l.mu
+	if l.cfg.Batches == 0 {
+		l.cfg.Batches = 64
+	}
+	if l.clock == nil {
+		start := time.Now()
+		l.clock = func() proto.Tick { return proto.Tick(time.Since(start)) }
+	}
+	var err error
+	if l.core, err = New(l.clock(), c.Core, (*loopEnv)(l)); err != nil {
+		return nil, err
+	}
+	if l.cfg.Gap == 0 {
+		l.cfg.Gap = l.core.engine.Status().TokenTimeout / 10
+	}
+	go l.run()
+	go l.watch.run(l.clock, l.cfg.Gap, l.done)
+	return l, nil
+}
+
+// loopEnv is the Loop as its Core sees it.
+type loopEnv Loop
+
+func (e *loopEnv) Send(d []seal.Datagram) { e.cfg.Send(d) }
+
+func (e *loopEnv) Save(tag totem.Tag, r store.Record) {
+	l := (*Loop)(e)
+	e.cfg.Save(r, func(err error) {
+		l.mu.Lock()
+		l.in.saved = append(l.in.saved, savedRecord{tag, err})
+		l.mu.Unlock()
+		l.nudge()
+	})
+}
+
+// Receive hands over what a socket received. It waits while the queue is full;
+// false: the loop ended and the batch is still the caller's.
+func (l *Loop) Receive(control bool, b *Batch) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := &l.in.data
+	if control {
+		q = &l.in.control
+	}
+	for len(*q) >= l.cfg.Batches && !l.ended {
+		l.room.Wait()
+	}
+	if l.ended {
+		return false
+	}
+	*q = append(*q, b)
+	l.nudge()
+	return true
+}
+
+// Unreachable says that the kernel reported a refused port.
+func (l *Loop) Unreachable(node NodeID, link uint8) {
+	l.mu.Lock()
+	if len(l.in.refused) < l.cfg.Batches {
+		l.in.refused = append(l.in.refused, refusedPort{node, link})
+	}
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// Dropped says that the kernel threw received packets away.
+func (l *Loop) Dropped(packets int) {
+	l.mu.Lock()
+	l.in.dropped += packets
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// Do runs f on the loop's goroutine, behind everything that was given to Do
+// before, and returns at once. False: the loop ended, f will not run.
+func (l *Loop) Do(f func(*Core)) bool {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return false
+	}
+	l.in.calls = append(l.in.calls, f)
+	l.mu.Unlock()
+	l.nudge()
+	return true
+}
+
+// DoAll is Do for several functions with one lock and one wakeup.
+func (l *Loop) DoAll(fs []func(*Core)) bool {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return false
+	}
+	l.in.calls = append(l.in.calls, fs...)
+	l.mu.Unlock()
+	l.nudge()
+	return true
+}
+
+// Status asks the owner how things are; an error if the loop ended.
+func (l *Loop) Status() (Status, error) {
+	answer := make(chan Status, 1)
+	if !l.Do(func(c *Core) { answer <- c.Status() }) {
+		return Status{}, ErrEnded
+	}
+	select {
+	case s := <-answer:
+		s.Gaps = l.watch.gaps()
+		return s, nil
+	case <-l.done:
+		return Status{}, ErrEnded
+	}
+}
+
+// Leave starts a clean stop; Done tells when it is over.
+func (l *Loop) Leave() {
+	l.Do(func(c *Core) { c.Leave(c.now) })
+}
+
+// Halt ends the member without a word to the others, and waits for it.
+func (l *Loop) Halt() {
+	l.Do(func(c *Core) { c.Halt(c.now) })
+	<-l.done
+}
+
+// Done is closed when the member came to its end.
+func (l *Loop) Done() <-chan struct{} { return l.done }
+
+// Reason says why the member came to its end; zero while it runs.
+func (l *Loop) Reason() totem.StopReason {
+	select {
+	case <-l.done:
+		return l.core.Stopped()
+	default:
+		return totem.Running
+	}
+}
+
+func (l *Loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the owner.
+func (l *Loop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := l.clock()
+		l.watch.beat.Store(int64(now))
+		l.work(now)
+		if w := l.core.Wake(); w != 0 && w <= now {
+			l.core.Advance(now)
+		}
+		l.core.Flush(now)
+		if l.core.Stopped() != totem.Running {
+			break
+		}
+		l.watch.beat.Store(0)
+		l.wait(timer)
+	}
+	l.watch.beat.Store(0)
+	l.end()
+}
+
+// wait sleeps until something arrives or is due.
+func (l *Loop) wait(timer *time.Timer) {
+	select {
+	case <-l.wake:
+		return
+	default:
+	}
+	var due <-chan time.Time
+	if w := l.core.Wake(); w != 0 {
+		d := w - l.clock()
+		if d <= 0 {
+			return
+		}
+		timer.Reset(time.Duration(d))
+		due = timer.C
+	}
+	select {
+	case <-l.wake:
+	case <-due:
+	}
+}
+
+// work takes the inbox.
+func (l *Loop) work(now proto.Tick) {
+	l.mu.Lock()
+	if l.in.empty() {
+		l.mu.Unlock()
+		return
+	}
+	l.in, l.spare = l.spare, l.in
+	l.mu.Unlock()
+	l.room.Broadcast()
+	in := &l.spare
+
+	for _, s := range in.saved {
+		l.core.Persisted(now, s.tag, s.err)
+	}
+	if in.dropped > 0 {
+		l.core.Dropped(now, in.dropped)
+	}
+	l.receive(now, in)
+	for _, r := range in.refused {
+		l.core.Unreachable(now, r.node, r.link)
+	}
+	if len(in.calls) > 0 {
+		l.core.tick(now)
+		for _, f := range in.calls {
+			f(l.core)
+		}
+	}
+	in.reset()
+}
+
+// maxDrains bounds how often the data queue is looked at before a token that
+// waits is handled.
+const maxDrains = 4
+
+// receive takes what sockets received, in the order that the engine asks for:
+// data before a token, so that the token finds everything that was sent before
+// it, until the engine has seen that nothing of that is missing; then the token
+// (ordering 2.8 A5).
+func (l *Loop) receive(now proto.Tick, in *inbox) {
+	data, control := in.data, in.control
+	for drains := 0; ; drains++ {
+		for _, b := range data {
+			if l.core.TokenFirst() {
+				l.datagrams(now, control)
+				l.datagrams(now, l.steal(&l.in.control, &l.moreControl))
+				control = nil
+			}
+			l.core.Datagrams(now, b.Datagrams)
+			b.Done(b)
+		}
+		if len(control) == 0 || drains == maxDrains || l.core.TokenFirst() {
+			break
+		}
+		if data = l.steal(&l.in.data, &l.moreData); len(data) == 0 {
+			break
+		}
+	}
+	l.datagrams(now, control)
+}
+
+// steal takes what came into a queue while the owner works; the list is valid
+// until the next call for the same queue.
+func (l *Loop) steal(q, spare *[]*Batch) []*Batch {
+	clear(*spare)
+	l.mu.Lock()
+	*q, *spare = (*spare)[:0], *q
+	l.mu.Unlock()
+	if len(*spare) > 0 {
+		l.room.Broadcast()
+	}
+	return *spare
+}
+
+func (l *Loop) datagrams(now proto.Tick, list []*Batch) {
+	for _, b := range list {
+		l.core.Datagrams(now, b.Datagrams)
+		b.Done(b)
+	}
+}
+
+// reset empties the inbox and keeps its memory.
+func (i *inbox) reset() {
+	clear(i.data)
+	clear(i.control)
+	clear(i.calls)
+	i.data, i.control, i.calls = i.data[:0], i.control[:0], i.calls[:0]
+	i.saved, i.refused, i.dropped = i.saved[:0], i.refused[:0], 0
+}
+
+// end lets waiting readers go. What was given to Do and did not run is gone;
+// who waits for it waits for Done too.
+func (l *Loop) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.in = inbox{}
+	l.mu.Unlock()
+	l.room.Broadcast()
+	close(l.done)
+}
+
+// watchdog notes when this process, or the owner in it, did not run for a while:
+// the usual cause of a lost token that no network explains.
+type watchdog struct {
+	beat atomic.Int64 // when the owner began its present round, zero: it waits
+
+	mu     sync.Mutex // guards what follows
+	max    proto.Tick
+	count  uint64
+	recent []Gap // bounded by maxGaps
+}
+
+const maxGaps = 16
+
+// Gaps says how long the member was kept from running.
+type Gaps struct {
+	Max    proto.Tick `json:"max"`
+	Count  uint64     `json:"count"`
+	Recent []Gap      `json:"recent,omitempty"` // oldest first
+}
+
+// Gap is one stretch of time without running.
+type Gap struct {
+	At    proto.Tick `json:"at"` // its end
+	Dur   proto.Tick `json:"dur"`
+	Owner bool       `json:"owner"` // the process ran, but the owner was busy with one round
+}
+
+// run looks several times within the shortest gap.
+func (w *watchdog) run(clock func() proto.Tick, limit proto.Tick, done <-chan struct{}) {
+	every := max(limit/4, proto.Millisecond)
+	timer := time.NewTicker(time.Duration(every))
+	defer timer.Stop()
+	last, busy := clock(), proto.Tick(0)
+	for {
+		select {
+		case <-done:
+			return
+		case <-timer.C:
+		}
+		now := clock()
+		if late := now - last - every; late >= limit {
+			w.note(Gap{At: now, Dur: late})
+		}
+		last = now
+		began := proto.Tick(w.beat.Load())
+		if began != busy {
+			busy = began
+		} else if began != 0 && now-began >= limit {
+			w.long(Gap{At: now, Dur: now - began, Owner: true})
+		}
+	}
+}
+
+// note records a gap.
+func (w *watchdog) note(g Gap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count++
+	w.max = max(w.max, g.Dur)
+	if len(w.recent) == maxGaps {
+		w.recent = append(w.recent[:0], w.recent[1:]...)
+	}
+	w.recent = append(w.recent, g)
+}
+
+// long records a round of the owner that goes on, once.
+func (w *watchdog) long(g Gap) {
+	w.mu.Lock()
+	if n := len(w.recent); n > 0 {
+		if r := &w.recent[n-1]; r.Owner && r.At-r.Dur == g.At-g.Dur {
+			*r = g
+			w.max = max(w.max, g.Dur)
+			w.mu.Unlock()
+			return
+		}
+	}
+	w.mu.Unlock()
+	w.note(g)
+}
+
+func (w *watchdog) gaps() Gaps {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Gaps{Max: w.max, Count: w.count, Recent: append([]Gap(nil), w.recent...)}
+}
