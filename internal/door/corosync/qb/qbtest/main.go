@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -15,10 +18,15 @@ const inNamespace = "MOOTHALL_QBTEST_NETNS"
 // the names of the setup sockets are one per namespace. Call it from TestMain.
 // Where namespaces are not to be had, tests that call Private are skipped.
 func Main(m *testing.M) {
-	if os.Getenv(inNamespace) != "" {
+	worker := slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") })
+	here := "yes"
+	if worker {
+		here = "yes, as a fuzz worker" // one more namespace: workers run side by side
+	}
+	if os.Getenv(inNamespace) == here {
 		os.Exit(m.Run())
 	}
-	err := again()
+	err := again(here, worker)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		os.Exit(exit.ExitCode())
 	}
@@ -29,10 +37,17 @@ func Main(m *testing.M) {
 	os.Exit(0)
 }
 
-func again() error {
+// again runs this program in a namespace.
+func again(state string, worker bool) error {
+	runtime.LockOSThread() // the death signal comes when the thread that forked ends
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inNamespace+"=yes")
+	cmd.Env = append(os.Environ(), inNamespace+"="+state)
+	if worker { // package testing talks to its workers over these
+		for fd := range uintptr(3) {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(3+fd, "fuzz"))
+		}
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -48,7 +63,7 @@ func again() error {
 // Private skips the test unless it runs in a namespace of its own.
 func Private(t testing.TB) {
 	t.Helper()
-	if state := os.Getenv(inNamespace); state != "yes" {
+	if state := os.Getenv(inNamespace); !strings.HasPrefix(state, "yes") {
 		t.Skipf("setup sockets need a network namespace of their own (%s)", state)
 	}
 }
