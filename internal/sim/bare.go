@@ -70,7 +70,7 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 	c := totem.Config{
 		Self: m.id, Inc: m.inc, SeqBound: bound, Cluster: 0x6d6f6f74, Table: 1, MTU: k.MTU, Rand: r, Trace: true,
 		FirstSlot: Slot(k.FirstSlot), NoAcceleration: k.Plain,
-		Timers: totem.Timers{Token: k.Token, Hold: k.Hold},
+		Timers: totem.Timers{Token: k.Token, Hold: k.Hold, Join: k.Join, Settle: k.Settle, SuspectGrace: k.Grace, Merge: k.Merge},
 		Limits: totem.Limits{Window: k.Window, WndMax: k.WndMax, ReceiveWnd: k.ReceiveWnd, QueueBytes: k.QueueBytes,
 			QueueCount: k.QueueCount, Undelivered: k.Undelivered, RingBytes: k.RingBytes, MaxMessage: k.MaxMessage},
 	}

@@ -19,7 +19,16 @@ func DrawBare(seed uint64) *Plan {
 	d.p.Heal = d.r.between(22*sec, 30*sec)
 	d.p.Restart = d.r.chance(0.8)
 	d.workload()
-	d.chaos()
+	switch x := d.r.float(); {
+	case x < 0.5:
+		d.chaos()
+	case x < 0.75:
+		d.quick()
+		d.churn()
+	default:
+		d.quick()
+		d.ambush()
+	}
 	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
 	return d.p
 }
@@ -229,6 +238,83 @@ func (d *drawer) chaos() {
 		}
 		for range 1 + d.r.intn(k.most) {
 			d.add(k.f())
+		}
+	}
+}
+
+// quick makes detection and gathering fast, so that a run has many changes.
+func (d *drawer) quick() {
+	if d.p.Net.Delay > 5*ms || d.r.chance(0.2) {
+		return
+	}
+	c := &d.p.Engine
+	c.Token = max(d.r.between(150*ms, 500*ms), 16*Tick(len(d.p.Nodes))*d.p.Net.Delay)
+	c.Ping = d.r.between(20*ms, 60*ms)
+	c.Join, c.Settle, c.Grace, c.Merge = 10*ms, 40*ms, 20*ms, 200*ms
+}
+
+// churn cuts the network into parts again and again, while some kinds of faults
+// are on all the time.
+func (d *drawer) churn() {
+	step := d.r.log(100*ms, 2*sec)
+	hurt := []func() Action{d.loss, d.byType, d.crash, d.trigger, d.pause, d.oneWay, d.slowNet, d.disk, d.duplicate}
+	a, b := hurt[d.r.intn(len(hurt))], hurt[d.r.intn(len(hurt))]
+	for at := sec; at < d.p.Heal; at += d.r.between(step/2, 2*step) {
+		if d.r.chance(0.6) {
+			p := d.partition()
+			p.At, p.For = at, d.r.between(step/4, 2*step)
+			d.add(p)
+		}
+		for _, f := range []func() Action{a, b} {
+			if d.r.chance(0.3) {
+				x := f()
+				x.At, x.For = at+d.r.between(0, step), min(x.For, 2*step)
+				d.add(x)
+			}
+		}
+	}
+}
+
+// ambush makes holes in what members hold, breaks the ring, and then hits what
+// comes of it at a chosen frame: commit tokens, the first tokens of the new ring,
+// the exchange of old frames.
+func (d *drawer) ambush() {
+	step := d.r.log(400*ms, 3*sec)
+	names := [][]string{{"token"}, {"commit"}, {"data"}, {"join"}, {"token", "ack"}, {"token", "data"}}
+	for at := sec; at < d.p.Heal-step; at += d.r.between(step/2, 2*step) {
+		victim := d.any()
+		for range d.r.intn(3) {
+			d.add(Action{Do: DoDrop, A: d.some(), B: d.any(), Types: []string{"data"}, P: d.r.float(), At: at, For: d.r.between(ms, step/4)})
+		}
+		d.add(Action{Do: DoSend, A: d.some(), N: 5 + d.r.intn(60), Size: 1 + d.r.intn(2500), Class: uint8(1 + d.r.intn(3)), Safe: d.r.float(),
+			D: d.r.log(us, 5*ms), At: at})
+		hit := at + d.r.between(ms, step/4)
+		switch d.r.intn(4) {
+		case 0:
+			d.add(Action{Do: DoCrash, A: victim, At: hit, For: d.r.log(ms, 2*step)})
+		case 1:
+			p := d.partition()
+			p.At, p.For = hit, d.r.between(step/4, step)
+			d.add(p)
+		case 2:
+			d.add(Action{Do: DoPause, A: victim, At: hit, For: d.r.log(20*ms, 2*step)})
+		default:
+			d.add(Action{Do: DoTrigger, A: victim, At: hit, Types: []string{"token"}, Skip: d.r.intn(4), N: d.r.intn(3), Then: DoCrash,
+				For: d.r.log(ms, 2*step)})
+		}
+		for range 1 + d.r.intn(4) {
+			a := Action{At: hit + d.r.between(0, step/4), A: d.some(), B: d.some(), Types: names[d.r.intn(len(names))], P: 1, For: d.r.log(ms, step/2)}
+			switch d.r.intn(4) {
+			case 0:
+				a.Do, a.P = DoDrop, 0.2+0.8*d.r.float()
+			case 1:
+				a.Do, a.D = DoDelay, d.r.log(ms, step)
+			default:
+				a.Do, a.A, a.Skip, a.N = DoTrigger, d.any(), d.r.intn(8), d.r.intn(len(d.p.Nodes)+1)
+				a.Then = []Do{DoCrash, DoPause, DoCut, DoCut}[d.r.intn(4)]
+				a.P = 0
+			}
+			d.add(a)
 		}
 	}
 }

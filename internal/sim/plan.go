@@ -75,6 +75,10 @@ type Constants struct {
 	FirstSlot   uint64 `json:"firstSlot,omitempty"`
 	Plain       bool   `json:"plain,omitempty"` // no acceleration
 	Ping        Tick   `json:"ping,omitempty"`  // of sessions; zero is 200 ms
+	Join        Tick   `json:"join,omitempty"`
+	Settle      Tick   `json:"settle,omitempty"`
+	Grace       Tick   `json:"grace,omitempty"` // from links down to gather
+	Merge       Tick   `json:"merge,omitempty"`
 }
 
 // Network is what every link is like as long as nothing is done to it.

@@ -251,4 +251,5 @@ var constants = []func(*Constants){
 	func(c *Constants) { c.FirstSlot = 0 },
 	func(c *Constants) { c.Plain = false },
 	func(c *Constants) { c.Ping = 0 },
+	func(c *Constants) { c.Join, c.Settle, c.Grace, c.Merge = 0, 0, 0, 0 },
 }
