@@ -107,6 +107,7 @@ func (c *checker) life(l *life) {
 		}
 		facts := c.facts(l, v)
 		var before proto.Slot
+		here := map[sender]bool{} // heard in this view
 		for _, m := range v.got {
 			c.v.deliveries++
 			if m.slot < before {
@@ -114,10 +115,10 @@ func (c *checker) life(l *life) {
 			}
 			before = m.slot
 			from := sender{m.from, m.life}
-			if m.number != last[from]+1 && last[from] != 0 || m.number <= last[from] {
+			if m.number <= last[from] || here[from] && m.number != last[from]+1 {
 				c.fault("node %d delivered message %d of node %d after message %d", l.node, m.number, m.from, last[from])
 			}
-			last[from] = m.number
+			last[from], here[from] = m.number, true
 			if m.from == l.node && m.life == l.no {
 				own++
 			}

@@ -45,14 +45,17 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		damage func(b *life)
 		want   string
 	}{
-		"lost at the end":        {func(b *life) { b.views[1].got = b.views[1].got[:1] }, "different messages"},
-		"lost before a change":   {func(b *life) { b.views[0].got = b.views[0].got[:1] }, "different messages"},
-		"own message lost":       {func(b *life) { b.sent++ }, "sent 3 messages and saw 2"},
-		"other order":            {func(b *life) { g := b.views[0].got; g[0], g[1] = g[1], g[0] }, "after slot"},
-		"other content":          {func(b *life) { b.views[0].got[0].sum++ }, "reads differently"},
-		"other sender":           {func(b *life) { b.views[0].got[0].from = 3 }, "slot 1 of ring 1/4"},
-		"delivered twice":        {func(b *life) { g := b.views[1].got; b.views[1].got = append(g, g[1]) }, "after message"},
-		"a gap in a sender":      {func(b *life) { b.views[1].got[1].number = 3 }, "message 3 of node 1 after message 1"},
+		"lost at the end":      {func(b *life) { b.views[1].got = b.views[1].got[:1] }, "different messages"},
+		"lost before a change": {func(b *life) { b.views[0].got = b.views[0].got[:1] }, "different messages"},
+		"own message lost":     {func(b *life) { b.sent++ }, "sent 3 messages and saw 2"},
+		"other order":          {func(b *life) { g := b.views[0].got; g[0], g[1] = g[1], g[0] }, "after slot"},
+		"other content":        {func(b *life) { b.views[0].got[0].sum++ }, "reads differently"},
+		"other sender":         {func(b *life) { b.views[0].got[0].from = 3 }, "slot 1 of ring 1/4"},
+		"delivered twice":      {func(b *life) { g := b.views[1].got; b.views[1].got = append(g, g[1]) }, "after message"},
+		"a gap in a sender": {func(b *life) {
+			b.views[1].got = append(b.views[1].got, message{slot: 5, from: 1, life: 1, number: 4})
+		}, "message 4 of node 1 after message 2"},
+		"an old message again":   {func(b *life) { b.views[1].got[1].number = 1 }, "message 1 of node 1 after message 1"},
 		"back to an old ring":    {func(b *life) { b.views[1].ring = ring(3) }, "back to"},
 		"not a member":           {func(b *life) { b.views[1].members = []proto.NodeID{1} }, "not a member"},
 		"members are disagreed":  {func(b *life) { b.views[1].members = []proto.NodeID{1, 2, 3} }, "has the members"},

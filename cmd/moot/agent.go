@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/sdnotify"
+	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/node"
+)
+
+// leaveTime bounds a clean leave. It takes milliseconds unless the disk or the
+// others hang.
+const leaveTime = 5 * time.Second
+
+type agentOptions struct {
+	config, state, run, key, node string
+	foreground, test, version     bool
+	noDoor, forget                bool
+}
+
+func newAgentCommand() *cobra.Command {
+	var o agentOptions
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run the node of this machine",
+		Long: `Run the node of this machine until it is told to stop. The configuration is that
+of Corosync; the node finds itself in the nodelist by its name or address, as
+Corosync does. SIGTERM and SIGINT make it leave the cluster in order.
+
+It always runs in the foreground and logs to standard error; under systemd use a
+unit of Type=notify. The options -c, -f, -t and -v are those of corosync.
+
+EXIT STATUS
+   0  it left as it was told to, or -t found a good configuration
+   2  wrong flag
+   7  the logging section asks for something impossible
+   8  bad configuration or key
+  15  it could not go on: port in use, disk failed, node id used twice
+  16  the state directory or its record cannot be used
+  18  another agent runs with the same state or run directory
+  20  a service or a door could not be started`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.version:
+				writeVersion(cmd.OutOrStdout(), readVersion(), true)
+				return nil
+			case o.test:
+				return testConfig(cmd.Context(), cmd.ErrOrStderr(), o)
+			}
+			return runAgent(cmd.Context(), cmd.ErrOrStderr(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.config, "config", "c", env("MOOTHALL_CONFIG", config.DefaultFile), "configuration file, or MOOTHALL_CONFIG")
+	f.StringVar(&o.state, "state", os.Getenv("MOOTHALL_STATE_DIR"), "directory of the ring record, or MOOTHALL_STATE_DIR (default "+config.DefaultStateDir+"/CLUSTER)")
+	f.StringVar(&o.run, "run", env("MOOTHALL_RUN_DIR", config.DefaultRunDir), "directory of the agent's sockets, or MOOTHALL_RUN_DIR")
+	f.StringVar(&o.key, "key", os.Getenv("MOOTHALL_KEY"), "key file, or MOOTHALL_KEY (default: as the configuration says)")
+	f.StringVar(&o.node, "node", os.Getenv("MOOTHALL_NODE"), "id or name of the node to run, or MOOTHALL_NODE (default: found by name and address)")
+	f.BoolVar(&o.noDoor, "no-corosync-door", os.Getenv("MOOTHALL_NO_COROSYNC_DOOR") != "", "do not serve Corosync's client libraries, or MOOTHALL_NO_COROSYNC_DOOR=1")
+	f.BoolVar(&o.forget, "forget-ring", false, "start as if new when the ring record is unreadable or another node's")
+	f.BoolVarP(&o.foreground, "foreground", "f", false, "accepted for Corosync's sake: it always runs in the foreground")
+	f.BoolVarP(&o.test, "test", "t", false, "check the configuration and exit, as corosync -t does")
+	f.BoolVarP(&o.version, "version", "v", false, "print the version and exit")
+	return cmd
+}
+
+// loadConfig reads the configuration for a start.
+func loadConfig(ctx context.Context, name string) (*config.Config, config.Problems, error) {
+	c, problems := config.Load(name)
+	if err := problems.Err(); err != nil {
+		return nil, problems, failed(configStatus(problems), err)
+	}
+	if err := c.Resolve(ctx, net.DefaultResolver); err != nil {
+		return nil, problems, failed(exitBadConfig, err)
+	}
+	return c, problems, nil
+}
+
+// configStatus is Corosync's: errors in logging alone have one of their own.
+func configStatus(problems config.Problems) int {
+	for _, p := range problems {
+		if p.Severity == config.Error && !p.Logging {
+			return exitBadConfig
+		}
+	}
+	return exitBadLogging
+}
+
+// testConfig is corosync -t: what Corosync takes is good, whatever the warnings.
+func testConfig(ctx context.Context, w io.Writer, o agentOptions) error {
+	c, problems, err := loadConfig(ctx, o.config)
+	for _, p := range problems {
+		if p.Severity == config.Warning {
+			fmt.Fprintf(w, "warning: %v\n", p)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := findSelf(ctx, c, o.node); err != nil {
+		return err
+	}
+	_, _, err = c.LoadKey(o.key)
+	return failed(exitBadConfig, err)
+}
+
+func findSelf(ctx context.Context, c *config.Config, named string) (config.Node, error) {
+	if named != "" {
+		n, err := c.FindNode(named)
+		return n, failed(exitBadConfig, err)
+	}
+	host, err := config.ThisHost()
+	if err != nil {
+		return config.Node{}, failed(exitBadConfig, err)
+	}
+	n, err := c.FindLocal(ctx, host)
+	return n, failed(exitBadConfig, err)
+}
+
+func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	c, problems, err := loadConfig(ctx, o.config)
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := newLogger(c.Logging, stderr)
+	if err != nil {
+		return failed(exitBadLogging, err)
+	}
+	defer closeLog()
+	reportProblems(log, problems)
+	self, err := findSelf(ctx, c, o.node)
+	if err != nil {
+		return err
+	}
+	key, warning, err := c.LoadKey(o.key)
+	if err != nil {
+		return failed(exitBadConfig, err)
+	}
+	if warning != "" {
+		log.Warn(warning)
+	}
+	n, err := node.Start(ctx, node.Config{
+		Cluster: c, Self: self.ID, Key: key,
+		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor,
+		Log: log, Disk: faultyDisk(),
+	})
+	if err != nil {
+		return failed(startStatus(err), err)
+	}
+	return serve(ctx, n, log)
+}
+
+func reportProblems(log *slog.Logger, problems config.Problems) {
+	for _, p := range problems {
+		if p.Severity == config.Note {
+			log.Debug(p.Error())
+		} else {
+			log.Warn(p.Error())
+		}
+	}
+}
+
+// serve waits for the end, from inside or outside.
+func serve(ctx context.Context, n *node.Node, log *slog.Logger) error {
+	manager := sdnotify.FromEnv(os.Getenv)
+	if err := manager.Ready(fmt.Sprintf("node %d of cluster %s", n.Self().ID, n.Cluster())); err != nil {
+		log.Warn(err.Error())
+	}
+	watching, stopWatching := context.WithCancel(context.Background())
+	defer stopWatching()
+	go manager.Watch(watching, n.Alive)
+
+	select {
+	case <-n.Done():
+		manager.Stopping("stopped by itself")
+		return failed(exitRing, n.Err())
+	case <-ctx.Done():
+	}
+	log.Info("Leaving the cluster as told")
+	manager.Stopping("leaving the cluster")
+	leaving, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	err := n.Leave(leaving)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("Left without a farewell: the others did not answer in time", "waited", leaveTime)
+		return nil
+	}
+	return failed(exitRing, err)
+}
+
+// startStatus is the exit status for a start that failed.
+func startStatus(err error) int {
+	if _, ok := errors.AsType[*store.LockedError](err); ok {
+		return exitRunning
+	}
+	part, _ := errors.AsType[*node.StartError](err)
+	if part == nil {
+		return exitRing
+	}
+	switch part.Part {
+	case node.PartConfig:
+		return exitBadConfig
+	case node.PartState:
+		return exitStateDir
+	case node.PartRunDir:
+		return exitRunning
+	case node.PartDoor, node.PartService:
+		return exitServiceInit
+	}
+	return exitRing
+}

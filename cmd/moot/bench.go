@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moothall/moothall/internal/bench"
+)
+
+// benchFlags are the flags of "moot bench" that need translation.
+type benchFlags struct {
+	full, corosync, noAgent, json, realtime bool
+	sizes, windows                          []int
+	senders                                 string
+	repeats                                 int
+	seconds                                 float64
+	corosyncPath                            string
+}
+
+func newBenchCommand() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure three agents on this machine, beside raw UDP and Debian's corosync",
+		Long: `Measure throughput, latency, CPU and memory of a cluster of three agents.
+
+Each agent runs in a network and mount namespace of its own; root is not needed
+where the kernel allows user namespaces. One C program on libcpg, compiled for
+the run, is the client of every daemon. --corosync measures an installed
+corosync the same way, plain and with aes256/sha256, in alternating order.
+
+Needs iproute2, util-linux, a C compiler and libcpg-dev.
+
+EXIT STATUS
+  0  measured
+  1  a daemon failed, or its nodes delivered different orders
+  2  wrong flags`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := f.options()
+			if err != nil {
+				return failed(exitUsage, err)
+			}
+			o.Progress = progressTo(cmd.ErrOrStderr())
+			return onStage(cmd, func(ctx context.Context, stage *bench.Stage) error {
+				report, err := bench.Run(ctx, stage, o)
+				if report == nil {
+					return err
+				}
+				return errors.Join(err, printReport(cmd.OutOrStdout(), report, f.json))
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.full, "full", false, "all sizes, five repeats of two seconds")
+	fl.BoolVar(&f.corosync, "corosync", false, "measure an installed corosync too, plain and encrypted")
+	fl.StringVar(&f.corosyncPath, "corosync-path", "corosync", "the corosync daemon")
+	fl.BoolVar(&f.noAgent, "no-agent", false, "leave our agent out")
+	fl.IntSliceVar(&f.sizes, "sizes", nil, "message sizes in bytes (default 64,1024,65536; with --full 64,1024,8192,65536,1048576)")
+	fl.IntSliceVar(&f.windows, "windows", []int{1, 256}, "messages that a sender has on the way")
+	fl.StringVar(&f.senders, "senders", "both", "one, all or both")
+	fl.IntVar(&f.repeats, "repeats", 0, "fresh starts of each daemon (default 1, with --full 5)")
+	fl.Float64Var(&f.seconds, "seconds", 0, "measured time of one case (default 1, with --full 2)")
+	fl.BoolVar(&f.realtime, "realtime", false, "let each daemon choose real-time scheduling as it does by default")
+	fl.BoolVar(&f.json, "json", false, "print every measurement as JSON")
+	cmd.AddCommand(newBenchFailoverCommand())
+	return cmd
+}
+
+func newBenchFailoverCommand() *cobra.Command {
+	var corosync, asJSON bool
+	var trials int
+	cmd := &cobra.Command{
+		Use:   "failover",
+		Short: "Measure how long the survivors take to agree that a node is gone",
+		Long: `Kill agents and cut interfaces, and measure how long it takes until the clients
+of all survivors get the new configuration: SIGKILL of the ring's representative
+and of another agent, idle and under load, and an interface taken down. The
+largest time stands beside the longest time that a thread was not run meanwhile.
+
+EXIT STATUS
+  0  measured
+  1  a daemon failed, or did not notice a fault within 30 seconds
+  2  wrong flags`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onStage(cmd, func(ctx context.Context, stage *bench.Stage) error {
+				d, err := ownAgent(false)
+				if corosync {
+					d, err = bench.Corosync{Label: "corosync", Argv: []string{"corosync", "-f", "-c"}}, nil
+				}
+				if err != nil {
+					return err
+				}
+				say := progressTo(cmd.ErrOrStderr())
+				report, err := bench.RunFailover(ctx, stage, d, bench.Faults(), trials, say)
+				if report == nil {
+					return err
+				}
+				return errors.Join(err, printReport(cmd.OutOrStdout(), report, asJSON))
+			})
+		},
+	}
+	cmd.Flags().IntVar(&trials, "trials", 20, "how often to do each fault")
+	cmd.Flags().BoolVar(&corosync, "corosync", false, "measure an installed corosync instead of our agent")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print every trial as JSON")
+	return cmd
+}
+
+func progressTo(w io.Writer) func(string, ...any) {
+	return func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+}
+
+// ownAgent is this program as the daemon under test.
+func ownAgent(realtime bool) (bench.Daemon, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return bench.NewMoot(self, realtime), nil
+}
+
+// onStage runs f in namespaces of its own.
+func onStage(cmd *cobra.Command, f func(context.Context, *bench.Stage) error) error {
+	ctx, cancel := bench.Interrupted(cmd.Context())
+	defer cancel()
+	inside, status, err := bench.Enter(ctx, os.Args[1:]...)
+	if err != nil {
+		return err
+	}
+	if !inside {
+		if status != 0 {
+			return failed(status, errors.New("")) // the stage has said why
+		}
+		return nil
+	}
+	stage, err := bench.NewStage(3)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(ctx, stage), stage.Close())
+}
+
+// printReport writes a report for people or for programs.
+func printReport(w io.Writer, report interface {
+	WriteTable(io.Writer) error
+	WriteJSON(io.Writer) error
+}, asJSON bool) error {
+	if asJSON {
+		return report.WriteJSON(w)
+	}
+	return report.WriteTable(w)
+}
+
+func (f benchFlags) options() (bench.Options, error) {
+	o := bench.Options{Repeats: 1, Warm: 300 * time.Millisecond, Measure: time.Second, Idle: 3 * time.Second, Ceiling: true}
+	sizes := []int{64, 1 << 10, 64 << 10}
+	if f.full {
+		sizes = []int{64, 1 << 10, 8 << 10, 64 << 10, 1 << 20}
+		o.Repeats, o.Measure, o.Idle = 5, 2*time.Second, 10*time.Second
+	}
+	if len(f.sizes) > 0 {
+		sizes = f.sizes
+	}
+	if f.repeats > 0 {
+		o.Repeats = f.repeats
+	}
+	if f.seconds > 0 {
+		o.Measure = time.Duration(f.seconds * float64(time.Second))
+	}
+	senders, ok := map[string][]bool{"one": {false}, "all": {true}, "both": {false, true}}[f.senders]
+	if !ok {
+		return o, fmt.Errorf("--senders %q: want one, all or both", f.senders)
+	}
+	for _, s := range sizes {
+		if s < 64 || s > 16<<20 {
+			return o, fmt.Errorf("--sizes %d: want 64 to %d bytes", s, 16<<20)
+		}
+	}
+	o.Cases = bench.Cases(sizes, f.windows, senders)
+	if f.corosync {
+		if _, err := exec.LookPath(f.corosyncPath); err != nil {
+			return o, fmt.Errorf("--corosync: %w: install corosync or name it with --corosync-path", err)
+		}
+		argv := []string{f.corosyncPath, "-f", "-c"}
+		o.Daemons = append(o.Daemons,
+			bench.Corosync{Label: "corosync", Argv: argv, Realtime: f.realtime},
+			bench.Corosync{Label: "corosync+crypto", Argv: argv, Encrypt: true, Realtime: f.realtime})
+	}
+	if !f.noAgent {
+		agent, err := ownAgent(f.realtime)
+		if err != nil {
+			return o, err
+		}
+		o.Daemons = append(o.Daemons, agent)
+	}
+	return o, nil
+}

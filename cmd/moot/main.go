@@ -1,0 +1,118 @@
+// Command moot runs, tries and watches a cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main without the process around it.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	cmd, err := root.ExecuteContextC(context.Background())
+	if err == nil {
+		return exitOK
+	}
+	if text := strings.TrimSpace(err.Error()); text != "" {
+		fmt.Fprintln(stderr, "moot:", strings.ReplaceAll(text, "\n", "\nmoot: "))
+	}
+	if !started {
+		fmt.Fprintf(stderr, "Try %s --help.\n", cmd.CommandPath())
+		return exitUsage
+	}
+	if s, ok := errors.AsType[*statusError](err); ok {
+		return s.code
+	}
+	return exitFailed
+}
+
+// Exit statuses. Those of the agent are Corosync's (corosync-ipc 4.1).
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitBadLogging  = 7
+	exitBadConfig   = 8
+	exitRing        = 15 // the ordering engine had to stop
+	exitStateDir    = 16
+	exitNoLock      = 17
+	exitRunning     = 18 // another agent holds the state directory
+	exitServiceInit = 20 // a service or a door could not start
+)
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	code int
+	err  error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+// failed gives err an exit status; nil stays nil.
+func failed(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &statusError{code, err}
+}
+
+// commands are all subcommands; each has a file of its own name.
+var commands = []func() *cobra.Command{
+	newAgentCommand,
+	newBenchCommand,
+	newConfigCommand,
+	newKeyCommand,
+	newPlayCommand,
+	newSimCommand,
+	newStatusCommand,
+	newVersionCommand,
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "moot",
+		Short: "A cluster executive: membership, ordered messages and quorum",
+		Long: `Moothall lets programs on several machines agree on who is here, on one order
+of messages, and on whether they are enough to act. It takes the place of
+Corosync: the same configuration, the same client libraries and tools.
+
+Start with moot play: a cluster of three nodes inside this one process.
+
+EXIT STATUS
+  0  done
+  1  the command failed; the message says why and what to try
+  2  wrong command, flag or argument`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, c := range commands {
+		root.AddCommand(c())
+	}
+	return root
+}
+
+// env is the value of an environment variable or a default; flags use it, so
+// that every path can be given either way.
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

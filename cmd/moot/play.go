@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/play"
+)
+
+func newPlayCommand() *cobra.Command {
+	var tour, logs bool
+	nodes := 3
+	cmd := &cobra.Command{
+		Use:   "play",
+		Short: "Try a whole cluster inside this one process",
+		Long: `Try a whole cluster inside this one process: real sockets on loopback, real
+sealing, real disk records in a temporary directory; no configuration, no root.
+
+On a terminal it takes commands: send, kill, start, cut, partition, heal and
+others; type help. With --tour, or without a terminal, it plays a script instead
+that forms, breaks and heals the cluster and compares what all programs saw.
+
+EXIT STATUS
+  0  all programs saw what was promised
+  1  they did not, or the cluster could not be started
+  2  wrong flag`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			var o play.Options
+			o.Nodes = nodes
+			if logs {
+				log, end, err := newLogger(config.Logging{ToStderr: true, Timestamp: "hires"}, cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				defer end()
+				o.Log = log
+			}
+			out := cmd.OutOrStdout()
+			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+			if tour || !isTerminal(os.Stdin) || !isTerminal(out) {
+				if cmd.Flags().Changed("nodes") && nodes != 3 {
+					return fmt.Errorf("the tour has three nodes; --nodes %d is for playing on a terminal", nodes)
+				}
+				return play.Tour(ctx, out, colour, o)
+			}
+			return play.Shell(ctx, os.Stdin, out, colour, o)
+		},
+	}
+	cmd.Flags().BoolVar(&tour, "tour", false, "play the script even on a terminal")
+	cmd.Flags().IntVarP(&nodes, "nodes", "n", nodes, fmt.Sprintf("number of nodes, 1 to %d", play.MaxNodes))
+	cmd.Flags().BoolVar(&logs, "log", false, "print the nodes' own logs to standard error")
+	return cmd
+}
+
+// isTerminal reports whether a person is at the other end.
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}

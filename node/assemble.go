@@ -1,0 +1,154 @@
+package node
+
+import (
+	"cmp"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/door/corosync"
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/internal/vote"
+	"github.com/moothall/moothall/service"
+)
+
+// Payloads of a datagram on Ethernet, and what sealing takes of it: the envelope,
+// the kind and the tag.
+const (
+	payloadIPv4 = 1500 - 20 - 8
+	payloadIPv6 = 1500 - 40 - 8
+	sealing     = 32 + 1 + 16
+)
+
+// loopConfig translates the configuration for the parts.
+func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
+	c := n.cfg.Cluster
+	payload := payloadIPv4
+	if slices.ContainsFunc(n.self.Links, netip.Addr.Is6) {
+		payload = payloadIPv6
+	}
+	table := tableVersion(c.Nodes)
+	random := systemRandom{}
+	var peers []seal.Peer
+	var nodes []totem.Node
+	for _, node := range c.Nodes {
+		nodes = append(nodes, totem.Node{ID: node.ID, Votes: node.Votes})
+		if node.ID == n.self.ID {
+			continue
+		}
+		p := seal.Peer{ID: node.ID}
+		for l := range c.LinkCount() {
+			p.Addrs = append(p.Addrs, c.Addr(node, l))
+		}
+		peers = append(peers, p)
+	}
+	return executive.LoopConfig{
+		Send: n.send, Save: n.save, Clock: n.clock,
+		Core: executive.Config{
+			Seal: seal.Config{
+				Self: n.self.ID, Inc: record.Inc, Salt: random.Uint64(), Cluster: c.Totem.ClusterName, Key: n.cfg.Key,
+				Peers: peers, Links: c.LinkCount(), Ping: tick(c.Interface(0).PingInterval), MTU: payload, Table: table, Rand: random,
+			},
+			Totem: totem.Config{
+				Self: n.self.ID, Inc: record.Inc, SeqBound: record.SeqBound, Cluster: seal.ClusterTag(c.Totem.ClusterName),
+				Table: table, Nodes: nodes, MTU: payload - sealing, Timers: timers(c),
+				Rand: rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
+			},
+			Services: n.services(), Record: record, HadRecord: had, NewSalt: random.Uint64,
+			Wall: n.started, Name: n.name, Log: n.log, Observer: executive.Observer{Decision: n.decided},
+		},
+	}
+}
+
+// services are what every member runs.
+func (n *Node) services() []func() service.Service {
+	q := n.cfg.Cluster.Quorum
+	votes := quorum.Config{Provider: q.Votequorum, Vote: vote.Config{
+		Votes: n.self.Votes, Expected: q.ExpectedVotes, TwoNode: q.TwoNode, WaitForAll: q.WaitForAll,
+	}}
+	return []func() service.Service{
+		func() service.Service { return quorum.New(votes) },
+		func() service.Service { return cpg.New() },
+	}
+}
+
+// timers are those that the configuration sets; the engine has defaults for the
+// others (ordering 2.23).
+func timers(c *config.Config) totem.Timers {
+	token, _ := c.TokenTimeout()
+	return totem.Timers{
+		Token: tick(token), Consensus: tick(c.Totem.Consensus), Join: tick(c.Totem.Join),
+		Merge: tick(c.Totem.Merge), Hold: tick(c.Totem.Hold),
+	}
+}
+
+func tick(d time.Duration) proto.Tick { return proto.Tick(d) }
+
+// tableVersion is the same number where the same nodes are configured.
+func tableVersion(nodes []config.Node) uint32 {
+	ids := make([]config.NodeID, 0, len(nodes))
+	for _, n := range nodes {
+		ids = append(ids, n.ID)
+	}
+	slices.Sort(ids)
+	var b []byte
+	for _, id := range ids {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	return cmp.Or(crc32.ChecksumIEEE(b), 1)
+}
+
+// systemRandom is the system's source of random numbers.
+type systemRandom struct{}
+
+func (systemRandom) Uint64() uint64 {
+	var b [8]byte
+	cryptorand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// backend is the member as the Corosync door sees it. Its methods but Do run on
+// the member's goroutine.
+type backend Node
+
+var (
+	_ corosync.Backend   = (*backend)(nil)
+	_ corosync.NodeAddrs = (*backend)(nil)
+)
+
+// Do runs f on the member's goroutine.
+func (b *backend) Do(f func()) bool {
+	return b.loop.Do(func(c *executive.Core) {
+		b.core = c
+		f()
+	})
+}
+
+// Ready reports whether the first synchronisation is done.
+func (b *backend) Ready() bool { return b.core.Ready() }
+
+// Open connects a client to a service.
+func (b *backend) Open(id uint16, cred service.Cred, sink corosync.Sink) (corosync.Handle, service.Code) {
+	h, code := b.core.Open(id, cred, sink)
+	if code != service.OK {
+		return nil, code // not a typed nil
+	}
+	return h, code
+}
+
+// NodeAddrs lists the configured addresses of a node.
+func (b *backend) NodeAddrs(id proto.NodeID) []netip.Addr {
+	node, _ := b.cfg.Cluster.Node(id)
+	return node.Links
+}

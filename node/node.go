@@ -1,0 +1,423 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/door/corosync"
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/link"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/service"
+)
+
+// Node is one running member.
+type Node struct {
+	cfg     Config
+	self    config.Node
+	log     *slog.Logger
+	started time.Time // the clock's zero
+	state   string
+
+	store *store.Store
+	link  *link.Link
+	loop  *executive.Loop
+	door  *corosync.Door
+	admin *admin
+
+	core    *executive.Core // for the door, set and used on the member's goroutine
+	running chan struct{}   // closed when loop is set, or never will be
+	addrs   map[netip.AddrPort]config.NodeID
+	batches batches
+	done    chan struct{} // closed when all has ended
+
+	mu      sync.Mutex // guards what follows
+	diskErr error
+	why     string // the decision that explains an end
+	err     error
+}
+
+// Start runs a member. It returns when its sockets are open and its record is
+// on disk; whether others are there shows later. ctx bounds the start alone.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	self, err := c.self()
+	if err != nil {
+		return nil, failed(PartConfig, err)
+	}
+	if !resolved(c.Cluster) {
+		if err := c.Cluster.Resolve(ctx, net.DefaultResolver); err != nil {
+			return nil, failed(PartConfig, err)
+		}
+		self, _ = c.Cluster.Node(c.Self)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: c, self: self, log: c.Log, started: time.Now(), state: c.StateDir,
+		running: make(chan struct{}), done: make(chan struct{}), addrs: map[netip.AddrPort]config.NodeID{}}
+	if n.state == "" {
+		n.state = c.Cluster.StateDir()
+	}
+	if err := n.start(); err != nil {
+		n.close()
+		return nil, err
+	}
+	go n.supervise()
+	return n, nil
+}
+
+// start opens everything in the order in which a later part needs an earlier
+// one: the record must be durable before the first packet (ordering 2.2).
+func (n *Node) start() error {
+	st, found, err := store.Open(n.state, n.self.ID, store.Options{Forget: n.cfg.ForgetRing, FS: n.cfg.Disk})
+	if err != nil {
+		return failed(PartState, err)
+	}
+	n.store = st
+	record := found.Record
+	record.Node, record.Inc = n.self.ID, found.NextInc(uint64(n.started.UnixNano()))
+	switch {
+	case found.Note != "":
+		n.log.Warn("The ring record was repaired", "dir", n.state, "what", found.Note)
+	case found.First:
+		n.log.Info("No ring record: this is a first start", "dir", n.state)
+	}
+	if err := st.SaveNow(record); err != nil {
+		return failed(PartState, err)
+	}
+	if err := n.openAdmin(); err != nil {
+		return failed(PartRunDir, err)
+	}
+	if err := n.openLinks(); err != nil {
+		return failed(PartLinks, err)
+	}
+	if n.loop, err = executive.NewLoop(n.loopConfig(record, !found.First)); err != nil {
+		return failed(PartService, err)
+	}
+	close(n.running)
+	if err := n.openDoor(); err != nil {
+		return failed(PartDoor, err)
+	}
+	n.log.Info("Node started", "node", n.self.ID, "name", n.self.Name, "cluster", n.cfg.Cluster.Totem.ClusterName,
+		"inc", record.Inc, "authentication", n.authentication())
+	if n.authentication() == "none" {
+		n.log.Warn("authentication: none. Frames are sealed with a key made from the cluster's name; give the nodes a key with moot key generate and crypto_cipher, crypto_hash")
+	}
+	return nil
+}
+
+func (n *Node) openLinks() error {
+	c := n.cfg.Cluster
+	var ends []link.Endpoint
+	for l := range c.LinkCount() {
+		ends = append(ends, link.Endpoint{Data: c.Addr(n.self, l)})
+		for _, peer := range c.Nodes {
+			if a := c.Addr(peer, l); a.IsValid() {
+				n.addrs[a] = peer.ID
+				n.addrs[netip.AddrPortFrom(a.Addr(), a.Port()+1)] = peer.ID
+			}
+		}
+	}
+	var err error
+	n.link, err = link.Open(link.Config{Links: ends, Now: n.clock, Handler: n.received, Refused: n.refused, Log: n.log})
+	return err
+}
+
+func (n *Node) openAdmin() (err error) {
+	if n.cfg.RunDir == "" {
+		return nil
+	}
+	n.admin, err = openAdmin(n.cfg.RunDir, n.Status)
+	return err
+}
+
+func (n *Node) openDoor() (err error) {
+	if !n.cfg.CorosyncDoor {
+		return nil
+	}
+	a := n.cfg.Cluster.Access
+	n.door, err = corosync.Listen(corosync.Config{
+		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
+		Access: corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
+	})
+	return err
+}
+
+// clock is the member's monotonic clock.
+func (n *Node) clock() proto.Tick { return proto.Tick(time.Since(n.started)) }
+
+// received passes what a socket received to the loop; the batch comes back when
+// the loop has worked it off.
+func (n *Node) received(b *link.Batch) {
+	<-n.running
+	if n.loop == nil {
+		b.Release()
+		return
+	}
+	if b.Dropped > 0 {
+		n.loop.Dropped(int(b.Dropped))
+	}
+	if !n.loop.Receive(b.Control, n.batches.wrap(b)) {
+		b.Release()
+	}
+}
+
+// refused passes on that a port is closed. It may be called from within send.
+func (n *Node) refused(l uint8, to netip.AddrPort) {
+	select {
+	case <-n.running:
+	default:
+		return
+	}
+	if id, ok := n.addrs[to]; ok && n.loop != nil {
+		n.loop.Unreachable(id, l)
+	}
+}
+
+// send lets datagrams leave, on the loop's goroutine.
+func (n *Node) send(out []seal.Datagram) {
+	if n.cfg.Drop == nil {
+		n.link.Send(out)
+		return
+	}
+	var kept []seal.Datagram
+	for _, d := range out {
+		if !n.cfg.Drop(d.Node) {
+			kept = append(kept, d)
+		}
+	}
+	n.link.Send(kept)
+}
+
+// save stores a record and remembers the error that ends the member.
+func (n *Node) save(r store.Record, done func(error)) {
+	n.store.Save(r, func(err error) {
+		if err != nil {
+			n.mu.Lock()
+			n.diskErr = err
+			n.mu.Unlock()
+		}
+		done(err)
+	})
+}
+
+// decided remembers the entry of the decision log that explains an end.
+func (n *Node) decided(d *executive.Decision) {
+	if d.Reason == "id-conflict" {
+		n.mu.Lock()
+		n.why = d.Text
+		n.mu.Unlock()
+	}
+}
+
+// batches are the loop's view of the link's batches, one for each, for ever.
+type batches struct {
+	mu   sync.Mutex // guards made
+	made map[*link.Batch]*executive.Batch
+}
+
+func (s *batches) wrap(b *link.Batch) *executive.Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.made[b]
+	if e == nil {
+		if s.made == nil {
+			s.made = map[*link.Batch]*executive.Batch{}
+		}
+		e = &executive.Batch{Done: func(*executive.Batch) { b.Release() }}
+		s.made[b] = e
+	}
+	e.Datagrams = b.Datagrams
+	return e
+}
+
+// supervise ends everything when the member has come to its end.
+func (n *Node) supervise() {
+	<-n.loop.Done()
+	n.mu.Lock()
+	n.err = n.verdict(n.loop.Reason())
+	n.mu.Unlock()
+	n.close()
+	close(n.done)
+}
+
+// StopError says why a member came to its end by itself.
+type StopError struct {
+	Reason string // as a clause
+	Why    string // what is known besides; may be empty
+	Err    error  // of the disk, if that was it
+}
+
+func (e *StopError) Error() string {
+	text := "this node stopped: " + e.Reason
+	if e.Why != "" {
+		text += ": " + e.Why
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap gives the error of the disk.
+func (e *StopError) Unwrap() error { return e.Err }
+
+// verdict is the error that a reason stands for; n.mu is held.
+func (n *Node) verdict(r totem.StopReason) error {
+	switch r {
+	case totem.StopLeft, totem.Running:
+		return nil
+	case totem.StopPersistFailed:
+		return &StopError{Reason: r.String(), Err: n.diskErr}
+	case totem.StopIDConflict:
+		return &StopError{Reason: r.String(), Why: n.why}
+	}
+	return &StopError{Reason: r.String()}
+}
+
+// close ends whatever was opened, from the outside in.
+func (n *Node) close() {
+	if n.door != nil {
+		n.door.Close()
+	}
+	if n.loop != nil {
+		n.loop.Halt()
+	} else {
+		close(n.running)
+	}
+	n.admin.close()
+	if n.link != nil {
+		n.link.Close()
+	}
+	if n.store != nil {
+		n.store.Close()
+	}
+}
+
+// Done is closed when the member has ended.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err tells why the member ended: nil while it runs and after Leave or Halt, else
+// a *StopError.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// Self is the node that runs.
+func (n *Node) Self() config.Node { return n.self }
+
+// Cluster is the cluster's name.
+func (n *Node) Cluster() string { return n.cfg.Cluster.Totem.ClusterName }
+
+// Leave says farewell, so that the others go on at once, and ends the member.
+// When ctx is done first, it ends without.
+func (n *Node) Leave(ctx context.Context) error {
+	n.loop.Leave()
+	select {
+	case <-n.done:
+		return n.Err()
+	case <-ctx.Done():
+	}
+	n.Halt()
+	return ctx.Err()
+}
+
+// Halt ends the member without a word to the others, as a crash does.
+func (n *Node) Halt() {
+	n.loop.Halt()
+	<-n.done
+}
+
+// Freeze stops the member in its place until a channel is closed, as a stopped
+// process or a frozen virtual machine would be: for tests and demonstrations.
+func (n *Node) Freeze(until <-chan struct{}) {
+	n.post(func(*executive.Core) { <-until })
+}
+
+// aliveTime is how long the member may take to answer its watchdog.
+const aliveTime = time.Second
+
+// Alive reports whether the member does its work: its goroutine answers.
+func (n *Node) Alive() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), aliveTime)
+	defer cancel()
+	return n.do(ctx, func(*executive.Core) {}) == nil
+}
+
+// errGone is what callers of an ended member get.
+var errGone = errors.New("node: the member has ended")
+
+// gone adds why it ended.
+func (n *Node) gone() error { return errors.Join(errGone, n.Err()) }
+
+// post runs f on the member's goroutine some time, or never if it ended.
+func (n *Node) post(f func(*executive.Core)) { n.loop.Do(f) }
+
+// do runs f on the member's goroutine and waits for it. After an error f did not
+// run and will not.
+func (n *Node) do(ctx context.Context, f func(*executive.Core)) error {
+	const (
+		waiting = iota
+		taken
+		givenUp
+	)
+	var state atomic.Int32
+	ran := make(chan struct{})
+	posted := n.loop.Do(func(c *executive.Core) {
+		if state.CompareAndSwap(waiting, taken) {
+			f(c)
+			close(ran)
+		}
+	})
+	if !posted {
+		return n.gone()
+	}
+	select {
+	case <-ran:
+		return nil
+	case <-ctx.Done():
+		if state.CompareAndSwap(waiting, givenUp) {
+			return ctx.Err()
+		}
+	case <-n.loop.Done():
+		if state.CompareAndSwap(waiting, givenUp) {
+			return n.gone()
+		}
+	}
+	<-ran
+	return nil
+}
+
+// ownCred is the credential of programs inside of this process.
+func ownCred() service.Cred {
+	return service.Cred{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), PID: int32(os.Getpid())}
+}
+
+// name is what logs and decisions call a node.
+func (n *Node) name(id config.NodeID) string {
+	if node, ok := n.cfg.Cluster.Node(id); ok && node.Name != "" {
+		return node.Name
+	}
+	return fmt.Sprint("node ", id)
+}
+
+func (n *Node) authentication() string {
+	if len(n.cfg.Key) == 0 {
+		return "none"
+	}
+	return "key"
+}
