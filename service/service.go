@@ -266,12 +266,13 @@ var codeNames = [...]string{
 // CodeOf is the outcome that an error of this package stands for: a Code
 // anywhere in its chain, or what fits; nil is OK.
 func CodeOf(err error) Code {
-	var c Code
-	switch {
-	case err == nil:
+	if err == nil {
 		return OK
-	case errors.As(err, &c):
+	}
+	if c, ok := errors.AsType[Code](err); ok {
 		return c
+	}
+	switch {
 	case errors.Is(err, ErrTryAgain):
 		return ErrAgain
 	case errors.Is(err, ErrTooBig):

@@ -145,7 +145,7 @@ func (s *fakeSessions) Status() []seal.LinkStatus { return nil }
 // rig is one Core on fakes.
 type rig struct {
 	*Core
-	t        *testing.T
+	t        testing.TB
 	engine   *fakeEngine
 	sessions *fakeSessions
 	services []service.Service
@@ -159,7 +159,7 @@ func (r *rig) Send(d []seal.Datagram)               { r.sent = append(r.sent, sl
 func (r *rig) Save(tag totem.Tag, rec store.Record) { r.tag, r.saves = tag, append(r.saves, rec) }
 
 // newRig makes node 1 of three with these services.
-func newRig(t *testing.T, services ...service.Service) *rig {
+func newRig(t testing.TB, services ...service.Service) *rig {
 	r := &rig{t: t, services: services}
 	c := Config{
 		Seal:   seal.Config{Self: 1, Inc: 7},

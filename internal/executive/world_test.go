@@ -26,7 +26,6 @@ type world struct {
 	order []NodeID
 	wires []packet // by time, then by order of sending
 	cut   func(from, to NodeID) bool
-	seed  uint64
 	make  []func() service.Service
 }
 
@@ -47,6 +46,7 @@ type member struct {
 	services []*counter
 	down     bool
 	starts   uint64
+	seed     uint64
 	clock    uint64 // 1; 0: it stands still or is behind, and the record is no help
 }
 
@@ -80,9 +80,10 @@ func (w *world) start(extra ...func() service.Service) *world {
 	return w
 }
 
-func (w *world) Uint64() uint64 {
-	w.seed = w.seed*6364136223846793005 + 1442695040888963407
-	return w.seed ^ w.seed>>29
+// Uint64 is the member's source of random numbers.
+func (m *member) Uint64() uint64 {
+	m.seed = m.seed*6364136223846793005 + 1442695040888963407 + uint64(m.id)
+	return m.seed ^ m.seed>>29
 }
 
 func address(id NodeID) netip.AddrPort {
@@ -92,9 +93,9 @@ func address(id NodeID) netip.AddrPort {
 func (m *member) config() Config {
 	w := m.w
 	c := Config{
-		Seal:   seal.Config{Self: m.id, Inc: m.disk.Inc, Salt: w.Uint64(), Cluster: "test", Key: make([]byte, 64), Links: 1, Rand: w},
-		Totem:  totem.Config{Self: m.id, Inc: m.disk.Inc, SeqBound: m.disk.SeqBound, Cluster: 7, Rand: w},
-		Record: m.disk, HadRecord: m.starts > 1, NewSalt: w.Uint64, Wall: time.Unix(1_700_000_000, 0),
+		Seal:   seal.Config{Self: m.id, Inc: m.disk.Inc, Salt: m.Uint64(), Cluster: "test", Key: make([]byte, 64), Links: 1, Rand: m},
+		Totem:  totem.Config{Self: m.id, Inc: m.disk.Inc, SeqBound: m.disk.SeqBound, Cluster: 7, Rand: m},
+		Record: m.disk, HadRecord: m.starts > 1, NewSalt: m.Uint64, Wall: time.Unix(1_700_000_000, 0),
 		Log: slog.New(slog.DiscardHandler),
 	}
 	for _, id := range w.order {
@@ -386,8 +387,13 @@ func (k *sink) Closed(err error) { k.closed = err }
 // client opens a connection to the node's counter.
 func (m *member) client() *sink {
 	m.w.t.Helper()
+	return m.open(m.core)
+}
+
+func (m *member) open(c *Core) *sink {
+	m.w.t.Helper()
 	k := &sink{}
-	h, code := m.core.Open(counterID, service.Cred{PID: 42}, k)
+	h, code := c.Open(counterID, service.Cred{PID: 42}, k)
 	if code != service.OK {
 		m.w.t.Fatalf("open: %v", code)
 	}
