@@ -153,6 +153,7 @@ type sessions interface {
 	Addr(to proto.NodeID, link uint8, control bool) netip.AddrPort
 	Unreachable(now proto.Tick, to proto.NodeID, link uint8)
 	SetCommitted(seq uint64)
+	SetMTU(now proto.Tick, link uint8, payload int)
 	Advance(now proto.Tick)
 	Take() seal.Output
 	Counters() []seal.Counter

@@ -202,6 +202,16 @@ func (c *Core) Dropped(now Tick, packets int) {
 	}
 }
 
+// SetMTU says how large the payload of a datagram may be on a link from now on,
+// because its interface says so or the kernel refused a larger one.
+func (c *Core) SetMTU(now Tick, link uint8, payload int) {
+	c.tick(now)
+	if c.running() {
+		c.sessions.SetMTU(c.now, link, payload)
+		c.takeSessions()
+	}
+}
+
 // Advance moves the clock and fires what is due.
 func (c *Core) Advance(now Tick) {
 	c.tick(now)

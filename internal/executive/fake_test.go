@@ -133,6 +133,7 @@ func (s *fakeSessions) Route(to NodeID, every bool) []uint8 {
 func (s *fakeSessions) Addr(to NodeID, link uint8, control bool) netip.AddrPort { return address(to) }
 func (s *fakeSessions) Unreachable(proto.Tick, NodeID, uint8)                   {}
 func (s *fakeSessions) SetCommitted(uint64)                                     {}
+func (*fakeSessions) SetMTU(proto.Tick, uint8, int)                             {}
 func (s *fakeSessions) Advance(proto.Tick)                                      {}
 func (s *fakeSessions) Take() seal.Output {
 	o := s.out
