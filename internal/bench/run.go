@@ -104,7 +104,7 @@ func Run(ctx context.Context, stage *Stage, o Options) (*Report, error) {
 	}
 	if o.Ceiling {
 		say("raw UDP")
-		if r.Ceiling, err = MeasureCeiling(ctx, stage, o.Measure); err != nil {
+		if r.Ceiling, err = MeasureCeiling(ctx, stage, min(o.Measure, time.Second)); err != nil {
 			return nil, fmt.Errorf("raw UDP ceiling: %w", err)
 		}
 	}
