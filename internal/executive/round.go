@@ -102,6 +102,9 @@ func (r *roundHost) Init(id uint16, x *resync.Round) {
 	if s := r.byID[id].syncer; s != nil {
 		s.SyncInit(exported(x))
 	}
+	if x.Same {
+		r.step(StepProcessed, id) // it has nothing to process
+	}
 }
 
 func (r *roundHost) Process(id uint16, budget int) (done bool, err error) {
