@@ -2,10 +2,15 @@ package totem
 
 import (
 	"slices"
+
+	"github.com/moothall/moothall/internal/wire"
 )
 
 // Clone returns a deep copy. It serves the explorer: the copy and the original
-// go on independently, except that they share Config.Rand.
+// go on independently, except that they share Config.Rand and, read-only, the
+// bytes of frames. Output that was not taken is copied too; what the last Take
+// handed over stays with the original. A machine that was cloned, and its copy,
+// do not recycle buffers any more.
 func (m *Machine) Clone() *Machine {
 	m.stopRecycling()
 	c := *m
@@ -18,17 +23,26 @@ func (m *Machine) Clone() *Machine {
 	c.merging, c.lastPeers = slices.Clone(m.merging), slices.Clone(m.lastPeers)
 	for i := range c.queues {
 		c.queues[i] = m.queues[i].clone()
-		c.tags[i].items = slices.Clone(m.tags[i].items)
+		c.tags[i] = m.tags[i].clone()
 	}
-	c.scratch.Rtr = slices.Clone(m.scratch.Rtr)
+	c.scratch = wire.Token{}
 	c.asked = slices.Clone(m.asked)
 	c.sent, c.spare, c.bodies = nil, nil, nil
-	c.pool = pool{off: true, size: m.pool.size}
-	c.out, c.prev = output{}, output{}
-	c.out.send = slices.Clone(m.out.send)
-	c.out.events = slices.Clone(m.out.events)
-	c.out.trace = slices.Clone(m.out.trace)
+	c.out, c.prev = m.out.clone(), output{}
 	return &c
+}
+
+// clone copies what the next Take hands over. Deliveries stand in memory that
+// the original uses again.
+func (o *output) clone() output {
+	c := output{send: slices.Clone(o.send), trace: slices.Clone(o.trace), events: slices.Clone(o.events)}
+	for i, e := range c.events {
+		if d, ok := e.(*Delivery); ok {
+			d := *d
+			c.events[i] = &d
+		}
+	}
+	return c
 }
 
 func (r *ring) clone() *ring {
@@ -54,16 +68,17 @@ func (a *attempt) clone() *attempt {
 	}
 	c := *a
 	c.token.Entries = slices.Clone(a.token.Entries)
-	c.queue = slices.Clone(a.queue)
-	c.need = slices.Clone(a.need)
+	c.trans, c.d = slices.Clone(a.trans), slices.Clone(a.d)
+	c.queue, c.need = slices.Clone(a.queue), slices.Clone(a.need)
 	return &c
 }
 
 // stopRecycling makes everything immutable that a clone shares: frames and
-// bodies are left to the garbage collector from now on.
+// bodies are left to the garbage collector from now on. Buffers get the size
+// that was asked for, so that thousands of copies stay small.
 func (m *Machine) stopRecycling() {
-	m.pool = pool{off: true, size: m.pool.size}
-	m.bodies = nil
+	m.pool = pool{off: true}
+	m.bodies, m.bodyBytes = nil, 0
 	for i := range m.queues {
 		q := &m.queues[i]
 		q.tail, q.spare = nil, nil

@@ -115,7 +115,7 @@ func (m *Machine) assemble(a *assembly, p wire.Piece) (body []byte, whole bool) 
 			return p.Body, true
 		}
 		a.k, a.next = p.K, 0
-		a.body = m.takeBody()
+		a.body = m.pool.get(len(p.Body))
 	}
 	if p.K != a.k || p.No != a.next || a.body == nil || len(a.body)+len(p.Body) > m.lim.MaxMessage {
 		m.stats.BadData++ // the beginning is not held: it was void in an older ring
@@ -124,6 +124,9 @@ func (m *Machine) assemble(a *assembly, p wire.Piece) (body []byte, whole bool) 
 		}
 		*a = assembly{}
 		return nil, false
+	}
+	if len(a.body)+len(p.Body) > cap(a.body) {
+		a.body = m.largerBody(a.body, len(p.Body))
 	}
 	a.body = append(a.body, p.Body...)
 	a.next++
@@ -136,18 +139,34 @@ func (m *Machine) assemble(a *assembly, p wire.Piece) (body []byte, whole bool) 
 	return body, true
 }
 
-// takeBody and freeBody recycle the buffers of reassembled messages.
-func (m *Machine) takeBody() []byte {
-	if n := len(m.bodies); n > 0 {
-		b := m.bodies[n-1]
-		m.bodies = m.bodies[:n-1]
-		return b
+const (
+	largeBody  = 64 << 10 // first buffer of a message that does not fit a pooled one
+	spareBytes = 4 << 20  // of large buffers that are kept
+)
+
+// largerBody moves a message that is being reassembled to a buffer with room for
+// n bytes more.
+func (m *Machine) largerBody(b []byte, n int) []byte {
+	var to []byte
+	last := len(m.bodies) - 1
+	if need := len(b) + n; last >= 0 && cap(m.bodies[last]) >= need {
+		to, m.bodies = m.bodies[last], m.bodies[:last]
+		m.bodyBytes -= cap(to)
+	} else {
+		to = make([]byte, 0, max(largeBody, 2*need))
 	}
-	return make([]byte, 0, 64<<10)
+	to = append(to, b...)
+	m.freeBody(b)
+	return to
 }
 
+// freeBody keeps the buffer of a reassembled message for the next one.
 func (m *Machine) freeBody(b []byte) {
-	if len(m.bodies) < 16 && !m.pool.off {
+	switch {
+	case cap(b) == m.pool.size:
+		m.pool.put(b)
+	case m.bodyBytes+cap(b) <= spareBytes && !m.pool.off:
+		m.bodyBytes += cap(b)
 		m.bodies = append(m.bodies, b[:0])
 	}
 }

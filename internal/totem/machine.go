@@ -74,13 +74,14 @@ type Machine struct {
 	tracedRing   RingID
 	tracedStable Slot
 
-	asked  []uint64 // seq bounds of the records without an answer
-	spare  *window  // of the ring before the last
-	bodies [][]byte // free buffers for reassembly
-	pool   pool
-	out    output // what the next Take hands over
-	prev   output // what the last one did
-	stats  Stats
+	asked     []uint64 // seq bounds of the records without an answer
+	spare     *window  // of the ring before the last
+	bodies    [][]byte // free large buffers for reassembly
+	bodyBytes int      // their capacity
+	pool      pool
+	out       output // what the next Take hands over
+	prev      output // what the last one did
+	stats     Stats
 }
 
 // output collects what the next Take hands over.

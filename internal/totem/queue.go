@@ -104,7 +104,11 @@ func (q *queue) frames(room int) int {
 
 func (q *queue) clone() queue {
 	c := *q
-	c.items = append([]queued(nil), q.items...)
+	c.items, c.head = nil, 0
+	for i := range q.count {
+		c.items = append(c.items, q.items[(q.head+i)%len(q.items)])
+	}
+	c.items = c.items[:len(c.items):len(c.items)]
 	return c
 }
 
@@ -124,6 +128,8 @@ func (t *tags) push(x tagged) {
 	}
 	t.items = append(t.items, x)
 }
+
+func (t *tags) clone() tags { return tags{items: append([]tagged(nil), t.items[t.head:]...)} }
 
 // take returns the tag of message k and forgets it and all before it.
 func (t *tags) take(k uint64) uint64 {
