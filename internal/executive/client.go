@@ -70,8 +70,11 @@ var _ service.Conn = (*conn)(nil)
 // Open connects a client to a service. The code is OK or says why there is no
 // handle. The sink may be called before Open returns.
 func (c *Core) Open(id uint16, cred service.Cred, sink Sink) (*Handle, service.Code) {
-	if !c.running() {
-		return nil, service.ErrAgain
+	if c.stop != totem.Running {
+		return nil, service.ErrLibrary
+	}
+	if c.engine == nil {
+		return nil, service.ErrAgain // it starts anew
 	}
 	if int(id) >= len(c.byID) || c.byID[id] == nil {
 		return nil, service.ErrNotExist
@@ -121,7 +124,7 @@ func (h *Handle) ID() uint64 { return h.id }
 // Blocked reports what Flow said last.
 func (h *Handle) Blocked() bool { return h.blocked }
 
-// Call passes one call to the service. reply is called once, on the owner,
+// Call passes one call to the service. reply, which may be nil, is called once, on the owner,
 // before Call returns or later, unless the connection ends before. Calls that
 // need room wait in order while there is none (Info.Calls[i].Flow); with
 // ErrFull the door keeps the call and tries again after Flow(false) or the next
@@ -152,8 +155,10 @@ func (h *Handle) Call(fn uint16, tag uint64, body []byte, reply func(service.Cod
 // component (openais-executive 13).
 func (h *Handle) pass(fn uint16, tag uint64, body []byte, reply func(service.Code, []byte)) {
 	if h.open != nil {
-		if !h.host.info.Calls[fn].Local && !(h.host.active() && h.core.primary()) {
-			reply(service.ErrAgain, nil)
+		if !h.host.info.Calls[fn].Local && !(h.host.active() && h.core.mayAct()) {
+			if reply != nil {
+				reply(service.ErrAgain, nil)
+			}
 			return
 		}
 		reply = h.expect(tag, reply)

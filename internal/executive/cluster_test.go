@@ -63,9 +63,6 @@ func TestThreeNodesFormMulticastLoseAndMerge(t *testing.T) {
 	if got := clients[0].flow; len(got) == 0 || got[len(got)-1] || got[0] != true {
 		t.Errorf("flow at client 1: %v, want to be stopped and let go", got)
 	}
-	for _, d := range w.nodes[1].core.Decisions(0) {
-		t.Logf("%v %v: %s %v", d.At, d.Kind, d.Text, d.Evidence)
-	}
 }
 
 func TestConfigurationBeforeRoundBeforeMessages(t *testing.T) {

@@ -59,6 +59,7 @@ type Core struct {
 
 	decisions decisions
 	evidence  []string // of the view that comes next
+	recent    []Transition
 
 	// One flush.
 	dirty      bool // the engine has to be asked again

@@ -58,8 +58,30 @@ type Status struct {
 	Queues   []Queue             `json:"queues"`
 	Stats    Stats               `json:"stats"`
 	Sessions []seal.Counter      `json:"sessions"`
-	Gaps     Gaps                `json:"gaps"` // filled in by Loop
+	Recent   []Transition        `json:"recent"` // of the engine, oldest first
+	Gaps     Gaps                `json:"gaps"`   // filled in by Loop
 	Stop     string              `json:"stop,omitempty"`
+}
+
+// Transition is one change of the engine's state.
+type Transition struct {
+	At     Tick   `json:"at"`
+	Ring   RingID `json:"ring"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason"`
+	Node   NodeID `json:"node,omitempty"`
+}
+
+// maxTransitions are kept (ordering 2.19 H21).
+const maxTransitions = 64
+
+// changed remembers a change of the engine's state.
+func (c *Core) changed(e *totem.TraceEvent) {
+	if len(c.recent) == maxTransitions {
+		c.recent = slices.Delete(c.recent, 0, 1)
+	}
+	c.recent = append(c.recent, Transition{At: e.At, Ring: e.Ring, From: e.From.String(), To: e.To.String(), Reason: e.Reason.String(), Node: e.Node})
 }
 
 // RoundStatus is where the synchronisation is.
@@ -94,7 +116,8 @@ func (c *Core) Status() Status {
 	s := Status{
 		Self: c.self(), Inc: c.cfg.Totem.Inc, Now: c.now, Ring: c.ring, Members: slices.Clone(c.members),
 		Quorum: c.view.quorum, Currency: c.view.currency.String(),
-		Primary: c.primary() && c.view.currency == service.CurrencyNow, Ready: c.round.ready, Stats: c.stats,
+		Primary: c.mayAct(), Ready: c.round.ready, Stats: c.stats,
+		Recent: slices.Clone(c.recent),
 	}
 	if c.stop != totem.Running {
 		s.Stop = c.stop.String()

@@ -100,12 +100,16 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	if len(v.Joined) > 0 {
 		fmt.Fprintf(&b, "; %s joined", c.names(v.Joined))
 	}
-	if conf.Prev.IsZero() {
+	switch cause := because(conf.Reason, who); {
+	case conf.Prev.IsZero():
+		v.Reason = totem.ReasonStart.String()
 		b.WriteString(": this member started.")
-	} else {
-		fmt.Fprintf(&b, ". %s.", known(fmt.Sprintf("Ring %v was left", v.Prev), because(conf.Reason, who)))
+	case cause == "" && len(v.Left) == 0 && len(v.Joined) > 0:
+		fmt.Fprintf(&b, ". Ring %v was left because others were found.", v.Prev)
+	default:
+		fmt.Fprintf(&b, ". %s.", known(fmt.Sprintf("Ring %v was left", v.Prev), cause))
 	}
-	c.decide(Decision{Kind: DecisionView, Ring: conf.Ring, Node: conf.Suspect, Reason: conf.Reason.String(),
+	c.decide(Decision{Kind: DecisionView, Ring: conf.Ring, Node: conf.Suspect, Reason: v.Reason,
 		Text: b.String(), Evidence: c.evidence, View: v})
 	c.evidence = nil
 	c.log.Info("configuration", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
@@ -132,9 +136,9 @@ func (c *Core) quorumDecided(before viewState) {
 	if s.Quorate {
 		what = "quorate"
 	}
-	text := fmt.Sprintf("Ring %v is %s: %d of %d votes are here, %d are needed.", s.Ring, what, s.Votes, s.Expected, s.Needed)
-	if s.Text != "" {
-		text += " " + s.Text
+	text := fmt.Sprintf("Ring %v: %s.", s.Ring, s.Text)
+	if s.Text == "" {
+		text = fmt.Sprintf("Ring %v is %s: %d of %d votes are here, %d are needed.", s.Ring, what, s.Votes, s.Expected, s.Needed)
 	}
 	c.decide(Decision{Kind: DecisionQuorum, Ring: s.Ring, Reason: s.Row, Text: text, Quorum: &s})
 	c.log.Info(what, "ring", s.Ring, "votes", s.Votes, "expected", s.Expected, "needed", s.Needed, "why", s.Row)
@@ -197,6 +201,7 @@ func (c *Core) traced(e *totem.TraceEvent) {
 	}
 	switch e.Kind {
 	case totem.TraceState:
+		c.changed(e)
 		c.log.Debug("engine", "from", e.From, "to", e.To, "why", e.Reason, "node", e.Node, "ring", e.Ring)
 		if e.From == totem.Operational {
 			c.leftRing()
@@ -238,8 +243,11 @@ func (c *Core) traced(e *totem.TraceEvent) {
 
 // leftOut says why a node is not taken into the next ring.
 func leftOut(r totem.Reason, who string) string {
-	if r == totem.ReasonJoin {
+	switch r {
+	case totem.ReasonJoin:
 		return who + " was left out: another node cannot hear it"
+	case totem.ReasonSettled, totem.ReasonConsensusTimeout:
+		return who + " was left out: it was not heard, or did not agree, in time"
 	}
 	return known(who+" was left out", because(r, who))
 }

@@ -27,6 +27,8 @@ type world struct {
 	wires []packet // by time, then by order of sending
 	cut   func(from, to NodeID) bool
 	make  []func() service.Service
+	// observe, if set, watches a member from its start.
+	observe func(NodeID) Observer
 }
 
 type packet struct {
@@ -103,6 +105,9 @@ func (m *member) config() Config {
 		if id != m.id {
 			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: id, Addrs: []netip.AddrPort{address(id)}})
 		}
+	}
+	if w.observe != nil {
+		c.Observer = w.observe(m.id)
 	}
 	c.Services = append(c.Services, func() service.Service {
 		s := &counter{m: m}
