@@ -207,7 +207,7 @@ func lateBarrier() error {
 // TestEveryQuorateWriteSurvives walks random configurations, cut off anywhere,
 // and checks that a quorate ring always goes on from the newest quorate state.
 func TestEveryQuorateWriteSurvives(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		if err := randomWalk(seed, 60); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
