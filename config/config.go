@@ -47,6 +47,9 @@ type Totem struct {
 	IPVersion     string // "ipv4", "ipv6", "ipv4-6" or "ipv6-4"; empty: ipv6-4, ipv4 with udp
 	ClearHighBit  bool   // of node ids that are made from an address
 
+	KnetMTU uint32 // zero: not set; see PacketSize
+	NetMTU  uint32
+
 	Token            time.Duration // zero: not set; see TokenTimeout
 	TokenCoefficient time.Duration // zero: not set
 	TokenWarning     uint32        // percent; zero: not set
@@ -277,6 +280,25 @@ func (c *Config) TokenTimeout() (d time.Duration, source string) {
 	}
 	return token + beyond*coefficient, fmt.Sprintf("Corosync's formula: token %d ms and %d ms for each node beyond two",
 		token.Milliseconds(), coefficient.Milliseconds())
+}
+
+// Sizes of IP packets.
+const (
+	DefaultPacket = 1500
+	MinPacket     = 1280 // every IPv6 path takes it
+)
+
+// PacketSize is the largest IP packet in bytes: knet_mtu, or netmtu with udp and
+// udpu, else what Ethernet takes.
+func (c *Config) PacketSize() int {
+	size := c.Totem.KnetMTU
+	if c.byAddress() {
+		size = c.Totem.NetMTU
+	}
+	if size == 0 {
+		return DefaultPacket
+	}
+	return int(min(max(size, MinPacket), 65535))
 }
 
 func (c *Config) at(name string) Pos {

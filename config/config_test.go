@@ -231,6 +231,17 @@ func TestTokenTimeout(t *testing.T) {
 	}
 }
 
+func TestPacketSize(t *testing.T) {
+	for totem, want := range map[string]int{
+		"": 1500, "knet_mtu: 9000": 9000, "knet_mtu: 100": 1280, "knet_mtu: 0": 1500, "netmtu: 1400": 1500,
+		"transport: udpu\nnetmtu: 1400": 1400, "transport: udpu\nknet_mtu: 1400": 1500, "knet_mtu: 4000000000": 65535,
+	} {
+		if got := mustDecode(t, strings.Replace(prelude, "  version: 2", "version: 2\n"+totem, 1)).PacketSize(); got != want {
+			t.Errorf("%q: %d, want %d", totem, got, want)
+		}
+	}
+}
+
 func TestPortsAndLinks(t *testing.T) {
 	c := mustDecode(t, `totem {
 version: 2

@@ -92,15 +92,22 @@ func orList(words []string) string {
 // without is a key that is taken and has no effect, and why.
 func without[T any](typ ValueType, why string) keySpec[T] { return keySpec[T]{typ: typ, none: why} }
 
+// idle is a key that is checked and has no effect, and why.
+func idle[T any](k keySpec[T], why string) keySpec[T] {
+	k.none = why
+	return k
+}
+
 func kept[T any](typ ValueType) keySpec[T] { return keySpec[T]{typ: typ} }
 
 const (
-	whyWindow  = "flow control adapts by itself"
-	whyHops    = "lost tokens are found hop by hop"
-	whyKnet    = "links have their own implementation"
-	whyMTU     = "the path MTU is found by probing"
-	whyFailure = "links are watched by pings"
-	whyRRP     = "it belongs to the redundant ring of Corosync 2"
+	whyWindow    = "flow control adapts by itself"
+	whyHops      = "lost tokens are found hop by hop"
+	whyKnet      = "links have their own implementation"
+	whyMTU       = "the kernel tells when a packet is too large, and knet_mtu sets a size"
+	whyFailure   = "links are watched by pings"
+	whyScheduler = "the scheduling class is left to the service manager, see CPUSchedulingPolicy"
+	whyRRP       = "it belongs to the redundant ring of Corosync 2"
 )
 
 var totemKeys = keyTable[*Totem]{
@@ -111,7 +118,7 @@ var totemKeys = keyTable[*Totem]{
 	"link_mode":         oneOf(func(t *Totem) *string { return &t.LinkMode }, "passive", "active", "rr"),
 	"crypto_cipher":     oneOf(func(t *Totem) *string { return &t.CryptoCipher }, "none", "aes128", "aes192", "aes256"),
 	"crypto_hash":       oneOf(func(t *Totem) *string { return &t.CryptoHash }, "none", "md5", "sha1", "sha256", "sha384", "sha512"),
-	"crypto_model":      oneOf[*Totem](nil, "nss", "openssl"),
+	"crypto_model":      idle(oneOf[*Totem](nil, "nss", "openssl"), "frames are sealed with AES-256-GCM of the Go library"),
 	"secauth":           kept[*Totem](Str), // see crypto in decode.go
 	"keyfile":           text(func(t *Totem) *string { return &t.KeyFile }),
 	"key":               text(func(t *Totem) *string { return &t.Key }),
@@ -141,8 +148,8 @@ var totemKeys = keyTable[*Totem]{
 	"max_messages":                    without[*Totem](U32, whyWindow),
 	"miss_count_const":                without[*Totem](U32, whyHops),
 	"cancel_token_hold_on_retransmit": without[*Totem](Str, whyHops),
-	"netmtu":                          without[*Totem](U32, whyMTU),
-	"knet_mtu":                        without[*Totem](U32, whyMTU),
+	"netmtu":                          number(U32, func(t *Totem) *uint32 { return &t.NetMTU }),
+	"knet_mtu":                        number(U32, func(t *Totem) *uint32 { return &t.KnetMTU }),
 	"knet_pmtud_interval":             without[*Totem](U32, whyMTU),
 	"knet_compression_model":          without[*Totem](Str, "frames are not compressed"),
 	"knet_compression_threshold":      without[*Totem](U32, "frames are not compressed"),
@@ -243,10 +250,10 @@ var subsystemKeys = append(loggingKeys.names(), "name", "subsys")
 var systemKeys = keyTable[*System]{
 	"qb_ipc_type":                oneOf(func(s *System) *string { return &s.IPCType }, "native", "shm", "socket"),
 	"state_dir":                  text(func(s *System) *string { return &s.StateDir }),
-	"sched_rr":                   oneOf[*System](nil, "yes", "no"),
-	"move_to_root_cgroup":        oneOf[*System](nil, "yes", "no", "auto"),
-	"allow_knet_handle_fallback": oneOf[*System](nil, "yes", "no"),
-	"priority":                   kept[*System](Str),
+	"sched_rr":                   idle(oneOf[*System](nil, "yes", "no"), whyScheduler),
+	"move_to_root_cgroup":        idle(oneOf[*System](nil, "yes", "no", "auto"), whyScheduler),
+	"allow_knet_handle_fallback": idle(oneOf[*System](nil, "yes", "no"), whyKnet),
+	"priority":                   without[*System](Str, whyScheduler),
 }
 
 // freeNames are known in sections whose names are otherwise free.

@@ -125,6 +125,7 @@ func (w *walker) tieRules() {
 func (c *Config) Validate() Problems {
 	v := validator{c: c}
 	v.totem()
+	v.packets()
 	v.timing()
 	v.nodes()
 	v.links()
@@ -173,6 +174,15 @@ func (v *validator) totem() {
 	}
 	if n := len(t.Key); n > 0 && (n < MinKey || n > MaxKey) {
 		v.fail("totem.key", "run moot key generate and use keyfile", "totem.key has %d characters, %d to %d are needed", n, MinKey, MaxKey)
+	}
+}
+
+func (v *validator) packets() {
+	t := &v.c.Totem
+	for key, size := range map[string]uint32{"totem.knet_mtu": t.KnetMTU, "totem.netmtu": t.NetMTU} {
+		if size != 0 && size < MinPacket && (key == "totem.netmtu") == v.c.byAddress() {
+			v.problems.add(Warning, v.c.at(key), fmt.Sprintf("%s of %d is too small, %d is used", key, size, MinPacket), "remove it")
+		}
 	}
 }
 
@@ -346,11 +356,8 @@ func (v *validator) notInThisVersion() {
 			warn(fmt.Sprintf("totem.interface.%d.knet_transport", i.Link), "the link uses UDP; set it to udp on all nodes")
 		}
 	}
-	if v.c.LinkCount() > 1 {
-		warn(v.first("nodelist.node.0.ring1_addr", "nodelist.node.0."), "only link 0 is used, the others are checked and left idle")
-	}
-	if v.c.Totem.LinkMode == "active" || v.c.Totem.LinkMode == "rr" {
-		warn("totem.link_mode", "link 0 alone is used")
+	if m := v.c.Totem.LinkMode; (m == "active" || m == "rr") && v.c.LinkCount() > 1 {
+		warn("totem.link_mode", "frames take the best link, as with passive")
 	}
 	q := v.c.Quorum
 	if !q.Votequorum {

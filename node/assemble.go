@@ -23,21 +23,26 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-// Payloads of a datagram on Ethernet, and what sealing takes of it: the envelope,
-// the kind and the tag.
+// What IP and UDP headers, and sealing with envelope, kind and tag, take of a
+// packet.
 const (
-	payloadIPv4 = 1500 - 20 - 8
-	payloadIPv6 = 1500 - 40 - 8
+	headersIPv4 = 20 + 8
+	headersIPv6 = 40 + 8
 	sealing     = 32 + 1 + 16
 )
+
+// payload is what a datagram may carry in packets of that size.
+func (n *Node) payload(packet int) int {
+	if slices.ContainsFunc(n.self.Links, netip.Addr.Is6) {
+		return packet - headersIPv6
+	}
+	return packet - headersIPv4
+}
 
 // loopConfig translates the configuration for the parts.
 func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 	c := n.cfg.Cluster
-	payload := payloadIPv4
-	if slices.ContainsFunc(n.self.Links, netip.Addr.Is6) {
-		payload = payloadIPv6
-	}
+	payload := n.payload(c.PacketSize())
 	table := tableVersion(c.Nodes)
 	random := systemRandom{}
 	var peers []seal.Peer

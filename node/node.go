@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, failed(PartConfig, err)
 	}
 	if !resolved(c.Cluster) {
+		own := *c.Cluster // several members of one process share the caller's
+		own.Nodes = slices.Clone(own.Nodes)
+		c.Cluster = &own
 		if err := c.Cluster.Resolve(ctx, net.DefaultResolver); err != nil {
 			return nil, failed(PartConfig, err)
 		}
@@ -131,7 +135,8 @@ func (n *Node) openLinks() error {
 		}
 	}
 	var err error
-	n.link, err = link.Open(link.Config{Links: ends, Now: n.clock, Handler: n.received, Refused: n.refused, Log: n.log})
+	n.link, err = link.Open(link.Config{Links: ends, Now: n.clock, Handler: n.received,
+		Refused: n.refused, TooBig: n.tooBig, MTU: max(2048, n.payload(c.PacketSize())), Log: n.log})
 	return err
 }
 
@@ -183,6 +188,19 @@ func (n *Node) refused(l uint8, to netip.AddrPort) {
 	}
 	if id, ok := n.addrs[to]; ok && n.loop != nil {
 		n.loop.Unreachable(id, l)
+	}
+}
+
+// tooBig passes on that the kernel takes smaller packets only. It may be called
+// from within send.
+func (n *Node) tooBig(l uint8, _ netip.AddrPort, mtu int) {
+	select {
+	case <-n.running:
+	default:
+		return
+	}
+	if n.loop != nil {
+		n.post(func(core *executive.Core) { core.SetMTU(n.clock(), l, n.payload(mtu)) })
 	}
 }
 

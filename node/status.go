@@ -127,9 +127,10 @@ type Counter struct {
 
 // Decision is one entry of the decision log.
 type Decision struct {
-	Time time.Time `json:"time"`
-	Kind string    `json:"kind"`
-	Text string    `json:"text"`
+	Time   time.Time `json:"time"`
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason,omitempty"` // a dashed word
+	Text   string    `json:"text"`
 
 	Evidence []string `json:"evidence,omitempty"` // what was seen before
 }
@@ -178,7 +179,7 @@ func (n *Node) Status() Status {
 	}
 	out.Counters = n.counters(st)
 	for _, d := range decisions[max(0, len(decisions)-maxDecisions):] {
-		out.Decisions = append(out.Decisions, Decision{Time: d.Time, Kind: d.Kind.String(), Text: d.Text, Evidence: d.Evidence})
+		out.Decisions = append(out.Decisions, Decision{Time: d.Time, Kind: d.Kind.String(), Reason: d.Reason, Text: d.Text, Evidence: d.Evidence})
 	}
 	return out
 }

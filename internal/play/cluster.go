@@ -201,10 +201,22 @@ func (c *Cluster) Close() error {
 	return os.RemoveAll(c.dir)
 }
 
-// Check compares what all programs saw.
-func (c *Cluster) Check() verdict {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// Check compares what all programs saw. What is still on its way looks like a
+// loss, so it gives that a moment to arrive.
+func (c *Cluster) Check(ctx context.Context) verdict {
+	var v verdict
+	_ = c.wait(context.WithoutCancel(ctx), arrival, "", func() bool {
+		v = c.check()
+		return len(v.violations) == 0
+	})
+	return v
+}
+
+// arrival bounds the time that messages are on their way.
+const arrival = 5 * time.Second
+
+// check is Check of this instant, with the lock held.
+func (c *Cluster) check() verdict {
 	var lives []*life
 	for _, m := range c.nodes {
 		lives = append(lives, m.lives...)

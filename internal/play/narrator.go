@@ -20,8 +20,9 @@ type narrator struct {
 	w       io.Writer
 	style   style
 	start   time.Time
+	last    time.Time // of what was printed
 	pending []event
-	timer   *time.Timer // flushes; nil: nothing is pending
+	timer   *time.Timer // flushes; not nil while something is pending
 	shown   map[proto.NodeID]string
 }
 
@@ -33,8 +34,12 @@ type event struct {
 	text  string
 }
 
-// moment is how long the narrator waits for others to see the same.
-const moment = 60 * time.Millisecond
+// The narrator waits for others to see the same until nothing was seen for a
+// moment, but not for long.
+const (
+	moment = 60 * time.Millisecond
+	long   = 300 * time.Millisecond
+)
 
 func newNarrator(w io.Writer, s style) *narrator {
 	return &narrator{w: w, style: s, start: time.Now(), shown: map[proto.NodeID]string{}}
@@ -86,15 +91,19 @@ func (n *narrator) view(id proto.NodeID, ring proto.RingID, members []proto.Node
 	n.note(rankView, id, fmt.Sprintf("together in ring %v", ring))
 }
 
-// quorum tells of a decision, once for each outcome.
+// quorum tells of a decision, once in a ring.
 func (n *narrator) quorum(id proto.NodeID, q quorum.Quorum) {
 	if vote.Row(q.Row) == vote.RowNone {
 		return
 	}
 	text := vote.Row(q.Row).Why(vote.Votes{Expected: q.Votes.Expected, Total: q.Votes.Total, Quorum: q.Votes.Quorum})
+	if !q.Quorate && strings.HasPrefix(text, "quorate") {
+		text = "not quorate for the moment: it was stopped and does not know what the others did meanwhile"
+	}
 	n.mu.Lock()
-	known := n.shown[id] == text
-	n.shown[id] = text
+	key := fmt.Sprint(q.Ring, text)
+	known := n.shown[id] == key
+	n.shown[id] = key
 	n.mu.Unlock()
 	if !known {
 		n.note(rankQuorum, id, text)
@@ -126,6 +135,13 @@ const (
 func (n *narrator) note(rank int, id proto.NodeID, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	now := time.Now()
+	switch {
+	case n.timer == nil:
+		n.timer = time.AfterFunc(moment, n.flush)
+	case now.Sub(n.pending[0].at) < long:
+		n.timer.Reset(moment)
+	}
 	for i := range n.pending {
 		e := &n.pending[i]
 		if e.text == text && !slices.Contains(e.nodes, id) {
@@ -133,10 +149,7 @@ func (n *narrator) note(rank int, id proto.NodeID, text string) {
 			return
 		}
 	}
-	n.pending = append(n.pending, event{rank, time.Now(), []proto.NodeID{id}, text})
-	if n.timer == nil {
-		n.timer = time.AfterFunc(moment, n.flush)
-	}
+	n.pending = append(n.pending, event{rank, now, []proto.NodeID{id}, text})
 }
 
 // say prints a line of the narrator's own, after what is pending.
@@ -150,6 +163,11 @@ func (n *narrator) say(format string, args ...any) {
 // act prints what the playground does to the cluster.
 func (n *narrator) act(format string, args ...any) {
 	n.say("%s  %s", n.style.dim(n.stamp(time.Now())), n.style.bold(fmt.Sprintf(format, args...)))
+}
+
+// aside prints an explanation below a line.
+func (n *narrator) aside(format string, args ...any) {
+	n.say("          %s", n.style.dim(fmt.Sprintf(format, args...)))
 }
 
 // flush prints what is pending.
@@ -167,6 +185,10 @@ func (n *narrator) flushLocked() {
 	slices.SortStableFunc(n.pending, func(a, b event) int { return a.rank - b.rank })
 	for _, e := range n.pending {
 		slices.Sort(e.nodes)
+		if e.at.Before(n.last) {
+			e.at = n.last // told later than it was seen: time does not go back
+		}
+		n.last = e.at
 		fmt.Fprintf(n.w, "%s  %s: %s\n", n.style.dim(n.stamp(e.at)), nameList(e.nodes), e.text)
 	}
 	n.pending = nil

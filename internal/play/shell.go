@@ -48,7 +48,7 @@ func Shell(ctx context.Context, in io.Reader, w io.Writer, colour bool, o Option
 		return err
 	}
 	tell.flush()
-	return report(tell, c.Check())
+	return report(tell, c.Check(ctx))
 }
 
 // read runs commands until quit, the end of the input or the end of ctx.
@@ -111,7 +111,7 @@ func (s *shell) command(ctx context.Context, line string) error {
 		return nil
 	case "check":
 		s.tell.flush()
-		return report(s.tell, s.Check())
+		return report(s.tell, s.Check(ctx))
 	}
 	return s.onNode(ctx, word, args)
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/moothall/moothall/node"
 )
 
 // Patience of the tour: how long something may take before the tour fails. What
@@ -42,10 +45,10 @@ over real UDP sockets on loopback, every datagram sealed with a key that was
 made just now. Each runs a program that is in one process group with the others.`)
 	for _, chapter := range []func(context.Context) error{t.meet, t.speak, t.die, t.comeBack, t.split, t.heal} {
 		if err := chapter(ctx); err != nil {
-			return errors.Join(err, t.judge())
+			return errors.Join(err, t.judge(ctx))
 		}
 	}
-	return t.judge()
+	return t.judge(ctx)
 }
 
 func (t *tour) headline(text string) {
@@ -81,7 +84,28 @@ func (t *tour) form(ctx context.Context, sides ...[]*member) error {
 		}
 	}
 	t.tell.flush()
+	if t.chapter > 1 {
+		t.why(sides[len(sides)-1])
+	}
 	return nil
+}
+
+// why lets a node of a side explain the ring, from its decision log. Who was only
+// asked to come along has less to tell than who saw the cause.
+func (t *tour) why(side []*member) {
+	best, who := node.Decision{}, ""
+	for _, m := range side {
+		views := slices.DeleteFunc(m.node.Status().Decisions, func(d node.Decision) bool { return d.Kind != "view" })
+		if len(views) == 0 {
+			continue
+		}
+		if d := views[len(views)-1]; who == "" || best.Reason == "join" {
+			best, who = d, m.name
+		}
+	}
+	if who != "" {
+		t.tell.aside("%s explains: %s", who, best.Text)
+	}
 }
 
 func (t *tour) speak(ctx context.Context) error {
@@ -98,6 +122,7 @@ func (t *tour) everybodySpeaks(ctx context.Context, side []*member) error {
 		before[i] = m.program.received()
 	}
 	t.mu.Unlock()
+	t.tell.flush()
 	start := time.Now()
 	errs := make([]error, len(side))
 	var wg sync.WaitGroup
@@ -127,8 +152,8 @@ func (t *tour) everybodySpeaks(ctx context.Context, side []*member) error {
 		return err
 	}
 	took := time.Since(start)
-	if v := t.Check(); len(v.violations) > 0 {
-		return nil // judge reports it
+	if v := t.Check(ctx); len(v.violations) > 0 {
+		return ErrViolation // judge says which
 	}
 	switch len(side) {
 	case 1:
@@ -205,9 +230,9 @@ func (t *tour) heal(ctx context.Context) error {
 }
 
 // judge compares what all programs saw.
-func (t *tour) judge() error {
+func (t *tour) judge(ctx context.Context) error {
 	t.tell.flush()
-	return report(t.tell, t.Check())
+	return report(t.tell, t.Check(ctx))
 }
 
 func report(tell *narrator, v verdict) error {
