@@ -529,7 +529,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 
 func FuzzHeader(f *testing.F) {
 	for _, h := range []header{{kind: kindRound}, {kind: kindMark}, {kind: kindNormal, service: 5, fn: 2, src: service.Source{Node: 2, Conn: 1, Tag: 5}},
-		{kind: kindSync, service: 2, ring: RingID{Seq: 4}, round: 1}} {
+		{kind: kindSync, service: 2, ring: RingID{Seq: 4}, round: 1}, {kind: kindNormal, src: service.Source{Node: 3}}} {
 		f.Add(append(h.append(nil, 1), "x"...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -42,10 +42,10 @@ func (c *Core) turn() {
 	if p := o.Persist; p != nil {
 		c.saveSeq(p)
 	}
-	c.send(o.Send)
-	for i := range o.Trace {
+	for i := range o.Trace { // first: what leaves is on record
 		c.traced(&o.Trace[i])
 	}
+	c.send(o.Send)
 	for _, ev := range o.Events {
 		switch ev := ev.(type) {
 		case *totem.Delivery:

@@ -53,7 +53,7 @@ func (h *header) append(b []byte, self proto.NodeID) []byte {
 		return b
 	}
 	s := byte(h.service)
-	if h.src != (service.Source{}) {
+	if h.src.Node != 0 {
 		s |= flagSource
 		if h.src.Node != self {
 			s |= flagForeign
@@ -109,7 +109,7 @@ func (h *header) parse(b []byte, from proto.NodeID) ([]byte, error) {
 		h.src.Node = from
 		if s&flagForeign != 0 {
 			h.src.Node = proto.NodeID(r.u32())
-			r.bad = r.bad || h.src.Node == from
+			r.bad = r.bad || h.src.Node == from || h.src.Node == 0
 		}
 		h.src.Conn, h.src.Tag = r.varint(), r.varint()
 	}
