@@ -30,6 +30,7 @@ func init() {
 		DoDup:     {link: func(_ *world, a *Action, c *condition) { c.dup, c.copies, c.late = a.P, max(1, a.N), a.D }},
 		DoDelay:   {link: slowLink},
 		DoSpike:   {link: func(_ *world, a *Action, c *condition) { c.spike, c.spikeBy = a.P, a.D }},
+		DoCorrupt: {link: func(_ *world, a *Action, c *condition) { c.corrupt = a.P }},
 		DoReorder: {link: func(_ *world, a *Action, c *condition) { c.reorder, c.reorderBy = a.P, a.D }},
 		DoRate:    {link: func(_ *world, a *Action, c *condition) { c.rate, c.room = a.N, a.D }},
 		DoReplay:  {begin: replay},
@@ -61,6 +62,8 @@ func init() {
 			begin: each(func(m *member, _ *Action) { m.client = false }),
 			end:   each(func(m *member, _ *Action) { m.client = true }),
 		},
+		DoQuit:    {begin: each(clients)},
+		DoDie:     {begin: each(clients)},
 		DoSend:    {},
 		DoTrigger: {},
 	}
@@ -119,6 +122,12 @@ func startAgain(w *world, a *Action) {
 func leave(m *member, _ *Action) {
 	if m.proc != nil && !m.paused {
 		m.proc.leave()
+	}
+}
+
+func clients(m *member, a *Action) {
+	if m.proc != nil && !m.paused {
+		m.proc.processes(a)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/moothall/moothall/internal/sim/check"
+	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
 )
 
@@ -115,11 +116,10 @@ func (b *bare) stale(p *packet) {
 	}
 	known, bound := p.ping.known, p.ping.commit
 	m := b.m
-	if n := len(m.disk.done); n > 0 {
-		bound = max(bound, m.disk.done[n-1].bound)
-	}
 	m.end(check.KindStop)
-	m.begin(known+1, bound)
+	rec := m.disk.load("")
+	rec.Inc, rec.SeqBound = known+1, max(rec.SeqBound, bound)
+	m.begin(rec)
 }
 
 func (b *bare) link(peer int, up bool) {
@@ -148,7 +148,7 @@ func (b *bare) tick() {
 	if !b.stopped {
 		w := b.m.w
 		d := b.s.every*9/10 + b.rnd.between(0, b.s.every/5)
-		w.queue.push(event{at: w.now + d, kind: evPing, a: int32(b.m.i), b: int32(b.m.life)})
+		w.queue.push(event{at: w.now + d, kind: evPing, a: int32(b.m.i), b: int32(b.m.starts)})
 	}
 }
 
@@ -188,14 +188,7 @@ func (b *bare) consume() {
 func (b *bare) eat() {
 	if b.eaten > 0 && !b.eating {
 		b.eating = true
-		d := b.m.plan.Consume
-		switch {
-		case !b.m.client:
-			d = 50 * ms
-		case b.m.w.phase != phaseChaos:
-			d = min(d, ms)
-		}
-		b.m.w.queue.push(event{at: b.m.w.now + d, kind: evConsume, a: int32(b.m.i), b: int32(b.m.life)})
+		b.m.w.queue.push(event{at: b.m.w.now + b.m.appetite(), kind: evConsume, a: int32(b.m.i), b: int32(b.m.starts)})
 	}
 }
 
@@ -232,6 +225,10 @@ func (b *bare) tokenFirst() bool { return b.first }
 
 func (b *bare) describe() string { return fmt.Sprintf("%v (%v)", b.state, b.why) }
 
+func (b *bare) settled() bool                  { return true }
+func (b *bare) waiting() (messages, bytes int) { return b.m.open, b.m.openBytes }
+func (b *bare) processes(*Action)              {}
+
 // flush does what the engine wants done, in the order of its contract.
 func (b *bare) flush() {
 	if b.e == nil || b.stopped || b.m.w.ended(b.life) {
@@ -241,7 +238,7 @@ func (b *bare) flush() {
 	w := b.m.w
 	b.wakeAt, b.first = out.Wake, out.TokenFirst
 	if p := out.Persist; p != nil {
-		n := b.m.disk.begin(record{inc: p.Record.Inc, bound: p.Record.SeqBound})
+		n := b.m.disk.begin(record{Record: store.Record{Node: b.m.id, Inc: p.Record.Inc, SeqBound: p.Record.SeqBound}})
 		b.writes = append(b.writes, pending{n, *p})
 		w.write(b.m, n)
 	}
@@ -283,7 +280,7 @@ func (b *bare) flush() {
 func (b *bare) installed() {
 	w := b.m.w
 	if d := b.m.plan.Release; d > 0 {
-		w.queue.push(event{at: w.now + d, kind: evRelease, a: int32(b.m.i), b: int32(b.m.life)})
+		w.queue.push(event{at: w.now + d, kind: evRelease, a: int32(b.m.i), b: int32(b.m.starts)})
 	} else {
 		b.e.Release(b.m.now(), b.m.ring)
 	}

@@ -1,9 +1,12 @@
 package sim
 
+import "github.com/moothall/moothall/internal/store"
+
 // record is what a node keeps on its disk.
 type record struct {
-	inc, bound uint64
-	skip       bool // one of two slots was bad: the good one may be the older
+	store.Record
+	found bool // false: a first start, or all is lost
+	skip  bool // one of two slots was bad: the good one may be the older
 }
 
 // disk is a node's virtual disk: all records that became durable, and the
@@ -23,11 +26,15 @@ type write struct {
 
 // store makes a record durable at once.
 func (d *disk) store(r record) {
+	r.found, r.skip = true, false
 	d.done = append(d.done, r)
 	if len(d.done) > 64 {
 		d.done = append(d.done[:0], d.done[32:]...)
 	}
 }
+
+// last is the newest durable record.
+func (d *disk) last() record { return d.done[len(d.done)-1] }
 
 // begin starts a write and returns its number.
 func (d *disk) begin(r record) uint64 {

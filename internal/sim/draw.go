@@ -5,14 +5,16 @@ import (
 	"slices"
 )
 
-// Draw makes the plan of a seed. Each seed draws its own mix of faults, many
-// kinds off and some extreme, and its own constants of the engine: few but
-// heavy finds more than a little of all (swarm testing).
-func Draw(seed uint64) *Plan { return DrawBare(seed) }
+// Draw makes the plan of a seed, for whole nodes. Each seed draws its own mix of
+// faults, many kinds off and some extreme, and its own constants of the engine:
+// few but heavy finds more than a little of all (swarm testing).
+func Draw(seed uint64) *Plan { return draw(seed, false) }
 
 // DrawBare makes the plan of a seed for engines only.
-func DrawBare(seed uint64) *Plan {
-	d := &drawer{r: newStream(seed, "plan"), p: &Plan{Seed: seed, Bare: true}}
+func DrawBare(seed uint64) *Plan { return draw(seed, true) }
+
+func draw(seed uint64, bare bool) *Plan {
+	d := &drawer{r: newStream(seed, "plan"), p: &Plan{Seed: seed, Bare: bare}}
 	d.nodes()
 	d.network()
 	d.constants()
@@ -29,8 +31,45 @@ func DrawBare(seed uint64) *Plan {
 		d.quick()
 		d.ambush()
 	}
+	if !bare {
+		d.whole()
+	}
 	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
 	return d.p
+}
+
+// whole adds what only whole nodes have: votes, client processes, datagrams that
+// can be spoilt. Queues that hold less than a message of a service are not drawn.
+func (d *drawer) whole() {
+	c := &d.p.Engine
+	c.QueueBytes = 0
+	if c.QueueCount > 0 {
+		c.QueueCount += 32
+	}
+	if c.Undelivered > 0 {
+		c.Undelivered = max(c.Undelivered, 64<<10)
+	}
+	d.p.Quorum.WaitForAll = d.r.chance(0.2)
+	for i := range d.p.Nodes {
+		d.p.Nodes[i].Procs = 1 + d.r.intn(3)
+		if d.r.chance(0.15) {
+			d.p.Nodes[i].Votes = uint32(1 + d.r.intn(3))
+		}
+	}
+	if d.r.chance(0.5) {
+		for range 1 + d.r.intn(40) {
+			do := DoQuit
+			if d.r.chance(0.5) {
+				do = DoDie
+			}
+			d.add(Action{Do: do, A: d.any(), N: d.r.intn(3), At: d.when()})
+		}
+	}
+	if d.r.chance(0.2) {
+		for range 1 + d.r.intn(4) {
+			d.add(Action{Do: DoCorrupt, A: d.some(), B: d.some(), P: 0.3 * d.r.float(), At: d.when(), For: d.length()})
+		}
+	}
 }
 
 type drawer struct {

@@ -24,6 +24,9 @@ type proc interface {
 	wake() Tick       // local; zero: nothing due
 	tokenFirst() bool // read the control socket first
 	describe() string
+	settled() bool                  // nothing of a configuration change is left to do
+	waiting() (messages, bytes int) // accepted and not yet delivered to their sender
+	processes(a *Action)            // what an action does to client processes
 }
 
 // member is one configured node: what outlives its processes, and the process
@@ -122,30 +125,37 @@ func (m *member) start() {
 		return
 	}
 	rec := m.disk.load(m.restart)
-	inc := max(rec.inc+1, m.unixNano())
+	rec.Node = m.id
 	if rec.skip {
-		inc = max(rec.inc+2, m.unixNano())
-		rec.bound += 64
+		rec.Inc++
+		rec.SeqBound += 64
 	}
-	m.begin(inc, rec.bound)
+	rec.Inc = max(rec.Inc+1, m.unixNano())
+	m.begin(rec)
 }
 
-// begin starts the software with an incarnation.
-func (m *member) begin(inc, bound uint64) {
+// begin starts the software with a record, which holds the incarnation of this
+// start.
+func (m *member) begin(rec record) {
 	m.starts++
-	m.inc = inc
-	m.disk.store(record{inc: inc, bound: bound})
-	m.life = m.w.newLife(m, bound)
-	m.ring, m.members, m.open, m.openBytes = RingID{}, nil, 0, 0
+	m.disk.store(rec)
+	m.live(rec.Inc, rec.SeqBound)
 	m.paused, m.busy, m.resume, m.wakeEv, m.lost = false, 0, 0, 0, 0
 	m.promised = RingID{}
-	p := m.w.software(m, bound)
+	p := m.w.software(m, rec)
 	if m.w.ended(m.life) {
 		return
 	}
 	m.proc = p
-	m.w.queue.push(event{at: m.w.now, kind: evPing, a: int32(m.i), b: int32(m.life)})
+	m.w.queue.push(event{at: m.w.now, kind: evPing, a: int32(m.i), b: int32(m.starts)})
 	m.sleep()
+}
+
+// live begins a life.
+func (m *member) live(inc, bound uint64) {
+	m.inc = inc
+	m.life = m.w.newLife(m, bound)
+	m.ring, m.members, m.open, m.openBytes = RingID{}, nil, 0, 0
 }
 
 // end ends the present life.
@@ -203,7 +213,7 @@ func (m *member) run() {
 		if m.w.now < m.busy {
 			if m.resume == 0 || m.resume > m.busy {
 				m.resume = m.busy
-				m.w.queue.push(event{at: m.busy, kind: evResume, a: int32(m.i), b: int32(m.life)})
+				m.w.queue.push(event{at: m.busy, kind: evResume, a: int32(m.i), b: int32(m.starts)})
 			}
 			return
 		}
@@ -260,7 +270,19 @@ func (m *member) sleep() {
 		return
 	}
 	m.wakeEv = g
-	m.w.queue.push(event{at: g, kind: evWake, a: int32(m.i), b: int32(m.life), x: uint64(g)})
+	m.w.queue.push(event{at: g, kind: evWake, a: int32(m.i), b: int32(m.starts), x: uint64(g)})
+}
+
+// appetite is how long it takes until clients take what was delivered, or are
+// asked again.
+func (m *member) appetite() Tick {
+	switch {
+	case !m.client:
+		return 50 * ms
+	case m.w.phase != phaseChaos:
+		return min(m.plan.Consume, ms)
+	}
+	return m.plan.Consume
 }
 
 func (m *member) pause(on bool) {

@@ -49,6 +49,7 @@ type condition struct {
 	delay        [16]Tick
 	spike        float64
 	spikeBy      Tick
+	corrupt      float64
 	reorder      float64
 	reorderBy    Tick
 	rate         int // bytes a second
@@ -227,7 +228,27 @@ func (net *network) send(p *packet) {
 		}
 	}
 	net.keep(p)
+	if rnd := l.draws(4); c.corrupt > 0 && rnd.chance(c.corrupt) {
+		net.spoil(p, &rnd)
+	}
 	net.arrive(p, at)
+}
+
+// spoil flips bits of a datagram or cuts it short.
+func (net *network) spoil(p *packet, r *stream) {
+	if p.data == nil || len(p.data.b) == 0 || net.w.plan.Bare {
+		return // a bare engine relies on the seal
+	}
+	b := net.frame(p.data.b)
+	net.unref(p.data)
+	p.data = b
+	if r.chance(0.2) {
+		b.b = b.b[:r.intn(len(b.b))]
+		return
+	}
+	for range 1 + r.intn(3) {
+		b.b[r.intn(len(b.b))] ^= byte(1 << r.intn(8))
+	}
 }
 
 // draws is the source of random numbers for one purpose of the present packet.

@@ -106,7 +106,7 @@ func (w *world) parts() int {
 func (w *world) formedRing() bool {
 	l := w.live()
 	for _, m := range l {
-		if m.ring != l[0].ring || len(m.members) != len(l) {
+		if m.ring != l[0].ring || len(m.members) != len(l) || !m.proc.settled() {
 			return false
 		}
 	}
@@ -167,7 +167,8 @@ func (w *world) lost() bool {
 func (w *world) openMessages() int {
 	n := 0
 	for _, m := range w.live() {
-		n += m.open
+		messages, _ := m.proc.waiting()
+		n += messages
 	}
 	return n
 }
@@ -191,7 +192,8 @@ func (w *world) awaitProgress() {
 func (w *world) backlogTime() Tick {
 	n := 0
 	for _, m := range w.live() {
-		n += m.open + m.openBytes/1200
+		messages, bytes := m.proc.waiting()
+		n += messages + bytes/1200
 	}
 	return Tick(n) * Tick(len(w.nodes)) * 4 * w.plan.Net.Delay
 }
@@ -244,6 +246,10 @@ func (w *world) idle() {
 func (w *world) finishRun(drained bool) {
 	w.check.End(w.now, drained)
 	w.findings = append(w.findings, w.check.Findings()...)
+	if w.groups != nil {
+		w.groups.End(w.now, drained)
+		w.findings = append(w.findings, w.groups.Findings()...)
+	}
 	w.done = true
 }
 
@@ -258,7 +264,8 @@ func (w *world) describe() string {
 			s += fmt.Sprintf("%d down", m.id)
 			continue
 		}
-		s += fmt.Sprintf("%d in ring %v %v %s, %d open", m.id, m.ring, m.members, m.proc.describe(), m.open)
+		open, _ := m.proc.waiting()
+		s += fmt.Sprintf("%d in ring %v %v %s, %d open", m.id, m.ring, m.members, m.proc.describe(), open)
 	}
 	return s
 }

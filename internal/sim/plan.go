@@ -30,6 +30,7 @@ type Plan struct {
 	Bare    bool       `json:"bare"` // engines only
 	Nodes   []NodePlan `json:"nodes"`
 	Engine  Constants  `json:"engine"`
+	Quorum  Quorum     `json:"quorum,omitzero"`
 	Net     Network    `json:"net"`
 	Heal    Tick       `json:"heal"`             // end of chaos
 	Restart bool       `json:"restart"`          // heal starts the nodes that are down
@@ -45,6 +46,12 @@ type Drop struct {
 	N    uint64 `json:"n"`
 }
 
+// Quorum is the vote configuration of whole nodes.
+type Quorum struct {
+	TwoNode    bool `json:"twoNode,omitempty"`
+	WaitForAll bool `json:"waitForAll,omitempty"`
+}
+
 // NodePlan is one configured node.
 type NodePlan struct {
 	ID       NodeID `json:"id"`
@@ -56,6 +63,7 @@ type NodePlan struct {
 	Consume  Tick   `json:"consume,omitempty"`  // delay until clients take what was delivered
 	Release  Tick   `json:"release,omitempty"`  // delay from a regular configuration to Release
 	Burst    int    `json:"burst,omitempty"`    // messages submitted at each regular configuration
+	Procs    int    `json:"procs,omitempty"`    // client processes of a whole node
 	BurstLen int    `json:"burstLen,omitempty"` // their size
 }
 
@@ -73,8 +81,9 @@ type Constants struct {
 	MaxMessage  int    `json:"maxMessage,omitempty"`
 	MTU         int    `json:"mtu,omitempty"`
 	FirstSlot   uint64 `json:"firstSlot,omitempty"`
-	Plain       bool   `json:"plain,omitempty"` // no acceleration
-	Ping        Tick   `json:"ping,omitempty"`  // of sessions; zero is 200 ms
+	Plain       bool   `json:"plain,omitempty"`   // no acceleration
+	LinkMTU     int    `json:"linkMTU,omitempty"` // of datagrams of whole nodes
+	Ping        Tick   `json:"ping,omitempty"`    // of sessions; zero is 200 ms
 	Join        Tick   `json:"join,omitempty"`
 	Settle      Tick   `json:"settle,omitempty"`
 	Grace       Tick   `json:"grace,omitempty"` // from links down to gather
@@ -106,6 +115,7 @@ const (
 	DoDup     Do = "dup"     // up to N further copies with probability P, spread over D
 	DoDelay   Do = "delay"   // D more from A to B, for frames of Types if there are any
 	DoSpike   Do = "spike"   // D more with probability P
+	DoCorrupt Do = "corrupt" // with probability P a datagram of whole nodes is spoilt
 	DoReorder Do = "reorder" // with probability P a packet may be overtaken, by up to D
 	DoRate    Do = "rate"    // N bytes a second from A to B, queue of D
 	DoReplay  Do = "replay"  // N packets seen from A are brought to B again, from earlier incarnations too
@@ -118,6 +128,8 @@ const (
 	DoDiskErr Do = "diskErr" // writes of A fail
 	DoLie     Do = "lie"     // A is told that its links to B are down
 	DoLeave   Do = "leave"   // A leaves cleanly; starts again after For
+	DoQuit    Do = "quit"    // client process N of A leaves its group, and joins again
+	DoDie     Do = "die"     // client process N of A breaks off, and another one takes its place
 	DoClient  Do = "client"  // clients of A take nothing
 	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
 	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it

@@ -5,15 +5,15 @@ type evKind uint8
 
 const (
 	evArrive  evKind = iota + 1 // packet p comes to node a
-	evWake                      // node a, life b: timer of the member
-	evDisk                      // node a, life b: write number x is done
+	evWake                      // node a, process b: timer of the member
+	evDisk                      // node a, process b: write number x is done
 	evStart                     // node a starts
 	evBegin                     // action a of the schedule begins
 	evEnd                       // action a of the schedule ends
 	evFlow                      // action a of the schedule submits its next message
-	evPing                      // node a, life b: bare session tick
-	evConsume                   // node a, life b: the clients take what was delivered
-	evRelease                   // node a, life b: the services are synchronised
+	evPing                      // node a, process b: bare session tick
+	evConsume                   // node a, process b: the clients take what was delivered
+	evRelease                   // node a, process b: the services are synchronised
 	evResume                    // node a goes on after work that took x
 	evPhase                     // next step of the run's phases
 )

@@ -16,7 +16,7 @@ var (
 // TestSeeds runs drawn plans against the real engine.
 func TestSeeds(t *testing.T) {
 	for s := *seed; s < *seed+uint64(*seeds); s++ {
-		p := Draw(s)
+		p := planFor(s)
 		at := time.Now()
 		o := Options{}
 		if *show {
@@ -31,14 +31,24 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-var show = flag.Bool("show", false, "TestSeeds prints the traces")
+var (
+	show    = flag.Bool("show", false, "TestSeeds prints the traces")
+	engines = flag.Bool("bare", false, "TestSeeds runs engines only")
+)
+
+func planFor(seed uint64) *Plan {
+	if *engines {
+		return DrawBare(seed)
+	}
+	return Draw(seed)
+}
 
 // TestPlan prints the plan of -seed.
 func TestPlan(t *testing.T) {
 	if !*show {
 		t.Skip("only with -show")
 	}
-	p := Draw(*seed)
+	p := planFor(*seed)
 	p.Actions = p.Actions[:min(len(p.Actions), 100)]
 	_ = p.Write(os.Stdout)
 }

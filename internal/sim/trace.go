@@ -13,6 +13,8 @@ func (l *Line) String() string {
 	switch {
 	case l.Event != nil:
 		return at + eventText(l.Node, l.Event)
+	case l.Group != nil:
+		return at + groupText(l.Node, l.Group)
 	case l.Kind != "":
 		s := fmt.Sprintf("%d -> %d %s %d bytes", l.Node, l.To, l.Kind, l.Size)
 		if l.Slot != 0 {
@@ -68,6 +70,23 @@ func eventText(n NodeID, e *check.Event) string {
 	return s
 }
 
+func groupText(n NodeID, e *check.GroupEvent) string {
+	s := fmt.Sprintf("%d client %d %v", n, e.Client, e.Kind)
+	switch e.Kind {
+	case check.GroupOpened:
+		s += fmt.Sprintf(" process %d of group %s", e.Self.PID, e.Group)
+	case check.GroupAccepted:
+		s += fmt.Sprintf(" message %d", e.Tag)
+	case check.GroupChange:
+		s += fmt.Sprintf(" members %v left %v joined %v", e.Members, e.Left, e.Joined)
+	case check.GroupMessage:
+		s += fmt.Sprintf(" message %d of %v", e.Tag, e.From)
+	case check.GroupTotem:
+		s += fmt.Sprintf(" ring %v", e.Ring)
+	}
+	return s
+}
+
 func safeText(safe bool) string {
 	if safe {
 		return " safe"
@@ -86,6 +105,8 @@ func (l *Line) AppendJSON(b []byte) []byte {
 	switch {
 	case l.Event != nil:
 		b = appendEvent(b, l.Event)
+	case l.Group != nil:
+		b = appendGroup(b, l.Group)
 	case l.Kind != "":
 		b = text(b, "packet", l.Kind)
 		b = number(b, "to", uint64(l.To))
@@ -143,6 +164,41 @@ func appendEvent(b []byte, e *check.Event) []byte {
 		b = text(b, "text", e.Text)
 	}
 	return b
+}
+
+func appendGroup(b []byte, e *check.GroupEvent) []byte {
+	b = text(b, "group", e.Kind.String())
+	b = number(b, "client", uint64(e.Client))
+	b = number(b, "life", uint64(e.Life))
+	switch e.Kind {
+	case check.GroupOpened:
+		b = number(b, "pid", uint64(e.Self.PID))
+		b = text(b, "name", e.Group)
+	case check.GroupAccepted:
+		b = number(b, "tag", e.Tag)
+		b = number(b, "hash", e.Hash)
+	case check.GroupChange:
+		b = memberJSON(b, "members", e.Members)
+		b = memberJSON(b, "left", e.Left)
+		b = memberJSON(b, "joined", e.Joined)
+	case check.GroupMessage:
+		b = memberJSON(b, "from", []check.Member{e.From})
+		b = number(b, "conn", e.Conn)
+		b = number(b, "tag", e.Tag)
+		b = number(b, "hash", e.Hash)
+	case check.GroupTotem:
+		b = ringJSON(b, "ring", e.Ring)
+	}
+	return b
+}
+
+// memberJSON appends processes as node and process id in turn.
+func memberJSON(b []byte, name string, l []check.Member) []byte {
+	flat := make([]uint64, 0, 2*len(l))
+	for _, m := range l {
+		flat = append(flat, uint64(m.Node), uint64(m.PID))
+	}
+	return list(b, name, flat)
 }
 
 func number(b []byte, name string, v uint64) []byte {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/totem"
 )
@@ -26,11 +27,12 @@ type Options struct {
 type Line struct {
 	At    Tick
 	Node  NodeID
-	Event *check.Event // valid during the call
-	To    NodeID       // packet: receiver
-	Kind  string       // packet: type of its frame
-	Ring  RingID       // packet: in its header
-	Slot  Slot         // packet: of a data frame
+	Event *check.Event      // valid during the call
+	Group *check.GroupEvent // valid during the call
+	To    NodeID            // packet: receiver
+	Kind  string            // packet: type of its frame
+	Ring  RingID            // packet: in its header
+	Slot  Slot              // packet: of a data frame
 	Size  int
 	Fate  string
 	Text  string // note
@@ -62,8 +64,9 @@ type world struct {
 	nodes    []*member
 	index    map[NodeID]int
 	check    *check.Checker
-	lives    []*member // by Life-1
-	over     []bool    // by Life-1: ended
+	groups   *check.Groups // nil in bare runs
+	lives    []*member     // by Life-1
+	over     []bool        // by Life-1: ended
 	events   uint64
 	hash     uint64
 	scratch  check.Event
@@ -75,11 +78,14 @@ type world struct {
 	noise    []byte
 	buf      []byte
 	serial   uint64
-	replays  bool
-	active   []int // actions in force, in the order of their begin
-	armed    []int // triggers that wait
-	pending  []int // triggers whose consequence is due
-	flows    []int // messages left, by action
+
+	pids        uint32 // given to client processes so far
+	connections int
+	replays     bool
+	active      []int // actions in force, in the order of their begin
+	armed       []int // triggers that wait
+	pending     []int // triggers whose consequence is due
+	flows       []int // messages left, by action
 
 	phase       phase
 	phaseAt     Tick
@@ -100,7 +106,10 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	w := &world{plan: p, opt: o, index: make(map[NodeID]int), flows: make([]int, len(p.Actions)), hash: p.Seed,
 		workload: newStream(p.Seed, "workload"), faults: newStream(p.Seed, "faults")}
-	w.check = check.New(check.Options{FirstSlot: Slot(p.Engine.FirstSlot)})
+	w.check = check.New(check.Options{FirstSlot: Slot(p.Engine.FirstSlot), Overlap: p.Quorum.TwoNode})
+	if !p.Bare {
+		w.groups = check.NewGroups(cpg.ID, 1)
+	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")
 	for i := range w.noise {
@@ -126,7 +135,12 @@ func newWorld(p *Plan, o Options) *world {
 }
 
 // software makes what runs in one life of a node.
-func (w *world) software(m *member, bound uint64) proc { return newBare(m, bound) }
+func (w *world) software(m *member, r record) proc {
+	if w.plan.Bare {
+		return newBare(m, r.SeqBound)
+	}
+	return newFull(m, r)
+}
 
 func (w *world) newLife(m *member, bound uint64) Life {
 	w.lives = append(w.lives, m)
@@ -174,7 +188,7 @@ func (w *world) handle(e *event) {
 		return
 	}
 	m := w.nodes[e.a]
-	if m.proc == nil || m.life != Life(e.b) {
+	if m.proc == nil || m.starts != int(e.b) {
 		return
 	}
 	switch e.kind {
@@ -216,7 +230,7 @@ func (w *world) write(m *member, n uint64) {
 	if m.disk.delay > 0 {
 		d = m.disk.delay
 	}
-	w.queue.push(event{at: w.now + d, kind: evDisk, a: int32(m.i), b: int32(m.life), x: n})
+	w.queue.push(event{at: w.now + d, kind: evDisk, a: int32(m.i), b: int32(m.starts), x: n})
 }
 
 func (w *world) written(m *member, n uint64) {
@@ -245,6 +259,9 @@ func (w *world) record(e check.Event) {
 	h = mix(h ^ uint64(e.Slot) ^ e.Ring.Seq<<20 ^ uint64(e.Ring.Rep)<<50 ^ e.Hash)
 	w.hash = h
 	w.check.Add(&w.scratch)
+	if w.groups != nil {
+		w.groups.Follow(&w.scratch)
+	}
 	if f := w.check.Findings(); len(f) > 0 && len(w.findings) == 0 {
 		w.findings = append(w.findings, f...)
 	}
@@ -257,6 +274,21 @@ func (w *world) record(e check.Event) {
 		if e.Life > 0 {
 			w.line.Node = w.lives[e.Life-1].id
 		}
+		w.opt.Trace(&w.line)
+	}
+}
+
+// recordGroup adds what a client did or got.
+func (w *world) recordGroup(e *check.GroupEvent) {
+	e.At = w.now
+	h := mix(w.hash ^ uint64(e.At))
+	w.hash = mix(h ^ uint64(e.Kind) ^ uint64(e.Client)<<8 ^ e.Tag<<24 ^ e.Hash ^ e.Ring.Seq<<16 ^ uint64(len(e.Members))<<56)
+	w.groups.Add(e)
+	if f := w.groups.Findings(); len(f) > 0 && len(w.findings) == 0 {
+		w.findings = append(w.findings, f...)
+	}
+	if w.opt.Trace != nil {
+		w.line = Line{At: e.At, Node: w.lives[e.Life-1].id, Group: e}
 		w.opt.Trace(&w.line)
 	}
 }

@@ -39,6 +39,7 @@ func unpack(v uint64) action { return action{actionKind(v), uint8(v >> 8), int32
 // whenever they are armed.
 var timerBudgets = map[totem.Timer]budget{
 	totem.TimerToken: budToken, totem.TimerConsensus: budConsensus, totem.TimerMerge: budMerge, totem.TimerMergeHold: budMerge,
+	totem.TimerHop: budResend, totem.TimerJoin: budJoin,
 }
 
 // actions appends all that can happen in a state. Cut reports that a bound kept
@@ -86,7 +87,7 @@ func (x *explorer) nodeActions(s *state, i uint8, list []action) []action {
 		list = append(list, action{kind: actPersisted, node: i})
 	}
 	for safe, b := range []budget{budAgreed, budSafe} {
-		if s.left[b] > 0 && n.rec != 0 {
+		if s.left[b] > 0 {
 			list = append(list, action{actSubmit, i, int32(safe)})
 		}
 	}
@@ -149,6 +150,9 @@ func (x *explorer) follow(s *state, node uint8, mv *move) string {
 		return mv.fault
 	}
 	n := &s.nodes[node]
+	if n.at != down && x.locals[n.at].facts.Committed != x.locals[mv.to].facts.Committed {
+		n.vows++
+	}
 	n.at = mv.to
 	if mv.promise > uint64(n.disk) {
 		return fmt.Sprintf("M1 node %d used ring seq %d, its disk holds %d", id(node), mv.promise, n.disk)

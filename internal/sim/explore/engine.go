@@ -332,6 +332,9 @@ func (e *engines) frame(node uint8, inc uint64, b []byte) int32 {
 		if d, err := wire.ParseData(body); err == nil && h.Type == wire.TypeData {
 			f.slot = d.Slot
 		}
+		if n, err := wire.ParseNotice(body); err == nil && h.Type == wire.TypeNotice && len(n.Values) == 1 {
+			f.ring = RingID{Seq: n.Values[0]} // it says that this ring was refused
+		}
 	}
 	i := int32(len(e.frames))
 	e.frameIDs[k] = i

@@ -141,7 +141,7 @@ func judgePair(p, q *record, pNode, qNode NodeID) string {
 	for i := range p.lives {
 		for j := range q.lives {
 			v := pair{&p.lives[i], &q.lives[j], pNode, qNode}
-			for _, rule := range []func() string{v.configurations, v.slots, v.virtualSynchrony, v.safe, v.flipped().safe,
+			for _, rule := range []func() string{v.configurations, v.flipped().configurations, v.slots, v.virtualSynchrony, v.safe, v.flipped().safe,
 				v.gaps, v.flipped().gaps, v.obligations, v.flipped().obligations} {
 				if s := rule(); s != "" {
 					return s

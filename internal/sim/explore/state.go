@@ -18,6 +18,7 @@ type nodeState struct {
 	rec  int32  // what it showed
 	disk uint32 // ring seq bound that is durable
 	deaf uint8  // bit i: it was told that the link to node i is down
+	vows uint8  // ring seqs it promised in all its lives
 }
 
 // flight is a frame on its way.
@@ -38,6 +39,8 @@ const (
 	budToken     // token-loss timers
 	budConsensus // consensus timers
 	budMerge     // probe and merge timers
+	budResend    // hop timers
+	budJoin      // join timers
 	numBudgets
 )
 
@@ -85,7 +88,7 @@ func (s *state) encode(b []byte, nodes int) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n.at))
 		b = binary.LittleEndian.AppendUint32(b, uint32(n.rec))
 		b = binary.LittleEndian.AppendUint32(b, n.disk)
-		b = append(b, n.deaf)
+		b = append(b, n.deaf, n.vows)
 	}
 	b = append(append(b, s.left[:]...), s.cut)
 	for _, f := range s.net {
@@ -99,8 +102,8 @@ func (s *state) decode(b []byte, nodes int) {
 	for i := range nodes {
 		n := &s.nodes[i]
 		n.at, n.rec = int32(binary.LittleEndian.Uint32(b)), int32(binary.LittleEndian.Uint32(b[4:]))
-		n.disk, n.deaf = binary.LittleEndian.Uint32(b[8:]), b[12]
-		b = b[13:]
+		n.disk, n.deaf, n.vows = binary.LittleEndian.Uint32(b[8:]), b[12], b[13]
+		b = b[14:]
 	}
 	b = b[copy(s.left[:], b):]
 	s.cut = b[0]
@@ -116,14 +119,17 @@ func (x *explorer) hash(s *state) uint64 {
 	h := uint64(len(s.net))
 	for i := range x.nodes {
 		n := &s.nodes[i]
-		v := mix(uint64(uint32(n.rec))<<32|uint64(n.disk), uint64(i)<<8|uint64(n.deaf))
+		v := mix(uint64(uint32(n.rec))<<32|uint64(n.disk), uint64(i)<<16|uint64(n.deaf)<<8|uint64(n.vows))
 		if n.at != down {
 			l := &x.locals[n.at]
 			v = mix(v^uint64(l.form+1), x.highest(s, ringOf(l))-l.facts.TokenSeq)
 		}
 		h = mix(h, v)
 	}
-	h = mix(h, binary.LittleEndian.Uint64(s.left[:])^uint64(s.cut)<<56)
+	h = mix(h, uint64(s.cut))
+	for i := 0; i < len(s.left); i += 5 {
+		h = mix(h, uint64(s.left[i])|uint64(s.left[i+1])<<8|uint64(s.left[i+2])<<16|uint64(s.left[i+3])<<24|uint64(s.left[i+4])<<32)
+	}
 	sum := uint64(0) // the order of the set does not count
 	for _, f := range s.net {
 		fr := &x.frames[f.frame]
@@ -210,7 +216,9 @@ func (x *explorer) dead(s *state, f flight) bool {
 	case wire.TypeToken:
 		return past || l.facts.Ring == fr.ring && l.facts.TokenSeq >= fr.seq
 	case wire.TypeCommit:
-		return past || l.facts.Ring == fr.ring && l.facts.Next.IsZero()
+		return past || ringOf(l) == fr.ring && l.facts.TokenSeq >= fr.seq
+	case wire.TypeNotice:
+		return l.facts.Committed >= fr.ring.Seq
 	case wire.TypeData:
 		return past || l.facts.Ring == fr.ring
 	}
