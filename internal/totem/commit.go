@@ -96,7 +96,7 @@ func (m *Machine) passCommit() {
 	a := m.att
 	frame := wire.AppendCommit(nil, m.header(a.id), a.token, m.table)
 	m.startHop(a.next, a.id, a.token.TokenSeq, frame)
-	if q := m.peer(a.next); q.linked && !q.link.Up {
+	if m.peer(a.next).silent() {
 		m.arm(timerSuspect, m.now+m.t.SuspectGrace)
 	}
 }

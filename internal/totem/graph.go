@@ -35,7 +35,7 @@ func (m *Machine) judgeLate() {
 // gone reports a node that sent no Join, is down on all links and is heard by
 // nobody who sent one.
 func (m *Machine) gone(q *peer) bool {
-	if q.join.valid || !q.linked || q.link.Up {
+	if q.join.valid || !q.silent() {
 		return false
 	}
 	for i := range m.peers {
@@ -168,11 +168,15 @@ func (m *Machine) dependsOn(id NodeID) bool {
 	}
 }
 
+// silent reports a node whose links are all down and that was not heard since: a
+// link that comes back carries frames before it counts as up again.
+func (q *peer) silent() bool { return q.linked && !q.link.Up && q.heard <= q.downAt }
+
 // suspectDue ends the grace time.
 func (m *Machine) suspectDue() {
 	for i := range m.peers {
 		q := &m.peers[i]
-		if !q.linked || q.link.Up || !m.dependsOn(q.id) {
+		if !q.silent() || !m.dependsOn(q.id) {
 			continue
 		}
 		m.trace(TraceEvent{Kind: TraceSuspect, Node: q.id, Reason: ReasonSuspect, Value: int64(m.now - q.heard)})

@@ -101,6 +101,7 @@ type peer struct {
 	heard  Tick   // last authenticated datagram; zero: never
 	link   LinkState
 	linked bool // link is known
+	downAt Tick // when link was reported down
 	hopRTT Tick // smoothed time from token to acknowledgement
 	join   joinInfo
 	probes int  // unanswered
@@ -346,6 +347,7 @@ func (m *Machine) LinkState(now Tick, s LinkState) {
 	q.link, q.linked = s, true
 	switch {
 	case was && !s.Up:
+		q.downAt = m.now
 		m.linkDown(q)
 	case !was && s.Up:
 		m.linkUp(q)

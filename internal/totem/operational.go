@@ -271,7 +271,7 @@ func (m *Machine) passOn() {
 		wait += m.t.Hold
 	}
 	m.arm(timerToken, m.now+wait)
-	if q := m.peer(r.next); q.linked && !q.link.Up {
+	if m.peer(r.next).silent() {
 		m.arm(timerSuspect, m.now+m.t.SuspectGrace)
 	}
 	m.flushPost()
