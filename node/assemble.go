@@ -132,9 +132,10 @@ var (
 	_ corosync.NodeAddrs = (*backend)(nil)
 )
 
-// Do runs f on the member's goroutine.
+// Do runs f as the member's owner, perhaps at once on this goroutine. The door
+// holds no lock when it calls it.
 func (b *backend) Do(f func()) bool {
-	return b.loop.Do(func(c *executive.Core) {
+	return b.loop.Run(func(c *executive.Core) {
 		b.core = c
 		f()
 	})

@@ -325,3 +325,63 @@ func readFile(t *testing.T, name string) string {
 	}
 	return string(b)
 }
+
+// The service manager is told when the agent is ready, and when it stops.
+func TestServiceManagerIsTold(t *testing.T) {
+	h := newHall(t)
+	name := filepath.Join(h.dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	manager.SetReadDeadline(time.Now().Add(patience))
+	anna := h.agents[0]
+	anna.env = []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=300000"}
+	anna.start()
+	var told []string
+	hear := func(want string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		for {
+			n, err := manager.Read(b)
+			if err != nil {
+				t.Fatalf("waiting for %s after %q: %v", want, told, err)
+			}
+			told = append(told, string(b[:n]))
+			if strings.HasPrefix(string(b[:n]), want) {
+				return
+			}
+		}
+	}
+	hear("READY=1\nSTATUS=node 1 of cluster hall")
+	hear("WATCHDOG=1")
+	anna.process.Signal(syscall.SIGTERM)
+	hear("STOPPING=1")
+	if code := anna.process.Wait(patience); code != exitOK {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// The status command prints the sentence that people look for first.
+func TestStatusCommand(t *testing.T) {
+	h := newHall(t)
+	h.startAll()
+	bert := h.agents[1]
+	out, err := exec.Command(h.binary, "status", "--run", bert.run).CombinedOutput()
+	for _, want := range []string{
+		`bert (node 2) of cluster "hall"`, "yes: quorate: 3 votes are here of 3 expected, 2 needed", "with 1 2 3", "this node", "127.0.0.3:", "up", "LATELY",
+	} {
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%v: the status does not contain %q:\n%s", err, want, out)
+		}
+	}
+	out, err = exec.Command(h.binary, "status", "--run", bert.run, "--json").Output()
+	if err != nil || !strings.Contains(string(out), `"quorate": true`) {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	out, err = exec.Command(h.binary, "status", "--run", bert.run, "--all").Output()
+	if err != nil || !strings.Contains(string(out), "submit.normal") || !strings.Contains(string(out), "datagrams_sent") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
