@@ -21,14 +21,17 @@ type Batch struct {
 }
 
 func newBatch(s *socket, c *Config) *Batch {
-	size := (c.MTU + 64) &^ 63 // always more than MTU, so that a full buffer is too long
+	room, size := s.shape(c)
 	b := &Batch{
-		Link: s.link, Control: s.control, Datagrams: make([]seal.Datagram, 0, c.Batch),
-		from: s, size: size, room: c.Batch, mem: make([]byte, c.Batch*size),
+		Link: s.link, Control: s.control, Datagrams: make([]seal.Datagram, 0, 2*c.Batch),
+		from: s, size: size, room: room, mem: make([]byte, room*size),
 	}
 	b.init()
 	return b
 }
+
+// bufferSize is more than the MTU, so that a full buffer is too long a datagram.
+func bufferSize(mtu int) int { return (mtu + 64) &^ 63 }
 
 func (b *Batch) buffer(i int) []byte { return b.mem[i*b.size : (i+1)*b.size : (i+1)*b.size] }
 

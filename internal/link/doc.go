@@ -18,7 +18,8 @@
 //
 // Send hands datagrams to the kernel in their order, as many in one system call
 // as follow each other on one socket. It copies nothing: datagrams to several
-// receivers share one buffer, free for reuse when Send returns. It never waits:
+// receivers share one buffer, free for reuse when Send returns. Of a run on one
+// socket only the datagrams to the same address keep their order. It never waits:
 // what the kernel does not take is counted by cause and dropped, since the
 // protocol sends again what matters. Any goroutine may call it.
 //
@@ -37,5 +38,6 @@
 // # Limits
 //
 // Buffers hold datagrams of Config.MTU bytes; longer ones are dropped and counted
-// as truncated. Memory is Batches·Batch·MTU for each of two sockets a link.
+// as truncated. Memory is Batches·Batch·MTU for each of two sockets a link, and
+// for data Batches·Batch·16 KiB (4 MiB) where the kernel merges datagrams.
 package link

@@ -34,12 +34,18 @@ type Config struct {
 	TooBig  func(link uint8, to netip.AddrPort, mtu int)
 
 	MTU         int // largest datagram payload, zero: 2048
-	Batch       int // datagrams read at once, zero: 64
+	Batch       int // datagrams read at once, zero: 64; where they are merged a quarter of that in messages of 64 KiB
 	Batches     int // of a socket, zero: 4
 	ReceiveBuf  int // bytes in the kernel, zero: 8 MiB; what is allowed is taken
 	SendBuf     int // zero: 4 MiB
 	ControlDSCP int // of the control socket, zero: 48 (CS6); negative: unmarked
 	DataDSCP    int // zero: unmarked
+
+	// NoOffload sends and receives each datagram by itself. Else the kernel cuts
+	// and merges runs of equal ones where it can (UDP_SEGMENT, UDP_GRO), which
+	// costs it a fraction. A network card that does this wrong loses or corrupts
+	// datagrams under load.
+	NoOffload bool
 
 	Log *slog.Logger // nil discards
 }

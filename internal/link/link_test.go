@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -128,9 +127,6 @@ func TestSendAndReceive(t *testing.T) {
 		if d, c := b.Addr(0, false), b.Addr(0, true); c.Port() != d.Port()+1 {
 			t.Errorf("data at %v, control at %v", d, c)
 		}
-		if calls := a.counter("link_send_calls_total", ""); runtime.GOOS == "linux" && calls > 12 && calls != 800 {
-			t.Errorf("%d system calls to send 800 datagrams", calls)
-		}
 	}
 }
 
@@ -186,7 +182,7 @@ func TestReceive_BatchesOutMeansWait(t *testing.T) {
 	a := open(t, nil, "127.0.0.1:0")
 	b := open(t, func(c *Config) {
 		c.Handler = func(b *Batch) { held <- b }
-		c.Batches, c.Batch = 2, 1
+		c.Batches, c.Batch, c.NoOffload = 2, 1, true
 	}, "127.0.0.1:0")
 	for i := range 5 {
 		a.Send([]seal.Datagram{to(b.Link, 0, false, fmt.Sprint(i))})

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -72,6 +73,19 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	})
 }
 
+func TestSend_FewSystemCalls(t *testing.T) {
+	a, b := open(t, nil, "127.0.0.1:0"), open(t, nil, "127.0.0.1:0")
+	batch := make([]seal.Datagram, 4*sendBatch)
+	for i := range batch {
+		batch[i] = to(b.Link, 0, false, fmt.Sprint(i))
+	}
+	a.Send(batch)
+	b.wait(t, len(batch))
+	if calls := a.counter("link_send_calls_total", ""); calls > 4 {
+		t.Errorf("%d system calls for %d datagrams", calls, len(batch))
+	}
+}
+
 func TestZeroAllocations(t *testing.T) {
 	done := make(chan int, 1024)
 	a := open(t, nil, "127.0.0.1:0")
@@ -94,6 +108,49 @@ func TestZeroAllocations(t *testing.T) {
 	round()
 	if n := testing.AllocsPerRun(200, round); n > 0 {
 		t.Errorf("%v allocations to send and receive %d datagrams", n, len(batch))
+	}
+}
+
+// TestArrange: messages hold equal datagrams of one address in their order, the
+// last one may be shorter, and none is lost.
+func TestArrange(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	s := open(t, nil, "127.0.0.1:0").sockets[0]
+	if !s.sender.segments {
+		t.Skip("the kernel does not cut datagrams")
+	}
+	for range 2000 {
+		var run []seal.Datagram
+		want := make(map[netip.AddrPort][]byte)
+		nodes, sizes := 1+rng.IntN(6), []int{1400, 1400, 1400, 1 + rng.IntN(1500)}
+		for i := range 1 + rng.IntN(sendBatch) {
+			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + i%nodes)}), 9)
+			body := make([]byte, sizes[rng.IntN(1+rng.IntN(len(sizes)))])
+			body[0] = byte(i)
+			run = append(run, seal.Datagram{Addr: addr, Data: body})
+			want[addr] = append(want[addr], byte(i))
+		}
+		s.arrange(run)
+		l, got := &s.sender.whole, make(map[netip.AddrPort][]byte)
+		for m := range l.fill {
+			addr, total := addrPort(&l.names[m], ""), 0
+			vecs := s.sender.iovs[l.first[m] : l.first[m]+l.count(m)]
+			for i, v := range vecs {
+				total += int(v.Len)
+				got[addr] = append(got[addr], *v.Base)
+				if v.Len != vecs[0].Len && (i < len(vecs)-1 || v.Len > vecs[0].Len) {
+					t.Fatalf("part %d of %d has %d bytes, the first %d", i, len(vecs), v.Len, vecs[0].Len)
+				}
+			}
+			if len(vecs) > sendSegments || total > sendBytes {
+				t.Fatalf("a message of %d datagrams, %d bytes", len(vecs), total)
+			}
+		}
+		for addr, w := range want {
+			if !bytes.Equal(got[addr], w) {
+				t.Fatalf("to %v go %v, want %v", addr, got[addr], w)
+			}
+		}
 	}
 }
 
@@ -229,6 +286,17 @@ func largerThanInterface(t *testing.T) {
 	if n := a.counter("link_sent_datagrams_total", "") - before; n != 2 {
 		t.Errorf("%d of the two datagrams that fit were sent", n)
 	}
+	// A run that would be cut: each datagram has its own fate.
+	tooBig := a.counter("link_unsent_datagrams_total", "too-big")
+	a.Send([]seal.Datagram{
+		{Addr: far, Data: make([]byte, 1600)}, {Addr: far, Data: make([]byte, 1600)}, {Addr: far, Data: make([]byte, 800)},
+	})
+	if n := a.counter("link_unsent_datagrams_total", "too-big") - tooBig; n != 2 {
+		t.Errorf("%d of the two datagrams that do not fit were counted: %v", n, a.Counters())
+	}
+	if a.sockets[0].sender.segments == false {
+		t.Errorf("datagrams that are too large ended the cutting")
+	}
 }
 
 func firewall(t *testing.T) {
@@ -245,12 +313,14 @@ func firewall(t *testing.T) {
 }
 
 func BenchmarkLoopback(b *testing.B) {
-	for _, size := range []int{100, 1400} {
+	for _, offload := range []bool{false, true} {
 		for _, batch := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("bytes=%d/batch=%d", size, batch), func(b *testing.B) {
+			const size = 1400
+			b.Run(fmt.Sprintf("bytes=%d/offload=%v/batch=%d", size, offload, batch), func(b *testing.B) {
 				got := make(chan int, 4096)
-				from := open(b, nil, "127.0.0.1:0")
+				from := open(b, func(c *Config) { c.NoOffload = !offload }, "127.0.0.1:0")
 				at := open(b, func(c *Config) {
+					c.NoOffload = !offload
 					c.Handler = func(b *Batch) {
 						n := len(b.Datagrams)
 						b.Release()

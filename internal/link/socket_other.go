@@ -44,6 +44,8 @@ func (s *socket) init(c *Config) error {
 	return nil
 }
 
+func (s *socket) shape(c *Config) (room, size int) { return 1, bufferSize(c.MTU) }
+
 func notLocal(error) bool { return false }
 
 func advice(error) string { return "" }
