@@ -300,7 +300,10 @@ func (g *Groups) close(c *groupClient, l *groupLife, end int, toEnd bool) {
 	if s.from < 0 || s.from > end {
 		return
 	}
-	key := fmt.Sprint(c.group, l.rings[s.from:end+1])
+	key := c.group
+	for _, r := range l.rings[s.from : end+1] {
+		key += fmt.Sprintf(" %d/%d/%d", r.Rep, r.Seq, r.Inc)
+	}
 	w := g.ways[key]
 	if w == nil {
 		w = new(way)
