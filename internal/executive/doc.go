@@ -4,7 +4,7 @@
 //
 // It contains no protocol of its own. Core is pure like the parts it joins:
 // time comes in as an argument, datagrams leave through Env and records are
-// stored through it. The agent owns a Core from one goroutine (Loop); the
+// stored through it. The agent owns a Core one goroutine at a time (Loop); the
 // simulator owns many from one thread.
 //
 // # Driving

@@ -2,7 +2,6 @@ package executive
 
 import (
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ type LoopConfig struct {
 	Core Config
 
 	// Send sends datagrams in their order; buffers are free when it returns. It is
-	// called on the loop's goroutine.
+	// called by the loop's owner.
 	Send func([]seal.Datagram)
 	// Save stores a record. It returns at once and answers on any goroutine.
 	Save func(r store.Record, done func(error))
@@ -37,28 +36,34 @@ type LoopConfig struct {
 // Batch is datagrams on their way from a socket through the loop.
 type Batch struct {
 	Datagrams []seal.Datagram
-	// Done gives the batch back, on the loop's goroutine. It must not block.
+	// Done gives the batch back, by the loop's owner. It must not block.
 	Done func(*Batch)
 }
 
-// Loop owns a Core in the agent: one goroutine, locked to its thread, that
-// takes what arrived, what the disk answered and what doors want, and flushes
-// once for all of it. All methods may be called from any goroutine.
+// Loop owns a Core in the agent. Its owner is whoever brings work while nobody
+// else has it: the goroutine that read a socket, the poller of a door, a timer.
+// So what arrives on an idle member is handled where it arrived, without a
+// second goroutine to wake. The owner works off what others bring meanwhile,
+// and flushes once for all of it; after a few rounds it leaves the rest to a
+// goroutine of its own and goes back to its socket. All methods may be called
+// from any goroutine.
 type Loop struct {
 	cfg   LoopConfig
-	core  *Core // owned by run
+	core  *Core // the owner's
 	clock func() proto.Tick
-	wake  chan struct{} // capacity 1: the inbox has something
+	timer *time.Timer // calls due
 	done  chan struct{}
 	watch watchdog
 
-	mu    sync.Mutex // guards in, spare, ended
+	mu    sync.Mutex // guards what follows
 	room  sync.Cond  // a receive queue has room again, or the loop ended
 	in    inbox
-	spare inbox // swapped with in, so that both keep their memory
+	owned bool       // somebody drives
+	armed proto.Tick // when timer fires; zero: it does not
 	ended bool
 
-	moreData, moreControl []*Batch // owned by run: what steal gave out
+	spare                 inbox    // the owner's: swapped with in, so that both keep their memory
+	moreData, moreControl []*Batch // the owner's: what steal gave out
 }
 
 // inbox is what waits for the owner.
@@ -89,7 +94,7 @@ var ErrEnded = errors.New("executive: the member has stopped")
 
 // NewLoop makes the member and starts its goroutine.
 func NewLoop(c LoopConfig) (*Loop, error) {
-	l := &Loop{cfg: c, clock: c.Clock, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &Loop{cfg: c, clock: c.Clock, done: make(chan struct{}), owned: true}
 	l.room.L = &l.mu
 	if l.cfg.Batches == 0 {
 		l.cfg.Batches = 64
@@ -98,6 +103,8 @@ func NewLoop(c LoopConfig) (*Loop, error) {
 		start := time.Now()
 		l.clock = func() proto.Tick { return proto.Tick(time.Since(start)) }
 	}
+	l.timer = time.AfterFunc(time.Hour, l.due)
+	l.timer.Stop()
 	var err error
 	if l.core, err = New(l.clock(), c.Core, (*loopEnv)(l)); err != nil {
 		return nil, err
@@ -105,7 +112,7 @@ func NewLoop(c LoopConfig) (*Loop, error) {
 	if l.cfg.Gap == 0 {
 		l.cfg.Gap = l.core.engine.Status().TokenTimeout / 10
 	}
-	go l.run()
+	go l.drive(unlimited)
 	go l.watch.run(l.clock, l.cfg.Gap, l.done)
 	return l, nil
 }
@@ -120,16 +127,31 @@ func (e *loopEnv) Save(tag totem.Tag, r store.Record) {
 	e.cfg.Save(r, func(err error) {
 		l.mu.Lock()
 		l.in.saved = append(l.in.saved, savedRecord{tag, err})
-		l.mu.Unlock()
-		l.nudge()
+		l.bring(false)
 	})
 }
 
-// Receive hands over what a socket received. It waits while the queue is full;
-// false: the loop ended and the batch is still the caller's.
+// bring follows a change of the inbox and gives the lock back. If nobody owns
+// the core, this goroutine drives, or one that is started for it.
+func (l *Loop) bring(here bool) {
+	if l.owned || l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.owned = true
+	l.mu.Unlock()
+	if here {
+		l.drive(fewRounds)
+	} else {
+		go l.drive(unlimited)
+	}
+}
+
+// Receive hands over what a socket received, and may run the member on this
+// goroutine, which must hold no lock. It waits while the queue is full; false:
+// the loop ended and the batch is still the caller's.
 func (l *Loop) Receive(control bool, b *Batch) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	q := &l.in.data
 	if control {
 		q = &l.in.control
@@ -138,10 +160,11 @@ func (l *Loop) Receive(control bool, b *Batch) bool {
 		l.room.Wait()
 	}
 	if l.ended {
+		l.mu.Unlock()
 		return false
 	}
 	*q = append(*q, b)
-	l.nudge()
+	l.bring(true)
 	return true
 }
 
@@ -151,42 +174,32 @@ func (l *Loop) Unreachable(node NodeID, link uint8) {
 	if len(l.in.refused) < l.cfg.Batches {
 		l.in.refused = append(l.in.refused, refusedPort{node, link})
 	}
-	l.mu.Unlock()
-	l.nudge()
+	l.bring(false)
 }
 
 // Dropped says that the kernel threw received packets away.
 func (l *Loop) Dropped(packets int) {
 	l.mu.Lock()
 	l.in.dropped += packets
-	l.mu.Unlock()
-	l.nudge()
+	l.bring(false)
 }
 
-// Do runs f on the loop's goroutine, behind everything that was given to Do
-// before, and returns at once. False: the loop ended, f will not run.
-func (l *Loop) Do(f func(*Core)) bool {
+// Do runs f as the owner, behind everything that was given to Do and Run before,
+// and returns at once. False: the loop ended, f will not run.
+func (l *Loop) Do(f func(*Core)) bool { return l.call(f, false) }
+
+// Run is Do for a caller that holds no lock: the member may run on its
+// goroutine, f included.
+func (l *Loop) Run(f func(*Core)) bool { return l.call(f, true) }
+
+func (l *Loop) call(f func(*Core), here bool) bool {
 	l.mu.Lock()
 	if l.ended {
 		l.mu.Unlock()
 		return false
 	}
 	l.in.calls = append(l.in.calls, f)
-	l.mu.Unlock()
-	l.nudge()
-	return true
-}
-
-// DoAll is Do for several functions with one lock and one wakeup.
-func (l *Loop) DoAll(fs []func(*Core)) bool {
-	l.mu.Lock()
-	if l.ended {
-		l.mu.Unlock()
-		return false
-	}
-	l.in.calls = append(l.in.calls, fs...)
-	l.mu.Unlock()
-	l.nudge()
+	l.bring(here)
 	return true
 }
 
@@ -229,20 +242,19 @@ func (l *Loop) Reason() totem.StopReason {
 	}
 }
 
-func (l *Loop) nudge() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
+const (
+	fewRounds = 4       // for a goroutine that has a socket to read
+	unlimited = 1 << 30 // for one that has nothing else to do
+)
 
-// run is the owner.
-func (l *Loop) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
+// drive is the owner at work: a round for all that came, until nothing is left
+// to do now. After that many rounds another goroutine goes on.
+func (l *Loop) drive(rounds int) {
+	for ; ; rounds-- {
+		if rounds == 0 {
+			go l.drive(unlimited)
+			return
+		}
 		now := l.clock()
 		l.watch.beat.Store(int64(now))
 		l.work(now)
@@ -250,36 +262,53 @@ func (l *Loop) run() {
 			l.core.Advance(now)
 		}
 		l.core.Flush(now)
-		if l.core.Stopped() != totem.Running {
-			break
-		}
 		l.watch.beat.Store(0)
-		l.wait(timer)
+		if l.core.Stopped() != totem.Running {
+			l.end()
+			return
+		}
+		if l.rest() {
+			return
+		}
 	}
-	l.watch.beat.Store(0)
-	l.end()
 }
 
-// wait sleeps until something arrives or is due.
-func (l *Loop) wait(timer *time.Timer) {
-	select {
-	case <-l.wake:
-		return
-	default:
+// rest gives the core up if nothing is left to do now, and sees to it that the
+// timer fires by the time that something is due. A timer that is set for an
+// earlier time stays: it costs less to be woken in vain now and then than to set
+// it with each token.
+func (l *Loop) rest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.in.empty() {
+		return false
 	}
-	var due <-chan time.Time
 	if w := l.core.Wake(); w != 0 {
 		d := w - l.clock()
 		if d <= 0 {
-			return
+			return false
 		}
-		timer.Reset(time.Duration(d))
-		due = timer.C
+		if l.armed == 0 || w < l.armed {
+			l.armed = w
+			l.timer.Reset(time.Duration(d))
+		}
 	}
-	select {
-	case <-l.wake:
-	case <-due:
+	l.owned = false
+	return true
+}
+
+// due is the timer: its goroutine becomes the owner if there is none. An owner
+// looks at the time by itself before it rests.
+func (l *Loop) due() {
+	l.mu.Lock()
+	l.armed = 0
+	if l.owned || l.ended {
+		l.mu.Unlock()
+		return
 	}
+	l.owned = true
+	l.mu.Unlock()
+	l.drive(unlimited)
 }
 
 // work takes the inbox.
@@ -378,6 +407,7 @@ func (l *Loop) end() {
 	l.mu.Lock()
 	l.ended = true
 	l.in = inbox{}
+	l.timer.Stop()
 	l.mu.Unlock()
 	l.room.Broadcast()
 	close(l.done)

@@ -140,7 +140,9 @@ func TestLoops(t *testing.T) {
 						}
 					})
 				}
-				x.loops[id].DoAll(calls)
+				for _, call := range calls {
+					x.loops[id].Run(call)
+				}
 			})
 		}
 		answers.Wait()
