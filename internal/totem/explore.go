@@ -9,7 +9,7 @@ import (
 // This file is what an explorer needs beside Clone: a machine's state as bytes
 // that are equal when the future is, and timers that fire as actions. An
 // explorer calls every method with one and the same Tick, so that no time goes
-// by between two inputs but where FireTimer and Silence say so.
+// by between two inputs but where FireTimer and LinkDown say so.
 
 // Timer names a kind of timer to a driver that fires timers as actions.
 type Timer = timerKind
@@ -63,11 +63,14 @@ func (m *Machine) FireTimer(now Tick, k Timer) {
 	m.fire(k)
 }
 
-// Silence makes the last sign of life of a node older than what gather counts.
-func (m *Machine) Silence(now Tick, id NodeID) {
-	m.begin(now)
+// LinkDown reports that all links to a node are down, as they are after a silence
+// that is longer than what gather counts. A frame of the node that comes later
+// counts as heard since.
+func (m *Machine) LinkDown(now Tick, id NodeID) {
 	if q := m.peer(id); q != nil {
 		q.heard = 0
+		m.LinkState(now, LinkState{Node: id})
+		q.downAt = m.now - 1
 	}
 }
 
@@ -165,7 +168,7 @@ func (m *Machine) encodePeers(e *encoder) {
 	for i := range m.peers {
 		q := &m.peers[i]
 		e.num(q.inc, uint64(q.link.RTT), uint64(q.hopRTT), uint64(min(q.probes, probePatience)))
-		e.flag(m.heard(q), q.linked, q.link.Up, q.probes >= probePatience && m.now-q.probed < probeRare)
+		e.flag(m.heard(q), q.linked, q.link.Up, q.silent(), q.probes >= probePatience && m.now-q.probed < probeRare)
 		if m.state != Gather {
 			continue // a gather begins with none
 		}
