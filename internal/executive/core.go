@@ -322,7 +322,11 @@ func (c *Core) end(r totem.StopReason) {
 	c.stop = r
 	c.stopServices()
 	c.decide(Decision{Kind: DecisionStop, Reason: r.String(), Text: "This member stopped: " + r.String() + "."})
-	c.log.Warn("member stopped", "why", r.String())
+	say := c.log.Warn
+	if r == totem.StopLeft {
+		say = c.log.Info // as it was told to
+	}
+	say("member stopped", "why", r.String())
 	if f := c.obs.Stop; f != nil {
 		f(c.now, r)
 	}
