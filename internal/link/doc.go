@@ -10,9 +10,8 @@
 // when all are out it waits, and the kernel's buffer fills. So a slow reader
 // costs dropped datagrams, which are counted, and never memory. The handler is
 // called by one goroutine a socket at a time and by several for several sockets.
-//
-// Inbox is the handler of an owner with one loop: it keeps data and control
-// apart, so that the owner reads first what the engine asks for (ordering 2.8 A5).
+// Data and control come in batches of their own, so that the owner can read first
+// what the engine asks for (ordering 2.8 A5).
 //
 // # Sending
 //

@@ -237,25 +237,3 @@ func TestOpen_PortInUse(t *testing.T) {
 		t.Errorf("no links, no error")
 	}
 }
-
-func TestInbox(t *testing.T) {
-	in := NewInbox()
-	batch := func(control bool) *Batch { return &Batch{Control: control} }
-	d1, d2, c1, c2 := batch(false), batch(false), batch(true), batch(true)
-	for _, b := range []*Batch{d1, c1, d2, c2} {
-		in.Put(b)
-	}
-	<-in.Ready()
-	var got []*Batch
-	for _, controlFirst := range []bool{false, true, true, true, true} {
-		got = append(got, in.Next(controlFirst))
-	}
-	if want := []*Batch{d1, c1, c2, d2, nil}; !slices.Equal(got, want) {
-		t.Errorf("order %v, want %v", got, want)
-	}
-	select {
-	case <-in.Ready():
-		t.Errorf("an empty inbox is ready")
-	default:
-	}
-}
