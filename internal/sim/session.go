@@ -52,6 +52,9 @@ func (s *sessions) onPing(p *packet) (heard bool) {
 	case p.life == q.life:
 		q.heard = s.m.now()
 		q.half = !p.ping.hears
+		if !p.ping.answer { // it has no session yet and asks for a proof of this life
+			s.send(p.from, ping{answer: true, echo: p.life, hears: true})
+		}
 		return true
 	}
 	if p.ping.answer && p.ping.echo == s.m.life { // proof that this life is there now
