@@ -35,7 +35,7 @@ type Cluster struct {
 	nodes  []*member
 	faults faults
 
-	mu      sync.Mutex    // guards changed, and what programs write down
+	mu      sync.Mutex    // guards changed, what programs write down, and the members' present programs
 	changed chan struct{} // closed and replaced whenever a program saw something
 }
 
@@ -134,6 +134,8 @@ func (c *Cluster) Start(ctx context.Context, m *member) error {
 		n.Halt()
 		return fmt.Errorf("start %s: %w", m.name, err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	m.lives = append(m.lives, l)
 	m.node, m.program = n, p
 	return nil
@@ -152,8 +154,8 @@ func (c *Cluster) Kill(m *member) error {
 	<-m.program.done
 	c.mu.Lock()
 	m.lives[len(m.lives)-1].whole = false
-	c.mu.Unlock()
 	m.node, m.program = nil, nil
+	c.mu.Unlock()
 	c.tell.forget(m.id)
 	return nil
 }
@@ -326,6 +328,12 @@ func (f *faults) apart(sides [][]*member) {
 			}
 		}
 	}
+}
+
+func (f *faults) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.cuts) > 0
 }
 
 func (f *faults) heal() {
