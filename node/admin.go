@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,6 +52,8 @@ func openAdmin(dir string, status func() Status) (*admin, error) {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(status())
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutines, heap and the rest
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	a := &admin{path: path, done: make(chan struct{}), server: &http.Server{Handler: mux,
 		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}}
 	go func() {
