@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/moothall/moothall/config"
-	"github.com/moothall/moothall/internal/play"
+	"github.com/moothall/moothall/cmd/moot/internal/play"
 )
 
 func newPlayCommand() *cobra.Command {

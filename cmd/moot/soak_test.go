@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moothall/moothall/internal/play"
+	"github.com/moothall/moothall/cmd/moot/internal/play"
 )
 
 // TestSoak breaks five members under load, for MOOT_SOAK_SECONDS (5 unless
