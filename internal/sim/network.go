@@ -196,6 +196,13 @@ func (net *network) send(p *packet) {
 	}
 	p.sent = net.w.now
 	f := net.judge(l, c, p)
+	var late Tick
+	if g := net.w.opt.filter; g != nil && f == fateSent {
+		var drop bool
+		if drop, late = g(p); drop {
+			f = fateDropped
+		}
+	}
 	net.w.tracePacket(p, f)
 	if f != fateSent {
 		net.counts.Lost++
@@ -208,6 +215,10 @@ func (net *network) send(p *packet) {
 	base := net.w.plan.Net
 	rnd := l.draws(1)
 	at := net.w.now + rnd.lognormal(base.Delay, base.Sigma) + c.delay[p.kind&15]
+	if late > 0 {
+		net.arrive(p, at+late)
+		return
+	}
 	if c.rate > 0 {
 		l.busy = max(l.busy, net.w.now) + Tick(p.size())*sec/Tick(c.rate)
 		at += l.busy - net.w.now

@@ -20,6 +20,8 @@ type Options struct {
 	MaxEvents uint64
 
 	lost func(Drop) // gets each packet that chance lost
+	// filter sees each packet before the network does; drop loses it, late delays it
+	filter func(p *packet) (drop bool, late Tick)
 }
 
 // Line is one line of a trace: an event of the checker's vocabulary, a packet

@@ -1,71 +1,59 @@
 package explore
 
 import (
-	"fmt"
-	"sort"
 	"testing"
 	"time"
 )
 
-func hist(t *testing.T, sc Scenario) {
-	x := newExplorer(sc)
-	s, fault := x.begin(sc)
-	if fault != "" {
-		t.Fatal(fault)
+func TestSizes(t *testing.T) {
+	f := (*Lead).Form
+	for _, sc := range []Scenario{
+		{Name: "cold faults", Bounds: Bounds{Crashes: 1, Restarts: 1, Partitions: 1, Promises: 3}},
+		{Name: "cold msgs", Bounds: Bounds{Agreed: 1, Safe: 1, Promises: 2}},
+		{Name: "cold safe crash", Bounds: Bounds{Safe: 1, Crashes: 1, Promises: 2}},
+		{Name: "formed msgs", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Promises: 2}},
+		{Name: "formed msgs resend", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Resends: 1, Promises: 2}},
+		{Name: "formed msgs crash restart", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Crashes: 1, Restarts: 1, Promises: 2}},
+		{Name: "formed msgs crash restart tok", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Crashes: 1, Restarts: 1, TokenLosses: 1, Promises: 2}},
+		{Name: "formed msgs cut tok", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Partitions: 1, TokenLosses: 1, Promises: 2}},
+		{Name: "formed full", Lead: f, Bounds: Bounds{Agreed: 1, Safe: 1, Crashes: 2, Restarts: 1, Partitions: 1, TokenLosses: 1, Consensus: 1, Promises: 2}},
+	} {
+		sc.Nodes = 2
+		sc.Visits = 20
+		sc.States = 12000000
+		at := time.Now()
+		r := Explore(sc)
+		t.Log(time.Since(at), r)
 	}
-	cnt := map[string]int{}
-	nets := map[int]int{}
-	kinds := map[string]int{}
-	x.onNew = func(s *state) {
-		k := ""
-		for i := range x.nodes {
-			if s.nodes[i].at == down {
-				k += " down"
-				continue
-			}
-			f := x.locals[s.nodes[i].at].facts
-			k += fmt.Sprintf(" %v/%d", f.State, f.Committed)
-		}
-		cnt[k]++
-		nets[len(s.net)]++
-		for _, f := range s.net {
-			kinds[typeNames[x.frames[f.frame].kind]]++
-		}
-	}
-	at := time.Now()
-	x.frontier.walk = sc.Walk
-	x.offer(&s, -1, action{}, 0)
-	x.walk()
-	x.res.Engine, x.res.Locals = x.steps, len(x.locals)
-	t.Log(x.res, time.Since(at))
-	for _, p := range x.res.Path {
-		t.Log(p)
-	}
-	var ks []string
-	for k := range cnt {
-		ks = append(ks, k)
-	}
-	sort.Slice(ks, func(i, j int) bool { return cnt[ks[i]] > cnt[ks[j]] })
-	for i, k := range ks {
-		if i < 8 {
-			t.Log(cnt[k], k)
-		}
-	}
-	t.Log(nets, kinds)
 }
 
-func TestDbg(t *testing.T) {
-	for _, b := range []Bounds{
-		{Visits: 30, Promises: 4, Joins: 1, Resends: 1, Crashes: 1, Restarts: 1, Partitions: 1},
-		{Visits: 30, Promises: 3, Joins: 1, Resends: 0, Safe: 1, Crashes: 1},
+func TestReplayDbg(t *testing.T) {
+	for _, sc := range []Scenario{
+		{Name: "two", Nodes: 2, Bounds: Bounds{Visits: 30, Promises: 4, Joins: 1, Resends: 1, Crashes: 1, Restarts: 1, Partitions: 1, Agreed: 1, Safe: 1, States: 300000}, Walk: Spread},
+		{Name: "three", Nodes: 3, Lead: (*Lead).Form, Walk: Spread, Bounds: Bounds{Visits: 30, Promises: 4, Crashes: 2, Restarts: 1, Partitions: 1, Agreed: 1, Safe: 1, TokenLosses: 1, Consensus: 2, Joins: 2, Resends: 1, Merges: 2, States: 300000}},
 	} {
-		b.States = 1000000
-		hist(t, Scenario{Name: "two", Nodes: 2, Bounds: b})
-	}
-	for _, b := range []Bounds{
-		{Visits: 30, Promises: 4, Crashes: 2, Restarts: 1, Partitions: 1, Agreed: 1, Safe: 1, TokenLosses: 1, Consensus: 2, Joins: 2, Resends: 1, Merges: 2},
-	} {
-		b.States = 3000000
-		hist(t, Scenario{Name: "three", Nodes: 3, Bounds: b, Walk: Spread, Lead: func(l *Lead) { l.Form() }})
+		x := newExplorer(sc)
+		s, fault := x.begin(sc)
+		if fault != "" {
+			t.Fatal(fault)
+		}
+		x.frontier.walk = sc.Walk
+		x.offer(&s, -1, action{}, 0)
+		x.walk()
+		bad := 0
+		for n := int32(0); n < int32(len(x.from)); n += 97 {
+			r, err := x.replay(x.path(n))
+			if err != nil {
+				bad++
+				if bad < 5 {
+					t.Error(n, err)
+				}
+				continue
+			}
+			for _, f := range r.findings() {
+				t.Error(f)
+			}
+		}
+		t.Log(bad, len(x.from)/97)
 	}
 }

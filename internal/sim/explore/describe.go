@@ -11,7 +11,7 @@ var typeNames = [...]string{wire.TypeData: "data", wire.TypeToken: "token", wire
 	wire.TypeCommit: "commit", wire.TypeProbe: "probe", wire.TypeWake: "wake", wire.TypeNotice: "notice"}
 
 // describe is an action in words.
-func (x *explorer) describe(_ *state, a action) string {
+func (x *explorer) describe(a action) string {
 	n := id(a.node)
 	switch a.kind {
 	case actDeliver:

@@ -228,8 +228,7 @@ func apply(m *totem.Machine, in input, p totem.Packet, pending []totem.Persist) 
 		_, err := m.Submit(now, []byte{byte(in.arg)}, totem.Normal, in.arg == 1, 0)
 		return err
 	case inLinkDown:
-		m.Silence(now, id(uint8(in.arg)))
-		m.LinkState(now, totem.LinkState{Node: id(uint8(in.arg))})
+		m.LinkDown(now, id(uint8(in.arg)))
 	case inLinkUp:
 		m.LinkState(now, totem.LinkState{Node: id(uint8(in.arg)), Up: true})
 	}

@@ -3,6 +3,7 @@ package explore
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Bounds say how much may happen on a path.
@@ -63,6 +64,7 @@ type Result struct {
 	Whole    bool // every state within the bounds was reached
 	Fault    string
 	Path     []string // actions that lead to the fault
+	Replay   string   // what the simulator's checker finds in the same path with fresh engines
 }
 
 func (r Result) String() string {
@@ -72,7 +74,7 @@ func (r Result) String() string {
 		s += "; exhausted"
 	}
 	if r.Fault != "" {
-		s += "\nfault: " + r.Fault
+		s += "\nfault: " + r.Fault + "\nreplay: " + r.Replay
 	}
 	return s
 }
@@ -87,6 +89,7 @@ type explorer struct {
 	frontier frontier
 	res      Result
 	from     []origin // by number of state
+	lead     []action // before the first state
 	onNew    func(*state)
 }
 
@@ -109,7 +112,7 @@ func Explore(sc Scenario) Result {
 	x := newExplorer(sc)
 	s, fault := x.begin(sc)
 	if fault != "" {
-		x.res.Fault = fault
+		x.fail(fault, x.lead)
 		return x.res
 	}
 	x.frontier.walk = sc.Walk
@@ -143,8 +146,7 @@ func (x *explorer) walk() {
 			fault := x.act(&next, a)
 			x.res.Edges++
 			if fault != "" {
-				x.res.Fault = fault
-				x.res.Path = append(x.path(number), x.describe(&s, a))
+				x.fail(fault, append(x.path(number), a))
 				return
 			}
 			if x.over(&next) {
@@ -196,17 +198,34 @@ func (x *explorer) offer(s *state, before int32, a action, depth int) {
 	x.frontier.push(s.encode(e, x.nodes), depth)
 }
 
-// path tells how a state was reached.
-func (x *explorer) path(number int32) []string {
-	var acts []action
+// path is the actions that led to a state first, from the start of all nodes.
+func (x *explorer) path(number int32) []action {
+	var back []action
 	for n := number; x.from[n].before >= 0; n = x.from[n].before {
-		acts = append(acts, unpack(x.from[n].act))
+		back = append(back, unpack(x.from[n].act))
 	}
-	var list []string
-	for i := len(acts) - 1; i >= 0; i-- {
-		list = append(list, x.describe(nil, acts[i]))
+	slices.Reverse(back)
+	return append(x.lead[:len(x.lead):len(x.lead)], back...)
+}
+
+// fail notes a fault and what fresh engines and the other checker say of it.
+func (x *explorer) fail(fault string, path []action) {
+	x.res.Fault = fault
+	for i, a := range path {
+		who := "lead"
+		if i >= len(x.lead) {
+			who = "step"
+		}
+		x.res.Path = append(x.res.Path, fmt.Sprintf("%s %2d: %s", who, i+1, x.describe(a)))
 	}
-	return list
+	r, err := x.replay(path)
+	if err != nil {
+		x.res.Replay = err.Error()
+		return
+	}
+	for _, f := range r.findings() {
+		x.res.Replay = f.String()
+	}
 }
 
 // visited is the set of known states: a hash table with open addressing.

@@ -12,7 +12,6 @@ type Lead struct {
 	x     *explorer
 	s     state
 	fault string
-	done  []action
 }
 
 // begin starts all nodes and follows the scenario's lead.
@@ -43,7 +42,7 @@ func (l *Lead) do(a action) {
 	if l.fault != "" {
 		return
 	}
-	l.done = append(l.done, a)
+	l.x.lead = append(l.x.lead, a)
 	l.fault = l.x.act(&l.s, a)
 	l.x.prune(&l.s)
 }

@@ -1,0 +1,138 @@
+package scenario
+
+import "github.com/moothall/moothall/internal/sim"
+
+// All are the scenarios, named after their number in ordering 5.6 where they have
+// one.
+var All = []Scenario{
+	{"3-restarts", restarts},
+	{"12-one-way", oneWay},
+	{"39-no-waste", noWaste},
+	{"5-late-joins", lateJoins},
+	{"60-one-bad-nic", oneBadNIC},
+	{"66-host-silent", hostSilent},
+	{"69-third-party-restart", thirdPartyRestart},
+	{"70-restart-in-commit", restartInCommit},
+	{"79-died-with-token", diedWithToken},
+	{"80-hold-after-release", holdAfterRelease},
+}
+
+// restarts kills one node twenty times in a row and starts it again at once. The
+// lowest one is left out, for it lingers at each start.
+func restarts(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 3, 6*sec)
+	victim := NodeID(2 + r.intn(2))
+	for i := range 20 {
+		add(p, sim.Action{Do: sim.DoCrash, A: victim, At: 3*sec + Tick(i)*100*ms, For: r.between(ms, 20*ms)})
+	}
+	// The first configuration of each start is a ring too.
+	return p, Want{From: 3 * sec, Ring: ids(3), Within: 100 * ms, Rings: 40}
+}
+
+// oneWay cuts one direction between two of five nodes for long; not the one that
+// the token takes.
+func oneWay(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 5, 60*sec)
+	p.NoHeal = true
+	a := 1 + r.intn(5)
+	b := 1 + (a+r.intn(3))%5
+	add(p, sim.Action{Do: sim.DoCut, A: NodeID(a), B: NodeID(b), At: 3 * sec})
+	return p, Want{From: 10 * sec, Rings: 60}
+}
+
+// noWaste loads a network on which nothing is lost.
+func noWaste(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 3+r3(seed), 5*sec)
+	add(p, sim.Action{Do: sim.DoSend, N: 1000, Size: 500 + r.intn(900), Class: 2, D: us, At: 3 * sec})
+	return p, Want{From: 3 * sec, Ring: ids(len(p.Nodes)), Resent: 0.01}
+}
+
+func r3(seed uint64) int { return int(seed % 3) }
+
+// lateJoins brings copies of every packet around a restart again, up to some
+// seconds later.
+func lateJoins(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 12*sec)
+	add(p, sim.Action{Do: sim.DoDup, P: 1, N: 3, D: 6 * sec, At: 2900 * ms, For: sec},
+		sim.Action{Do: sim.DoCrash, A: NodeID(1 + r.intn(4)), At: 3 * sec, For: r.between(ms, 50*ms)})
+	return p, Want{From: 3 * sec, Ring: ids(4), Within: 500 * ms, Rings: 3}
+}
+
+// oneBadNIC cuts one node off from two of three others, in both directions.
+func oneBadNIC(seed uint64) (*sim.Plan, Want) {
+	n := 4 + int(seed%2)
+	p, r := cluster(seed, n, 15*sec)
+	p.NoHeal = true
+	bad := NodeID(1 + r.intn(n))
+	friend := NodeID(1 + (int(bad)+r.intn(n-1))%n)
+	for _, q := range ids(n, bad, friend) {
+		add(p, sim.Action{Do: sim.DoCut, A: bad, B: q, At: 3 * sec}, sim.Action{Do: sim.DoCut, A: q, B: bad, At: 3 * sec})
+	}
+	return p, Want{From: 3 * sec, Ring: ids(n, bad), Within: 3500 * ms, Again: true}
+}
+
+// configured makes the token timer so long that nothing in time can have waited
+// for it (scenario 66).
+func configured(p *sim.Plan) { p.Engine.Token = 3650 * ms }
+
+// hostSilent kills a node that does nothing special.
+func hostSilent(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 9*sec)
+	configured(p)
+	dead := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoCrash, A: dead, At: 5*sec + r.between(0, 500*ms)})
+	if seed%2 == 0 {
+		add(p, sim.Action{Do: sim.DoSend, N: 2000, Size: 200, Class: 2, D: ms, At: 4 * sec})
+	}
+	p.Restart = false
+	return p, Want{From: 5 * sec, Ring: ids(n, dead), Within: 1150 * ms}
+}
+
+// diedWithToken kills a node right after it acknowledged a token.
+func diedWithToken(seed uint64) (*sim.Plan, Want) {
+	n := 2 + int(seed%3)
+	p, r := cluster(seed, n, 9*sec)
+	configured(p)
+	dead := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoTrigger, A: dead, Types: []string{"ack"}, N: n, Then: sim.DoCrash, At: 5*sec + r.between(0, 500*ms)},
+		sim.Action{Do: sim.DoSend, A: NodeID(1 + (int(dead) % n)), N: 4000, Size: 200, Class: 2, D: ms, At: 4 * sec})
+	p.Restart = false
+	return p, Want{From: 5 * sec, Ring: ids(n, dead), Within: 1150 * ms}
+}
+
+// thirdPartyRestart starts a node again while the others gather; one of them
+// cannot hear the new start for a while, and then it restarts once more.
+func thirdPartyRestart(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 12*sec)
+	configured(p)
+	dead, deaf := NodeID(4), NodeID(1+r.intn(3))
+	at := 5 * sec
+	add(p, sim.Action{Do: sim.DoCrash, A: dead, At: at, For: r.between(ms, 300*ms)},
+		sim.Action{Do: sim.DoCut, A: dead, B: deaf, At: at, For: 3 * sec})
+	return p, Want{From: at, Ring: ids(4), Within: 5 * sec, Rings: 8}
+}
+
+// restartInCommit starts a node again right after it promised a ring.
+func restartInCommit(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 9*sec)
+	configured(p)
+	dead := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoTrigger, A: dead, Types: []string{"commit"}, Skip: r.intn(2), N: r.intn(2), Then: sim.DoCrash,
+		At: 5 * sec, For: r.between(ms, 10*ms)},
+		sim.Action{Do: sim.DoCrash, A: NodeID(1 + int(dead)%n), At: 5 * sec, For: r.between(ms, 10*ms)})
+	return p, Want{From: 5 * sec, Ring: ids(n), Within: sec}
+}
+
+// holdAfterRelease lets a ring at rest go twice within a few rotations.
+func holdAfterRelease(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 9*sec)
+	for i := range 10 {
+		at := 4*sec + Tick(i)*400*ms
+		add(p, sim.Action{Do: sim.DoSend, A: 1, N: 1, Size: 100, Class: 2, At: at},
+			sim.Action{Do: sim.DoSend, A: NodeID(2 + r.intn(n-1)), N: 1, Size: 100, Class: 2, At: at + r.between(100*us, 12*ms)})
+	}
+	return p, Want{From: 4 * sec, Ring: ids(n), Latency: 30 * ms, Rings: 1}
+}

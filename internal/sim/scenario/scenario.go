@@ -1,0 +1,297 @@
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/sim"
+	"github.com/moothall/moothall/internal/sim/check"
+)
+
+// Names of the house, for short.
+type (
+	NodeID = proto.NodeID
+	RingID = proto.RingID
+	Tick   = proto.Tick
+)
+
+const (
+	us  = proto.Microsecond
+	ms  = proto.Millisecond
+	sec = proto.Second
+)
+
+// Scenario is one situation. Its seeds differ in delays, jitter and the moment at
+// which things happen.
+type Scenario struct {
+	Name string
+	Plan func(seed uint64) (*sim.Plan, Want)
+}
+
+// Want is the right outcome of the time before Plan.Heal. What is zero is not
+// asked for.
+type Want struct {
+	From Tick // what comes before is not looked at
+
+	// Ring is in one ring of its own no later than Within after From or after the
+	// last start, crash or stop of a node, and stays there until the heal. With
+	// Again it may leave and come back, but not for longer than Within.
+	Ring   []NodeID
+	Within Tick
+	Again  bool
+
+	// Rings are installed at most, counted once whoever installs them.
+	Rings int
+
+	// Latency is the longest time from a submit to the last delivery in Ring.
+	Latency Tick
+
+	// Resent is the largest share of data frames that go to one node twice.
+	Resent float64
+}
+
+// Run executes the scenario. The first finding is the one to read; none is
+// success. Besides what the scenario wants, the trace has to hold every property
+// of the checker.
+func (s Scenario) Run(seed uint64, trace func(*sim.Line)) []check.Finding {
+	p, want := s.Plan(seed)
+	w := newWatch(p, want)
+	r := sim.Run(p, sim.Options{Trace: func(l *sim.Line) {
+		w.line(l)
+		if trace != nil {
+			trace(l)
+		}
+	}})
+	if r.Failed() {
+		return r.Findings
+	}
+	return w.judge()
+}
+
+// watch notes what a scenario asks about.
+type watch struct {
+	plan  *sim.Plan
+	want  Want
+	base  Tick // last start, crash or stop since From
+	nodes map[NodeID]*node
+	lives []NodeID
+	rings []RingID // since From
+	since Tick     // since when Ring is together; zero: it is not
+	apart Tick     // since when it is not
+	long  Tick     // the longest time apart that ended
+	open  map[message]Tick
+	left  map[message]int
+	slow  Tick
+	worst message
+	sent  map[frame]bool
+	data  int
+	again int
+}
+
+type node struct {
+	life    check.Life
+	ring    RingID
+	members []NodeID
+}
+
+type message struct {
+	from NodeID
+	k    uint64
+}
+
+type frame struct {
+	ring RingID
+	slot proto.Slot
+	to   NodeID
+}
+
+func newWatch(p *sim.Plan, want Want) *watch {
+	return &watch{plan: p, want: want, base: want.From, nodes: make(map[NodeID]*node), open: make(map[message]Tick),
+		left: make(map[message]int), sent: make(map[frame]bool)}
+}
+
+func (w *watch) line(l *sim.Line) {
+	if l.At >= w.plan.Heal {
+		return
+	}
+	if l.Kind == "data" && l.At >= w.want.From {
+		w.packet(l)
+	}
+	if l.Event != nil {
+		w.event(l)
+	}
+}
+
+// packet counts data frames that go to the same node again.
+func (w *watch) packet(l *sim.Line) {
+	if w.want.Resent == 0 {
+		return
+	}
+	f := frame{l.Ring, l.Slot, l.To}
+	w.data++
+	if w.sent[f] {
+		w.again++
+	}
+	w.sent[f] = true
+}
+
+func (w *watch) event(l *sim.Line) {
+	e := l.Event
+	switch e.Kind {
+	case check.KindStart, check.KindCrash, check.KindStop:
+		w.nodes[l.Node] = &node{life: e.Life}
+		if l.At >= w.want.From {
+			w.base, w.long = l.At, 0
+		}
+	case check.KindConf:
+		if e.Transitional {
+			return
+		}
+		n := w.nodes[l.Node]
+		n.ring, n.members = e.Ring, slices.Clone(e.Members)
+		if l.At >= w.want.From && !slices.Contains(w.rings, e.Ring) {
+			w.rings = append(w.rings, e.Ring)
+		}
+	case check.KindSubmit:
+		if l.At >= w.want.From && slices.Contains(w.want.Ring, l.Node) {
+			m := message{l.Node, e.K}
+			w.open[m], w.left[m] = l.At, len(w.want.Ring)
+		}
+		return
+	case check.KindDeliver:
+		w.delivered(l.At, message{e.From, e.K})
+		return
+	default:
+		return
+	}
+	w.together(l.At)
+}
+
+func (w *watch) delivered(at Tick, m message) {
+	if w.left[m]--; w.left[m] == 0 {
+		if d := at - w.open[m]; d > w.slow {
+			w.slow, w.worst = d, m
+		}
+		delete(w.open, m)
+	}
+}
+
+// together notes since when Ring is in one ring.
+func (w *watch) together(at Tick) {
+	if len(w.want.Ring) == 0 {
+		return
+	}
+	first := w.nodes[w.want.Ring[0]]
+	for _, id := range w.want.Ring {
+		n := w.nodes[id]
+		if n == nil || n.ring != first.ring || !slices.Equal(n.members, w.want.Ring) {
+			if w.since != 0 {
+				w.since, w.apart = 0, at
+			}
+			return
+		}
+	}
+	if w.since == 0 {
+		w.since = at
+		w.long = max(w.long, at-max(w.apart, w.base))
+	}
+}
+
+// judge compares what happened with what was wanted.
+func (w *watch) judge() (f []check.Finding) {
+	fail := func(what, format string, args ...any) {
+		f = append(f, check.Finding{Property: what, At: w.plan.Heal, Text: fmt.Sprintf(format, args...)})
+	}
+	if d := w.since - w.base; len(w.want.Ring) > 0 {
+		if w.want.Again {
+			d = w.long
+		}
+		switch {
+		case w.since == 0:
+			fail("L1", "%v are not in a ring of their own at the end: %s", w.want.Ring, w.describe())
+		case w.want.Within > 0 && d > w.want.Within:
+			fail("L1", "%v are in a ring of their own after %v, %v is in order", w.want.Ring, d, w.want.Within)
+		}
+	}
+	if w.want.Rings > 0 && len(w.rings) > w.want.Rings {
+		fail("L3", "%d rings were installed, %d are in order", len(w.rings), w.want.Rings)
+	}
+	if w.want.Latency > 0 && w.slow > w.want.Latency {
+		fail("L2", "message %d of node %d took %v until all had it, %v is in order", w.worst.k, w.worst.from, w.slow, w.want.Latency)
+	}
+	if n := len(w.open); w.want.Latency > 0 && n > 0 {
+		fail("L2", "%d messages were not delivered everywhere", n)
+	}
+	if w.want.Resent > 0 && float64(w.again) > w.want.Resent*float64(w.data) {
+		fail("L2", "%d of %d data frames went to the same node again, %.1f %% are in order", w.again, w.data, 100*w.want.Resent)
+	}
+	return f
+}
+
+func (w *watch) describe() string {
+	var ids []NodeID
+	for id := range w.nodes {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	s := ""
+	for _, id := range ids {
+		s += fmt.Sprintf("%d in %v; ", id, w.nodes[id].members)
+	}
+	return s
+}
+
+// rnd draws the small differences between the seeds of a scenario (splitmix64).
+type rnd uint64
+
+func (r *rnd) next() uint64 {
+	*r += 0x9e3779b97f4a7c15
+	z := uint64(*r)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+func (r *rnd) between(a, b Tick) Tick { return a + Tick(r.next()%uint64(b-a)) }
+
+func (r *rnd) intn(n int) int { return int(r.next() % uint64(n)) }
+
+// cluster is a plan of n nodes on a local network that all start at once, and
+// the end of the time that is judged.
+func cluster(seed uint64, n int, end Tick) (*sim.Plan, *rnd) {
+	r := rnd(seed)
+	r.next()
+	p := &sim.Plan{Seed: seed, Bare: true, Heal: end, Restart: true, Net: sim.Network{Delay: r.between(50*us, 200*us), Sigma: 0.3}}
+	p.Engine.MaxMessage = 1 << 20
+	for i := range n {
+		p.Nodes = append(p.Nodes, sim.NodePlan{ID: NodeID(i + 1), Votes: 1, Offset: r.between(sec, 100*sec), Disk: ms})
+	}
+	return p, &r
+}
+
+// ids are the first n node ids without some of them.
+func ids(n int, without ...NodeID) []NodeID {
+	var l []NodeID
+	for i := range n {
+		if id := NodeID(i + 1); !slices.Contains(without, id) {
+			l = append(l, id)
+		}
+	}
+	return l
+}
+
+func add(p *sim.Plan, a ...sim.Action) {
+	p.Actions = append(p.Actions, a...)
+	slices.SortStableFunc(p.Actions, func(a, b sim.Action) int { return cmp.Compare(a.At, b.At) })
+}
+
+// Find returns the scenario of that name.
+func Find(name string) (Scenario, bool) {
+	i := slices.IndexFunc(All, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return All[i], true
+}

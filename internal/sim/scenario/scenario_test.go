@@ -1,0 +1,40 @@
+package scenario
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/moothall/moothall/internal/sim"
+)
+
+var (
+	seed  = flag.Uint64("seed", 0, "first seed")
+	seeds = flag.Uint64("seeds", 6, "seeds of each scenario")
+	show  = flag.Bool("show", false, "print the traces")
+	plan  = flag.Bool("plan", false, "print the plans, for moot sim")
+)
+
+// TestScenarios runs some seeds of each.
+func TestScenarios(t *testing.T) {
+	for _, s := range All {
+		t.Run(s.Name, func(t *testing.T) {
+			var trace func(*sim.Line)
+			if *show {
+				trace = func(l *sim.Line) { fmt.Println(l) }
+			}
+			for n := *seed; n < *seed+*seeds; n++ {
+				if *plan {
+					p, _ := s.Plan(n)
+					if err := p.Write(os.Stdout); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, f := range s.Run(n, trace) {
+					t.Errorf("seed %d: %v", n, f)
+				}
+			}
+		})
+	}
+}
