@@ -169,6 +169,14 @@ func TestAgentsFormAndLeave(t *testing.T) {
 	h.formed(1, 2)
 	cora.start()
 	h.formed(1, 2, 3)
+
+	cora.process.Signal(syscall.SIGSTOP)
+	h.formed(1, 2)
+	cora.process.Signal(syscall.SIGCONT)
+	after := h.formed(1, 2, 3)
+	if st, err := cora.status(); err != nil || st.Watchdog.Gaps == 0 {
+		t.Errorf("the gap of the stopped process is not counted: %+v, %v (ring %v)", st.Watchdog, err, after.Ring.ID)
+	}
 }
 
 // ordering 2.2 and 2.18: what is found in the state directory.
