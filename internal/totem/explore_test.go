@@ -235,7 +235,7 @@ var inState = map[string]string{
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in lingerEnd:times since:times
 		joinAt:in alone:times timeouts:explains`,
 	"mergeState": `merging:in notBefore:in backoff:times lastPeers:in`,
-	"ring": `id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
+	"ring": `since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
 		reason:explains suspect:explains delivered:in stable:in asm:in tok:in tokenSeq:the base of numbers sentSeq:in prevAru:in
 		lastSent:in lastBacklog:in rounds:masked in frames received:a hint to the driver visits:in unchanged:in
 		tokenFirst:a hint to the driver kept:in held:in woken:in passed:in hop:in tokenAt:explains wndRest:in dset:in stuckAru:in

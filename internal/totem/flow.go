@@ -68,17 +68,17 @@ func (m *Machine) blocked(t *wire.Token) {
 	}
 	if !r.warned && m.now-r.blockedSince >= m.t.SlowNodeWarn {
 		r.warned = true
-		m.trace(TraceEvent{Kind: TraceBlocked, Ring: r.id, Node: m.blockedBy(t), Value: int64(m.now - r.blockedSince)})
+		m.trace(TraceEvent{Kind: TraceBlocked, Ring: r.id, Node: m.blockedBy(r), Value: int64(m.now - r.blockedSince)})
 	}
 }
 
 // blockedBy names the member that holds the ring up: self when the own clients
 // do not take what is delivered, else the owner of the aru.
-func (m *Machine) blockedBy(t *wire.Token) NodeID {
-	if r := m.ring; r.delivered < min(r.win.aru, r.stable) {
+func (m *Machine) blockedBy(r *ring) NodeID {
+	if r.delivered < min(r.win.aru, r.stable) {
 		return m.cfg.Self
 	}
-	return t.AruOwner
+	return r.tok.AruOwner
 }
 
 // watchAru finds a member that cannot receive: its aru stands still although

@@ -62,6 +62,7 @@ func (m *Machine) leaveRing(why Reason, who NodeID) {
 	m.old.kept = false
 	m.dropHop(&m.old.hop)
 	m.merging = nil
+	m.calm(m.old)
 }
 
 func (m *Machine) dropHop(h *hop) {
@@ -205,8 +206,11 @@ func (m *Machine) sendJoin() {
 	if planted("bound-sent-as-promise") {
 		j.RingSeq = m.seqBound
 	}
-	if m.leaves > 0 {
+	switch {
+	case m.leaves > 0:
 		j.Flags |= wire.JoinLeaving
+	case m.undecided():
+		j.Flags |= wire.JoinUndecided
 	}
 	if len(m.all) > 0 {
 		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.table)
@@ -302,7 +306,7 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 	default:
 		return nil
 	}
-	m.weigh(&j, q)
+	m.weigh(h, &j, q)
 	return nil
 }
 
@@ -327,8 +331,12 @@ func (m *Machine) failsMe(j *wire.Join) bool {
 }
 
 // weigh compares the sender's sets with the own ones, rows 7 to 12.
-func (m *Machine) weigh(j *wire.Join, q *peer) {
+func (m *Machine) weigh(h wire.Header, j *wire.Join, q *peer) {
 	m.alone = false
+	if m.lingering && h.Ring.Rep != q.id { // a member of a ring of several: no cold start
+		m.lingering = false
+		m.disarm(timerLinger)
+	}
 	leaving := j.Flags&wire.JoinLeaving != 0
 	q.join = joinInfo{valid: !leaving, leaving: leaving, heard: append(q.join.heard[:0], j.Heard...), at: m.now}
 	grown := m.higher(j) // row 8
@@ -349,8 +357,10 @@ func (m *Machine) weigh(j *wire.Join, q *peer) {
 			if grown {
 				m.changed()
 			}
-			m.consensus = insert(m.consensus, q.id)
-			m.tryCommit()
+			if j.Flags&wire.JoinUndecided == 0 {
+				m.consensus = insert(m.consensus, q.id)
+				m.tryCommit()
+			}
 			return
 		}
 	case m.covers(j.Proc) && subset(theirs, m.fail): // row 10
@@ -455,13 +465,8 @@ func (m *Machine) tryCommit() {
 		return
 	}
 	a := m.agreed()
-	if a[0].ID != m.cfg.Self {
+	if a[0].ID != m.cfg.Self || !m.allAgree() || m.undecided() {
 		return
-	}
-	for _, x := range a {
-		if !has(m.consensus, x.ID) {
-			return
-		}
 	}
 	if len(a) == 1 {
 		if len(m.proc) == 1 && !m.settled && m.reason != ReasonStart {
@@ -471,6 +476,32 @@ func (m *Machine) tryCommit() {
 		return
 	}
 	m.createCommit(a)
+}
+
+// allAgree reports whether all of proc without fail have the same sets.
+func (m *Machine) allAgree() bool {
+	for _, x := range m.proc {
+		if !m.failed(x.ID) && !has(m.consensus, x.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+// undecided reports that this member knows of a dead edge to somebody it would
+// be in a ring with. It then does not agree before the settle timer ended:
+// otherwise the others, who cannot see that edge, would make the same ring again
+// at once, for this member to break again.
+func (m *Machine) undecided() bool {
+	if m.settled || m.state != Gather {
+		return false
+	}
+	for _, x := range m.proc {
+		if q := m.peer(x.ID); q != nil && !m.failed(x.ID) && q.silent() {
+			return true
+		}
+	}
+	return false
 }
 
 // consensusDue fails those that stayed silent (ordering 2.14).

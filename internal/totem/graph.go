@@ -8,14 +8,15 @@ func (m *Machine) judge() {
 	if m.state != Gather || !m.settled {
 		return
 	}
+	promised := m.allAgree() // then silence is no evidence: a member that promised sends no Joins
 	grown := false
 	for _, x := range m.agreed() {
-		if q := m.peer(x.ID); q != nil && m.gone(q) {
+		if q := m.peer(x.ID); q != nil && (m.gone(q) || promised && q.silent()) {
 			m.markFailed(q.id, ReasonSettled)
 			grown = true
 		}
 	}
-	if m.choose() {
+	if !promised && m.choose() {
 		grown = true
 	}
 	if grown {
@@ -121,13 +122,19 @@ func (m *Machine) hears(a, b NodeID) (hears, known bool) {
 // dearer reports whether a is rather kept than b: a member of the last ring,
 // more votes, the lower id.
 func (m *Machine) dearer(a, b NodeID) bool {
-	if x, y := has(m.old.ids, a), has(m.old.ids, b); x != y {
+	if x, y := m.stayed(a), m.stayed(b); x != y {
 		return x
 	}
 	if x, y := m.votes(a), m.votes(b); x != y {
 		return x > y
 	}
 	return a < b
+}
+
+// stayed reports whether a node of proc was in the last ring, in the same life.
+func (m *Machine) stayed(id NodeID) bool {
+	i, ok := find(m.proc, id)
+	return ok && m.old.member(id, m.proc[i].Inc)
 }
 
 func (m *Machine) votes(id NodeID) uint32 {

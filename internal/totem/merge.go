@@ -85,9 +85,9 @@ func (m *Machine) mayMerge(peers []NodeID) bool {
 	return true
 }
 
-// fails resets the damping when a merge brought what it was for.
-func (m *Machine) fails(r *ring, trans []NodeID) {
-	if len(r.ids) > len(trans) {
+// calm resets the damping when a ring that is left was a lasting one.
+func (m *Machine) calm(r *ring) {
+	if m.now-r.since >= 8*m.t.Token {
 		m.backoff = 0
 	}
 }

@@ -298,7 +298,6 @@ func (m *Machine) finish(p *plan, why Reason) {
 			m.queues[c].restart()
 		}
 	}
-	m.fails(r, p.trans)
 }
 
 // configure appends a configuration event.

@@ -17,6 +17,7 @@ type ring struct {
 	next    NodeID
 	mtu     int // largest data frame
 	win     *window
+	since   Tick   // when it was made
 	reason  Reason // why it was left, once it is an old ring
 	suspect NodeID
 
@@ -92,7 +93,7 @@ func (m *Machine) newRing(id RingID, members []wire.Member, mtu int) *ring {
 	r.sentSeq, r.prevAru, r.stuckAru = base, base, base
 	r.asm = make([]assembly, n*int(numClasses))
 	r.dset = []NodeID{m.cfg.Self}
-	r.tokenAt = m.now
+	r.tokenAt, r.since = m.now, m.now
 	return r
 }
 

@@ -72,7 +72,7 @@ func (m *Machine) Status() Status {
 		s.TokenSeq, s.Seq, s.Aru, s.Stable, s.Delivered = r.tokenSeq, max(r.tok.Seq, r.win.high), r.win.aru, r.stable, r.delivered
 		s.Wnd, s.LastToken = r.tok.Wnd, r.tokenAt
 		if r.blockedSince != 0 {
-			s.BlockedBy = m.blockedBy(&r.tok)
+			s.BlockedBy = m.blockedBy(r)
 		}
 		s.Queues = append(s.Queues, QueueLevel{"ring.slots", int(r.win.high - r.win.released), m.lim.Window, "slots"},
 			QueueLevel{"ring.bytes", r.win.bytes, m.lim.RingBytes, "bytes"})

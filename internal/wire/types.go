@@ -125,7 +125,10 @@ type Member struct {
 }
 
 // Join flags.
-const JoinLeaving uint8 = 1
+const (
+	JoinLeaving   uint8 = 1 << iota
+	JoinUndecided       // the sender knows of a dead edge in the set and does not agree yet
+)
 
 // Join tells what the sender takes the membership to be.
 type Join struct {
