@@ -200,6 +200,7 @@ func (f benchFlags) options() (bench.Options, error) {
 			return o, err
 		}
 		o.Daemons = append(o.Daemons, agent)
+		o.Embed = true
 	}
 	return o, nil
 }

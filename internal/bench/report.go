@@ -10,11 +10,12 @@ import (
 
 // Report is everything that was measured.
 type Report struct {
-	Machine        Machine   `json:"machine"`
-	Repeats        int       `json:"repeats"`
-	MeasureSeconds float64   `json:"measure_seconds"`
-	Ceiling        []Ceiling `json:"ceiling,omitempty"`
-	Series         []*Series `json:"series"`
+	Machine        Machine    `json:"machine"`
+	Repeats        int        `json:"repeats"`
+	MeasureSeconds float64    `json:"measure_seconds"`
+	Ceiling        []Ceiling  `json:"ceiling,omitempty"`
+	Embedded       []Embedded `json:"embedded,omitempty"`
+	Series         []*Series  `json:"series"`
 }
 
 // Series is what was measured of one daemon.
@@ -85,6 +86,16 @@ func (r *Report) WriteTable(w io.Writer) error {
 		fmt.Fprint(t, "raw UDP\tsenders\tframes/s\tMB/s\tCPU\t\n")
 		for _, c := range r.Ceiling {
 			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.2f\t\n", c.How, c.Senders, c.FramesPerSec, c.BytesPerSec/1e6, c.CPU)
+		}
+		t.Flush()
+	}
+	if len(r.Embedded) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprint(t, "in one process, one sends\tmsg/s\tp50\tp99\tp99.9\tmax\tpeers p50\tp99\t\n")
+		for _, e := range r.Embedded {
+			fmt.Fprintf(t, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t\n", e.name(), e.MsgPerSec,
+				timeText(e.Own.P50), timeText(e.Own.P99), timeText(e.Own.P999), timeText(e.Own.Max), timeText(e.Peers.P50), timeText(e.Peers.P99))
 		}
 		t.Flush()
 	}

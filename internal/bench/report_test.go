@@ -42,6 +42,8 @@ func TestReportTable(t *testing.T) {
 	r := &Report{
 		Machine: testMachine, Repeats: 3, MeasureSeconds: 2,
 		Ceiling: []Ceiling{{How: "sendmmsg", Senders: "one", FramesPerSec: 50000, BytesPerSec: 73.6e6, CPU: 1.9}},
+		Embedded: []Embedded{{Size: 64, Window: 1, Safe: true, MsgPerSec: 9000,
+			Own: Latency{P50: 110 * time.Microsecond, P99: 200 * time.Microsecond, P999: time.Millisecond, Max: 2 * time.Millisecond}}},
 		Series: []*Series{
 			{Daemon: "one", Cases: cases, IdleCPU: []float64{0.004, 0.006, 0.005}, Runs: [][]Measurement{
 				{run(1000, 300*time.Microsecond), run(900, 200*time.Microsecond), run(5000, 400*time.Microsecond)},

@@ -67,6 +67,7 @@ type Options struct {
 	Measure time.Duration // measured time of a case
 	Idle    time.Duration // measured time without messages
 	Ceiling bool          // measure raw UDP too
+	Embed   bool          // measure members inside one process too
 
 	// Progress is told what runs next; nil is silent.
 	Progress func(format string, args ...any)
@@ -106,6 +107,12 @@ func Run(ctx context.Context, stage *Stage, o Options) (*Report, error) {
 		say("raw UDP")
 		if r.Ceiling, err = MeasureCeiling(ctx, stage, min(o.Measure, time.Second)); err != nil {
 			return nil, fmt.Errorf("raw UDP ceiling: %w", err)
+		}
+	}
+	if o.Embed {
+		say("members inside one process")
+		if r.Embedded, err = MeasureEmbedded(ctx, stage, o.Warm, min(o.Measure, time.Second)); err != nil {
+			return nil, err
 		}
 	}
 	for repeat := range o.Repeats {
