@@ -69,6 +69,9 @@ func (s *scene) filter(p *packet) (bool, Tick) {
 }
 
 func (s *scene) line(l *Line) {
+	if *show {
+		fmt.Println(l)
+	}
 	if s.onLine != nil {
 		s.onLine(l)
 	}
