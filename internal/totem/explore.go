@@ -134,7 +134,7 @@ func (m *Machine) tokenBase() uint64 {
 func (m *Machine) AppendState(b []byte) []byte {
 	e := encoder{b: b, base: m.tokenBase(), table: m.table}
 	e.num(uint64(m.cfg.Self), m.cfg.Inc, uint64(m.state), uint64(m.stopped), uint64(m.leaves), uint64(m.ArmedTimers()))
-	e.flag(m.started, m.held, m.lingering)
+	e.flag(m.started, m.held, m.lingering, m.disputed)
 	if !m.started {
 		e.num(m.cfg.SeqBound)
 	}

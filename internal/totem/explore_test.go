@@ -232,7 +232,7 @@ var inState = map[string]string{
 		tracedRing:in tracedStable:in asked:in spare:memory bodies:memory bodyBytes:memory pool:memory out:taken prev:taken stats:counters`,
 	"peer":     `id:constant votes:constant inc:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
 	"joinInfo": `valid:in leaving:in heard:in at:in`,
-	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in lingerEnd:times since:times
+	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
 		joinAt:in alone:times timeouts:explains`,
 	"mergeState": `merging:in notBefore:in backoff:times lastPeers:in`,
 	"ring": `since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in

@@ -18,6 +18,7 @@ type gatherState struct {
 	settled   bool // the settle timer ended: evidence decides from now on
 	lingering bool // cold start: wait for latecomers before proposing
 	lingerEnd Tick
+	disputed  bool // somebody who is there failed this node, or was failed by it
 	since     Tick // when this gather began
 	joinAt    Tick // when the last Join was sent
 	alone     bool // nobody else was heard in this episode
@@ -103,6 +104,7 @@ func (m *Machine) startGather(why Reason, who NodeID) {
 	m.reason = why
 	m.since = m.now
 	m.alone = true
+	m.disputed = false
 	m.attempt++
 	m.consensus = []NodeID{m.cfg.Self}
 	m.sendJoin()
@@ -434,6 +436,7 @@ func (m *Machine) merge(j *wire.Join, q *peer, theirs []NodeID) bool {
 		grown = m.adopt(x) || grown
 	}
 	if m.failsMe(j) {
+		m.disputed = true
 		if !m.failed(q.id) {
 			m.markFailed(q.id, ReasonJoin)
 			grown = true
@@ -469,8 +472,8 @@ func (m *Machine) tryCommit() {
 		return
 	}
 	if len(a) == 1 {
-		if len(m.proc) == 1 && !m.settled && m.reason != ReasonStart {
-			return // somebody may answer yet
+		if !m.settled && (m.disputed || len(m.proc) == 1 && m.reason != ReasonStart) {
+			return // let the dispute spread first, or somebody answer
 		}
 		m.installAlone()
 		return
