@@ -18,6 +18,9 @@
 // configuration that a record must cover appears only after Persisted answered
 // for it. An error from the disk goes to Persisted and ends the machine.
 //
+// The clock that gives the Ticks is monotonic. A pause of the process shows as a
+// gap between two inputs that is longer than the timers allow (ordering 2.19 H1).
+//
 // # Concurrency
 //
 // One owner. No method may run at the same time as another.
