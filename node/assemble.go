@@ -68,10 +68,11 @@ func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 			Totem: totem.Config{
 				Self: n.self.ID, Inc: record.Inc, SeqBound: record.SeqBound, Cluster: seal.ClusterTag(c.Totem.ClusterName),
 				Table: table, Nodes: nodes, MTU: payload - sealing, Timers: timers(c),
-				Rand: rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
+				Trace: n.trace != nil,
+				Rand:  rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
 			},
 			Services: n.services(), Record: record, HadRecord: had, NewSalt: random.Uint64,
-			Wall: n.started, Name: n.name, Log: n.log, Observer: executive.Observer{Decision: n.decided},
+			Wall: n.started, Name: n.name, Log: n.log, Observer: n.observer(record),
 		},
 	}
 }

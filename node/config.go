@@ -34,6 +34,9 @@ type Config struct {
 
 	// Log gets what the member has to say. Nil discards.
 	Log *slog.Logger
+	// Trace, if not empty, is the file that all events of the ordering engine are
+	// appended to, for whoever judges them later. It costs time and much space.
+	Trace string
 	// Version is what Status says; informative.
 	Version string
 
@@ -55,6 +58,7 @@ const (
 	PartLinks                   // an address or port is not to be had
 	PartService                 // a service or the engine refused to start
 	PartDoor                    // a door for clients
+	PartTrace                   // the file of the trace
 )
 
 // StartError says which part of a start failed. Its text says what to do.

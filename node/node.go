@@ -21,6 +21,7 @@ import (
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/internal/tracefile"
 	"github.com/moothall/moothall/service"
 )
 
@@ -37,6 +38,7 @@ type Node struct {
 	loop  *executive.Loop
 	door  *corosync.Door
 	admin *admin
+	trace *tracefile.Recorder // nil: none
 
 	core    *executive.Core // for the door, set and used on the member's goroutine
 	running chan struct{}   // closed when loop is set, or never will be
@@ -104,6 +106,9 @@ func (n *Node) start() error {
 	if err := n.openAdmin(); err != nil {
 		return failed(PartRunDir, err)
 	}
+	if err := n.openTrace(); err != nil {
+		return failed(PartTrace, err)
+	}
 	if err := n.openLinks(); err != nil {
 		return failed(PartLinks, err)
 	}
@@ -138,6 +143,24 @@ func (n *Node) openLinks() error {
 	n.link, err = link.Open(link.Config{Links: ends, Now: n.clock, Handler: n.received,
 		Refused: n.refused, TooBig: n.tooBig, MTU: max(2048, n.payload(c.PacketSize())), Log: n.log})
 	return err
+}
+
+func (n *Node) openTrace() (err error) {
+	if n.cfg.Trace == "" {
+		return nil
+	}
+	n.trace, err = tracefile.Create(n.cfg.Trace, n.self.ID, n.log)
+	return err
+}
+
+// observer is who looks on inside of the member.
+func (n *Node) observer(record store.Record) executive.Observer {
+	o := executive.Observer{}
+	if n.trace != nil {
+		o = n.trace.Observer(record.SeqBound)
+	}
+	o.Decision = n.decided
+	return o
 }
 
 func (n *Node) openAdmin() (err error) {
@@ -321,6 +344,11 @@ func (n *Node) close() {
 	}
 	if n.store != nil {
 		n.store.Close()
+	}
+	if n.trace != nil {
+		if err := n.trace.Close(); err != nil {
+			n.log.Error("The trace is not complete", "file", n.cfg.Trace, "err", err)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type agentOptions struct {
 	config, state, run, key, node string
 	foreground, test, version     bool
 	noDoor, forget                bool
+	trace                         string
 }
 
 func newAgentCommand() *cobra.Command {
@@ -45,7 +46,7 @@ unit of Type=notify. The options -c, -f, -t and -v are those of corosync.
 EXIT STATUS
    0  it left as it was told to, or -t found a good configuration
    2  wrong flag
-   7  the logging section asks for something impossible
+   7  the logging section or --trace asks for something impossible
    8  bad configuration or key
   15  it could not go on: port in use, disk failed, node id used twice
   16  the state directory or its record cannot be used
@@ -70,6 +71,7 @@ EXIT STATUS
 	f.StringVar(&o.key, "key", os.Getenv("MOOTHALL_KEY"), "key file, or MOOTHALL_KEY (default: as the configuration says)")
 	f.StringVar(&o.node, "node", os.Getenv("MOOTHALL_NODE"), "id or name of the node to run, or MOOTHALL_NODE (default: found by name and address)")
 	f.BoolVar(&o.noDoor, "no-corosync-door", os.Getenv("MOOTHALL_NO_COROSYNC_DOOR") != "", "do not serve Corosync's client libraries, or MOOTHALL_NO_COROSYNC_DOOR=1")
+	f.StringVar(&o.trace, "trace", os.Getenv("MOOTHALL_TRACE"), "append all events of the ordering engine to this file, for tests, or MOOTHALL_TRACE")
 	f.BoolVar(&o.forget, "forget-ring", false, "start as if new when the ring record is unreadable or another node's")
 	f.BoolVarP(&o.foreground, "foreground", "f", false, "accepted for Corosync's sake: it always runs in the foreground")
 	f.BoolVarP(&o.test, "test", "t", false, "check the configuration and exit, as corosync -t does")
@@ -156,8 +158,8 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	}
 	n, err := node.Start(ctx, node.Config{
 		Cluster: c, Self: self.ID, Key: key,
-		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor,
-		Log: log, Disk: faultyDisk(),
+		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor, Trace: o.trace,
+		Log: log, Version: readVersion().Version, Disk: faultyDisk(),
 	})
 	if err != nil {
 		return failed(startStatus(err), err)
@@ -219,6 +221,8 @@ func startStatus(err error) int {
 		return exitStateDir
 	case node.PartRunDir:
 		return exitRunning
+	case node.PartTrace:
+		return exitBadLogging
 	case node.PartDoor, node.PartService:
 		return exitServiceInit
 	}

@@ -45,6 +45,9 @@ func (c *Core) turn() {
 	for i := range o.Trace { // first: what leaves is on record
 		c.traced(&o.Trace[i])
 	}
+	if f := c.obs.Taken; f != nil {
+		f(c.now, o.Events)
+	}
 	c.send(o.Send)
 	for _, ev := range o.Events {
 		switch ev := ev.(type) {

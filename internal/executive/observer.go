@@ -17,6 +17,9 @@ type Observer struct {
 	Start func(at proto.Tick, inc uint64)
 	// Submit: the engine took a message; k is its number in this life.
 	Submit func(at proto.Tick, k uint64, class totem.Class, safe bool, body []byte)
+	// Taken: what the engine gives out, before anything that follows from it
+	// leaves this node. Deliver and Configuration come later for the same events.
+	Taken func(at proto.Tick, events []totem.Event)
 	// Deliver: in the order of the ring, before the service sees it.
 	Deliver func(at proto.Tick, d *totem.Delivery)
 	// Configuration: before the services see it.

@@ -115,3 +115,10 @@ func cell(l *Line) string {
 	}
 	return ""
 }
+
+func safeText(safe bool) string {
+	if safe {
+		return " safe"
+	}
+	return ""
+}

@@ -6,6 +6,7 @@ import (
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/internal/tracefile"
 )
 
 // Options say how to run a plan; they change nothing in the run itself.
@@ -24,21 +25,8 @@ type Options struct {
 	filter func(p *packet) (drop bool, late Tick)
 }
 
-// Line is one line of a trace: an event of the checker's vocabulary, a packet
-// and its fate, or a note about something inside a node.
-type Line struct {
-	At    Tick
-	Node  NodeID
-	Event *check.Event      // valid during the call
-	Group *check.GroupEvent // valid during the call
-	To    NodeID            // packet: receiver
-	Kind  string            // packet: type of its frame
-	Ring  RingID            // packet: in its header
-	Slot  Slot              // packet: of a data frame
-	Size  int
-	Fate  string
-	Text  string // note
-}
+// Line is one line of a trace.
+type Line = tracefile.Line
 
 // phase of a run (ordering 5.3).
 type phase uint8
@@ -270,6 +258,7 @@ func (w *world) record(e check.Event) {
 	if e.Kind == check.KindConf && !e.Transitional {
 		m := w.lives[e.Life-1]
 		m.installed = max(m.installed, e.Ring.Seq)
+		m.installs++
 	}
 	if w.opt.Trace != nil {
 		w.line = Line{At: e.At, Event: &w.scratch}

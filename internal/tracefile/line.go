@@ -1,15 +1,41 @@
-package sim
+package tracefile
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 
+	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/sim/check"
 )
 
+// Names of the house, for short.
+type (
+	NodeID = proto.NodeID
+	RingID = proto.RingID
+	Slot   = proto.Slot
+	Tick   = proto.Tick
+)
+
+// Line is one line of a trace: an event of the checker's vocabulary, a packet
+// and its fate, or a note about something inside a node.
+type Line struct {
+	At    Tick
+	Node  NodeID
+	Event *check.Event      // of a simulated run: valid during the call
+	Group *check.GroupEvent // likewise
+	To    NodeID            // packet: receiver
+	Kind  string            // packet: type of its frame
+	Ring  RingID            // packet: in its header
+	Slot  Slot              // packet: of a data frame
+	Size  int
+	Fate  string
+	Text  string // note
+}
+
 // String is the line as people read it.
 func (l *Line) String() string {
-	at := fmt.Sprintf("%12.6f  ", float64(l.At)/float64(sec))
+	at := fmt.Sprintf("%12.6f  ", float64(l.At)/float64(proto.Second))
 	switch {
 	case l.Event != nil:
 		return at + eventText(l.Node, l.Event)
@@ -95,7 +121,7 @@ func safeText(safe bool) string {
 }
 
 // AppendJSON appends the line as one JSON document without the newline, in the
-// form that docs/simulator.md describes.
+// form that the package comment describes.
 func (l *Line) AppendJSON(b []byte) []byte {
 	b = append(b, `{"at":`...)
 	b = strconv.AppendInt(b, int64(l.At), 10)
@@ -212,7 +238,8 @@ func text(b []byte, name, v string) []byte {
 	b = append(b, `,"`...)
 	b = append(b, name...)
 	b = append(b, `":`...)
-	return strconv.AppendQuote(b, v)
+	quoted, _ := json.Marshal(v) // a string always can be
+	return append(b, quoted...)
 }
 
 func ringJSON(b []byte, name string, r RingID) []byte {
