@@ -22,6 +22,11 @@ const (
 	loadRate = 2000 // messages a second of each node
 	loadSize = 1024
 
+	// The kernel answers for closed ports six times at once and then once a second
+	// (net.ipv4.icmp_ratelimit). Processes that die faster one after the other than
+	// they do in life would find the answers used up.
+	icmpRefill = 6 * time.Second
+
 	// A survivor that needs longer than this has not noticed.
 	failoverTimeout = 30 * time.Second
 	watchEvery      = 2 * time.Millisecond
@@ -120,7 +125,11 @@ func (c *Cluster) trial(ctx context.Context, stage *Stage, client string, d Daem
 	}
 	// Faults come at a random phase of the daemons' timers, and after a while
 	// of undisturbed work.
-	if err := sleep(ctx, time.Second+time.Duration(monotonic()%200)*time.Millisecond); err != nil {
+	rest := time.Second + time.Duration(monotonic()%200)*time.Millisecond
+	if !f.Cut {
+		rest += icmpRefill
+	}
+	if err := sleep(ctx, rest); err != nil {
 		return Trial{}, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, failoverTimeout, fmt.Errorf("no new configuration within %v", failoverTimeout))
