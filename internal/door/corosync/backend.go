@@ -10,8 +10,9 @@ import (
 // Backend is the executive as this door needs it. Except for Do, everything
 // runs on the owner goroutine.
 type Backend interface {
-	// Do runs f on the owner goroutine, behind everything given to it before, and
-	// returns at once, on any goroutine. False: the owner has stopped.
+	// Do has the owner run f, behind everything given to Do before. It never waits.
+	// It may make the caller the owner and run f before it returns, except when it
+	// is called by the owner. False: the owner has stopped.
 	Do(f func()) bool
 	// Ready reports whether the first synchronisation is done. Before that,
 	// clients are told to try again.

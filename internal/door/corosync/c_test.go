@@ -15,7 +15,6 @@ import (
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/quorum"
-	"github.com/moothall/moothall/internal/testenv"
 )
 
 // These tests run programs that are linked with Debian's own libraries.
@@ -65,7 +64,7 @@ func TestLibcpg_OneProcess(t *testing.T) {
 	if out := output(t, bin); out != "passed\n" {
 		t.Error(out)
 	}
-	testenv.Eventually(t, patience, "no connections", func() (bool, any) { return s.door.Conns() == 0, s.door.Conns() })
+	eventually(t, "no connections", func() (bool, any) { return s.door.Conns() == 0, s.door.Conns() })
 }
 
 // Items 25 and 27.
@@ -153,7 +152,7 @@ func TestLibcpg_Item7_RoundTrips(t *testing.T) {
 	s := openDoor(t, 1, nil)
 	before := descriptors(t)
 	t.Log(output(t, bin, "20000", "50000"))
-	testenv.Eventually(t, patience, "descriptors as before", func() (bool, any) {
+	eventually(t, "descriptors as before", func() (bool, any) {
 		n := descriptors(t)
 		return n <= before, n
 	})
@@ -262,7 +261,7 @@ func TestLibcpg_Item8_KilledClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.expect(fmt.Sprintf("change members 1/%s:0 left 1/%s:5 joined", a.pid, b.pid))
-	testenv.Eventually(t, time.Second, "files of the killed client gone", func() (bool, any) {
+	eventually(t, "files of the killed client gone", func() (bool, any) {
 		left, _ := filepath.Glob(filepath.Join(s.shm, "qb-*"))
 		return len(left) == 1, left
 	})

@@ -18,8 +18,6 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-func TestMain(m *testing.M) { qbtest.Main(m) }
-
 const patience = 20 * time.Second
 
 // fake is a Backend: node 1 of a cluster in memory, with the real services. The
@@ -248,3 +246,19 @@ func (r *remote) call(fn uint16, body []byte) {
 }
 
 func (r *remote) die() { r.s.sync(r.conn.Leave) }
+
+// eventually waits until ok answers true; state is what it saw last.
+func eventually(t testing.TB, what string, ok func() (done bool, state any)) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		done, state := ok()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: last seen %v", what, state)
+		}
+	}
+}

@@ -78,15 +78,15 @@ func (s *Server) modify(fd int, id uint64, writable bool) {
 func (p *poller) run() {
 	var events [64]unix.EpollEvent
 	_ = p.raw.Read(func(uintptr) (done bool) {
-		for {
-			n := p.wait(events[:])
-			if n == 0 {
-				return false
-			}
+		// What arrives after a wait is an edge of its own, so a wait that had room for
+		// more need not be repeated.
+		for n := len(events); n == len(events); {
+			n = p.wait(events[:])
 			for _, ev := range events[:n] {
 				p.dispatch(uint64(uint32(ev.Fd))|uint64(uint32(ev.Pad))<<32, ev.Events)
 			}
 		}
+		return false
 	})
 }
 

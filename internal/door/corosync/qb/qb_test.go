@@ -20,7 +20,7 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-func TestMain(m *testing.M) { qbtest.Main(m) }
+func TestMain(m *testing.M) { qbtest.Main(func() { os.Exit(m.Run()) }) }
 
 const patience = 10 * time.Second
 
@@ -662,6 +662,35 @@ func TestClose_OwnerHasStopped(t *testing.T) {
 	c.Close()
 	_ = p.wait(t)
 	b.Close()
+}
+
+// The owner may stop with work in its hands.
+func TestClose_OwnerForgets(t *testing.T) {
+	const running, forgetting, stopped = 0, 1, 2
+	var state, forgotten atomic.Int64
+	b := serve(t, func(c *qb.Config) {
+		do := c.Do
+		c.Do = func(f func()) bool {
+			switch state.Load() {
+			case running:
+				return do(f)
+			case forgetting:
+				forgotten.Add(1)
+			}
+			return state.Load() != stopped
+		}
+	})
+	c, p := b.dial(t)
+	state.Store(forgetting)
+	c.Close()
+	for deadline := time.Now().Add(patience); forgotten.Load() == 0; unix.Poll(nil, 1) {
+		if time.Now().After(deadline) {
+			t.Fatal("the end of the connection was not given to the owner")
+		}
+	}
+	state.Store(stopped)
+	b.Close()
+	_ = p.wait(t)
 }
 
 func TestClose_DisconnectRequest(t *testing.T) {

@@ -85,13 +85,15 @@ func (r *ring) contains(addr uintptr) bool {
 	return in(r.head) || in(r.data)
 }
 
+// count is the semaphore's value.
+func (r *ring) count() uint32 { return uint32(atomic.LoadUint64(r.semaphore())) }
+
 // take takes all units of the semaphore, at most max: the number of chunks to
 // read. There is no other taker, so the value does not fall in between.
 func (r *ring) take(max uint32) uint32 {
-	sem := r.semaphore()
-	n := min(uint32(atomic.LoadUint64(sem)), max)
+	n := min(r.count(), max)
 	if n > 0 {
-		atomic.AddUint64(sem, -uint64(n))
+		atomic.AddUint64(r.semaphore(), -uint64(n))
 	}
 	return n
 }

@@ -2,10 +2,10 @@ package qb
 
 import (
 	"cmp"
-	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +18,11 @@ type Config struct {
 	// Services are the names of the setup sockets, "cpg" and the like.
 	Services []string
 
-	// Do runs f on the owner goroutine, behind everything given to Do before. It
-	// returns at once, on any goroutine, the owner's included. False means that
-	// the owner has stopped; then Closed may be called elsewhere.
+	// Do has the owner run f, behind everything given to Do before. It never waits.
+	// It may make the caller the owner and run f before it returns, except when it
+	// is called by the owner. False means that the owner has stopped; then Closed
+	// may be called elsewhere. What was given to an owner that stopped soon after
+	// need not run.
 	Do func(f func()) bool
 
 	// Admit decides on a client by its credentials; nil admits it. It is called
@@ -97,16 +99,15 @@ type Server struct {
 	strangers int
 	ready     []*Conn // wait for their turn on the owner goroutine
 	posted    bool    // a run is on its way
-	empty     *sync.Cond
 	closing   bool
+	idle      chan struct{} // closed when closing and the last connection is forgotten
 }
 
 // Listen opens the setup sockets of all services and starts to serve. It also
 // removes what dead servers left in the shared memory directory. A name that is
 // taken gives an *InUseError.
 func Listen(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), done: make(chan struct{}), conns: map[uint64]*Conn{}}
-	s.empty = sync.NewCond(&s.mu)
+	s := &Server{cfg: cfg.withDefaults(), done: make(chan struct{}), idle: make(chan struct{}), conns: map[uint64]*Conn{}}
 	s.runFn, s.flushF = s.run, s.flush
 	if n := removeStale(s.cfg.Shm, s.cfg.Services); n > 0 {
 		s.cfg.Log.Info("removed shared memory of dead servers", "connections", n, "dir", s.cfg.Shm)
@@ -140,26 +141,41 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
+		<-s.idle
+		s.wg.Wait()
 		return
 	}
 	s.closing = true
 	close(s.done)
 	s.closeListeners()
-	conns := make([]*Conn, 0, len(s.conns))
-	for _, c := range s.conns {
-		conns = append(conns, c)
+	conns := slices.Collect(maps.Values(s.conns))
+	if len(conns) == 0 {
+		close(s.idle)
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.Close(errShutdown)
 	}
-	s.mu.Lock()
-	for len(s.conns) > 0 {
-		s.empty.Wait()
-	}
-	s.mu.Unlock()
+	s.awaitIdle()
 	s.poller.close()
 	s.wg.Wait()
+}
+
+// awaitIdle waits for the last connection. An owner that stopped may have
+// forgotten what it had been given to do.
+func (s *Server) awaitIdle() {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-s.idle:
+			return
+		case <-look.C:
+			if !s.cfg.Do(func() {}) {
+				s.bury()
+			}
+		}
+	}
 }
 
 // Conns is the number of connections now.
@@ -218,8 +234,8 @@ func (s *Server) forget(c *Conn) {
 		s.strangers--
 	}
 	delete(s.conns, c.id)
-	if len(s.conns) == 0 {
-		s.empty.Broadcast()
+	if s.closing && len(s.conns) == 0 {
+		close(s.idle)
 	}
 }
 
@@ -227,133 +243,6 @@ func (s *Server) conn(id uint64) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conns[id]
-}
-
-// prepare goes on with a connection whose first message is there.
-func (s *Server) prepare(c *Conn) { s.wg.Go(func() { c.prepare() }) }
-
-func (c *Conn) prepare() {
-	c.deadline.Stop()
-	err := c.build()
-	if err == nil {
-		err = c.openHandler()
-	}
-	if err != nil {
-		c.refuse(err)
-		return
-	}
-	c.accept()
-}
-
-// build makes the shared files, if the client may have them.
-func (c *Conn) build() error {
-	want, err := parseAuth(c.auth)
-	if err != nil {
-		return err
-	}
-	if c.denied != nil {
-		return c.denied
-	}
-	if c.s.Conns() > c.s.cfg.MaxConns {
-		return unix.EMFILE
-	}
-	if c.size, err = agreeSize(want, c.s.cfg.MaxMessage); err != nil {
-		return err
-	}
-	if c.dir, err = createDir(c.s.cfg.Shm, c.service, c.cred.PID, c.fd); err != nil {
-		return err
-	}
-	for i, r := range []*ring{&c.request, &c.response, &c.event} {
-		if *r, err = c.dir.createRing(ringNames[i], c.size, c.cred); err != nil {
-			return err
-		}
-	}
-	return c.dir.handOver(c.cred)
-}
-
-// openHandler asks the owner for a handler, unless the server closes first.
-func (c *Conn) openHandler() error {
-	var claimed atomic.Bool
-	result := make(chan error, 1)
-	ok := c.s.cfg.Do(func() {
-		if claimed.Swap(true) {
-			return
-		}
-		h, err := c.s.cfg.Open(c)
-		if err == nil {
-			c.handler = h
-		}
-		result <- err
-	})
-	if !ok {
-		return errShutdown
-	}
-	select {
-	case err := <-result:
-		return err
-	case <-c.s.done:
-		if claimed.Swap(true) {
-			return <-result
-		}
-		return errShutdown
-	}
-}
-
-// refuse answers with an errno and ends. A client that did not even
-// authenticate gets no answer.
-func (c *Conn) refuse(err error) {
-	if c.denied == nil && !errors.Is(err, unix.EAGAIN) {
-		c.s.cfg.Log.Warn("client refused", "service", c.service, "pid", c.cred.PID, "uid", c.cred.UID, "err", err)
-	}
-	c.mu.Lock()
-	if !errors.Is(err, ErrProtocol) {
-		_, _ = sendBytes(c.fd, appendRefuse(nil, refusal(err)))
-	}
-	c.phase = closed
-	c.mu.Unlock()
-	c.release()
-}
-
-// accept answers with the names of the rings; from here on the connection
-// belongs to poller and owner.
-func (c *Conn) accept() {
-	var names [3]string
-	for i, r := range ringNames {
-		names[i] = c.dir.ringPath(r)
-	}
-	answer := appendAccept(nil, c.size, c.id, names)
-	c.mu.Lock()
-	if n, err := sendBytes(c.fd, answer); n != len(answer) {
-		c.fail(cmp.Or(err, protocolError("client does not take the handshake")))
-	}
-	c.phase = open
-	c.move()
-	gone := c.gone.Load()
-	c.mu.Unlock()
-	if gone {
-		c.s.enqueue(c)
-	}
-}
-
-// hangUp runs on the poller at the end of a connection's socket.
-func (s *Server) hangUp(c *Conn) {
-	c.mu.Lock()
-	s.poller.remove(c.fd)
-	c.why = cmp.Or(c.why, errHungUp)
-	c.gone.Store(true)
-	at := c.phase
-	if at == authenticating {
-		c.phase = closed
-	}
-	c.mu.Unlock()
-	switch at {
-	case authenticating:
-		c.deadline.Stop()
-		s.wg.Go(c.release)
-	case open:
-		s.enqueue(c)
-	case preparing, closed: // prepare and finish see to it
-	}
 }
 
 // enqueue gives a connection its turn on the owner goroutine.

@@ -10,21 +10,25 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const inNamespace = "MOOTHALL_QBTEST_NETNS"
 
 // Main runs the tests of a package in a network namespace of its own, because
-// the names of the setup sockets are one per namespace. Call it from TestMain.
-// Where namespaces are not to be had, tests that call Private are skipped.
-func Main(m *testing.M) {
+// the names of the setup sockets are one per namespace. Call it from TestMain;
+// run runs the tests and exits. Where namespaces are not to be had, tests that
+// call Private are skipped.
+func Main(run func()) {
 	worker := slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") })
 	here := "yes"
 	if worker {
 		here = "yes, as a fuzz worker" // one more namespace: workers run side by side
 	}
 	if os.Getenv(inNamespace) == here {
-		os.Exit(m.Run())
+		loopbackUp()
+		run()
 	}
 	err := again(here, worker)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -32,7 +36,7 @@ func Main(m *testing.M) {
 	}
 	if err != nil {
 		os.Setenv(inNamespace, "no: "+err.Error())
-		os.Exit(m.Run())
+		run()
 	}
 	os.Exit(0)
 }
@@ -58,6 +62,20 @@ func again(state string, worker bool) error {
 		return fmt.Errorf("network namespace: %w", err)
 	}
 	return cmd.Wait()
+}
+
+// loopbackUp switches the namespace's loopback interface on, as far as that is
+// permitted.
+func loopbackUp() {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if lo, err := unix.NewIfreq("lo"); err == nil {
+		lo.SetUint16(unix.IFF_UP)
+		_ = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	}
 }
 
 // Private skips the test unless it runs in a namespace of its own.

@@ -1,0 +1,137 @@
+package corosync_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/door/corosync"
+	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
+	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/node"
+)
+
+// The door of a whole member, alone in its cluster.
+
+func TestMain(m *testing.M) { qbtest.Main(func() { testenv.Main(m) }) }
+
+const patience = 20 * time.Second
+
+func startMember(t testing.TB) *node.Node {
+	t.Helper()
+	qbtest.Private(t)
+	lo := netip.MustParseAddr("127.0.0.1")
+	n, err := node.Start(context.Background(), node.Config{
+		Cluster:  config.New("door", config.Node{ID: 1, Name: "one", Votes: 1, Addrs: []string{lo.String()}, Links: []netip.Addr{lo}}),
+		Self:     1,
+		StateDir: t.TempDir(), CorosyncDoor: true,
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Halt)
+	ready(t)
+	return n
+}
+
+// ready waits until clients are let in.
+func ready(t testing.TB) {
+	t.Helper()
+	testenv.Eventually(t, patience, "the member is ready", func() (bool, any) {
+		c, err := qbtest.Dial("cpg", 1<<20)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil, err
+	})
+}
+
+func TestMember_Libraries(t *testing.T) {
+	cpg, quorum := corosync.BuildC(t, "cpg_basic"), corosync.BuildC(t, "quorum_basic")
+	startMember(t)
+	for _, bin := range []string{cpg, quorum} {
+		if out := corosync.OutputC(t, bin); out != "passed\n" {
+			t.Error(out)
+		}
+	}
+}
+
+// corosync-ipc 6, items 10, 13 and 20: 200 MB to a receiver that does not
+// dispatch before it has sent them all would need more memory than it may have,
+// so it sends as fast as it may.
+func TestMember_Item13_Flood(t *testing.T) {
+	bin := corosync.BuildC(t, "cpg_flow")
+	startMember(t)
+	if out := corosync.OutputC(t, bin, "2000"); !strings.HasPrefix(out, "passed") {
+		t.Error(out)
+	}
+	if out := corosync.OutputC(t, bin, "400", "flood"); !strings.HasPrefix(out, "passed") {
+		t.Error(out)
+	}
+}
+
+// Item 9: after kill -9 of the daemon every call fails, the descriptor is
+// readable, and the client's library removes the files; what it leaves, the
+// next daemon removes.
+func TestMember_Item9_KilledDaemon(t *testing.T) {
+	bin := corosync.BuildC(t, "cpg_member")
+	qbtest.Private(t)
+	moot := testenv.Binary(t)
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "corosync.conf")
+	err := os.WriteFile(conf, []byte("totem {\nversion: 2\ncluster_name: door\n}\n"+
+		"nodelist {\nnode {\nname: one\nnodeid: 1\nring0_addr: 127.0.0.1\n}\n}\n"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() *testenv.Process {
+		p := testenv.Start(t, exec.Command(moot, "agent", "-c", conf, "--state", filepath.Join(dir, "state"), "--run", filepath.Join(dir, "run")))
+		ready(t)
+		return p
+	}
+	first := start()
+	program := exec.Command(bin)
+	if _, err := program.StdinPipe(); err != nil { // it lives as long as its input
+		t.Fatal(err)
+	}
+	client := testenv.Start(t, program)
+	client.WaitOutput(patience, "change members")
+	silent, err := qbtest.Dial("cpg", 1<<20) // does not clean up as the library does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+
+	first.Signal(syscall.SIGKILL)
+	first.Wait(patience)
+	if status := client.Wait(2 * time.Second); status != 3 {
+		t.Errorf("client ended with status %d", status)
+	}
+	client.WaitOutput(patience, "dispatch 2")
+	files := filepath.Join("/dev/shm", fmt.Sprintf("qb-%d-*", first.PID()))
+	if left, _ := filepath.Glob(files); len(left) > 2 {
+		t.Errorf("left: %v", left)
+	}
+	start()
+	if left, _ := filepath.Glob(files); len(left) != 0 {
+		t.Errorf("left by the next daemon: %v", left)
+	}
+}
+
+func BenchmarkMember(b *testing.B) {
+	bin := corosync.BuildC(b, "cpg_rate")
+	startMember(b)
+	for b.Loop() {
+		b.Log(corosync.OutputC(b, bin, "30000", "300000"))
+	}
+}

@@ -1,0 +1,130 @@
+package qb
+
+import (
+	"bytes"
+	"runtime/debug"
+)
+
+// Budget of one connection's turn on the owner goroutine.
+const (
+	turnRequests = 512
+	turnBytes    = 2 << 20
+)
+
+// maxUnread is when the bytes of requests are thrown away.
+const maxUnread = 64
+
+// turn is the connection's turn on the owner goroutine.
+func (c *Conn) turn() {
+	c.queued.Store(false)
+	if c.ended || c.handler == nil {
+		return
+	}
+	before := c.took
+	more, err := c.serve()
+	if err == nil && (c.took == before || c.unread+c.waiting >= maxUnread) {
+		c.discard()
+		// The poller does not see the socket of a request whose byte is gone.
+		more, err = c.pending()
+	}
+	if err != nil {
+		c.broken = true
+		c.Close(err)
+	}
+	c.report()
+	if c.gone.Load() {
+		c.drain()
+		c.finish()
+	} else if more {
+		c.s.enqueue(c)
+	}
+}
+
+// pending reports whether there are requests to serve.
+func (c *Conn) pending() (more bool, err error) {
+	defer c.caught(debug.SetPanicOnFault(true), &err)
+	return c.serving() && (c.units > 0 || c.request.count() > 0), nil
+}
+
+// serve handles what is in the request ring, within the budget of a turn. It
+// reports whether there may be more.
+func (c *Conn) serve() (more bool, err error) {
+	defer c.caught(debug.SetPanicOnFault(true), &err)
+	if !c.serving() {
+		c.waiting = int(c.request.count())
+		return false, nil
+	}
+	c.waiting = 0
+	if msg := c.stash; msg != nil {
+		c.stash = nil
+		if taken, err := c.handle(msg); !taken {
+			return false, err
+		}
+	}
+	n := c.request.take(c.request.words - c.units)
+	c.units += n
+	c.unread += int(n)
+	c.took += uint64(n)
+	defer c.request.publishRead()
+	unpublished := 0
+	for n, size := 0, 0; c.units > 0 && n < turnRequests && size < turnBytes; n++ {
+		c.units--
+		msg, err := c.request.next(c.s.scratch[:0], c.size)
+		if err != nil {
+			return false, err
+		}
+		c.s.scratch = msg
+		size += len(msg)
+		// A client that has its answer may send at once and needs the room.
+		if unpublished += len(msg); unpublished > c.size/16 {
+			c.request.publishRead()
+			unpublished = 0
+		}
+		if taken, err := c.handle(msg); !taken || !c.serving() {
+			return false, err
+		}
+	}
+	return c.units > 0, nil
+}
+
+// handle gives one request to the handler and keeps a copy of it if the handler
+// has no room.
+func (c *Conn) handle(chunk []byte) (taken bool, err error) {
+	id, msg, err := splitRequest(chunk)
+	if err != nil {
+		return false, err
+	}
+	if id == idDisconnect {
+		return false, errHungUp
+	}
+	if c.handler.Request(id, msg) {
+		return true, nil
+	}
+	c.stash, c.stalled = bytes.Clone(msg), true
+	return false, nil
+}
+
+// discard throws the bytes away that announced requests. The socket takes some
+// 278 of them, so now and then is often enough (corosync-ipc 1.4.5).
+func (c *Conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != open {
+		return
+	}
+	var buf [2048]byte
+	for n, full := len(buf), 64; n == len(buf) && full > 0; full-- {
+		n, _ = recvBytes(c.fd, buf[:])
+		c.unread -= n
+	}
+}
+
+// drain handles the requests that a client had sent completely before it went.
+// It might still write, so there is an end to it.
+func (c *Conn) drain() {
+	for range c.request.words/turnRequests + 1 {
+		if more, err := c.serve(); err != nil || !more {
+			return
+		}
+	}
+}
