@@ -769,6 +769,21 @@ func TestHostile_Item11(t *testing.T) {
 			}
 			send(t, c, events(3, 100000))
 		},
+		"event data truncated with a backlog": func(t *testing.T, c *qbtest.Client) {
+			send(t, c, events(30, 100000))
+			for range 3 {
+				if _, err := c.Dispatch(patience); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Truncate(c.Event.Path+"-header", 0); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 100) // the bytes tell the poller that the client reads
+			for n := 1; n > 0; {
+				n, _ = unix.Read(c.FD, b)
+			}
+		},
 		"response header truncated": func(t *testing.T, c *qbtest.Client) {
 			if err := os.Truncate(c.Response.Path+"-header", 0); err != nil {
 				t.Fatal(err)
