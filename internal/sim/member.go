@@ -44,6 +44,7 @@ type member struct {
 	inc       uint64
 	starts    int
 	installed uint64 // highest ring seq of all lives
+	installs  int    // since healing
 	promised  RingID // of the newest frame that commits to a ring
 
 	paused  bool

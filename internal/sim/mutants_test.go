@@ -57,7 +57,7 @@ func TestMutants(t *testing.T) {
 		bug.Plant(m.name)
 		found := false
 		for s := *seed; s < *seed+m.seeds && !found; s++ {
-			if r := Run(Draw(s), Options{}); r.Failed() {
+			if r := Run(DrawBare(s), Options{}); r.Failed() {
 				t.Logf("%-32s found by seed %d: %v", m.name, s, r.Findings[0])
 				found = true
 			}
