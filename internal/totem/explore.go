@@ -174,6 +174,7 @@ func (m *Machine) encodePeers(e *encoder) {
 		}
 		e.flag(q.join.valid, q.join.leaving, q.join.valid && m.now-q.join.at <= m.heardWindow())
 		if q.join.valid {
+			e.id(q.join.ring)
 			e.ids(q.join.heard)
 		}
 	}

@@ -29,6 +29,7 @@ type gatherState struct {
 type joinInfo struct {
 	valid   bool
 	leaving bool
+	ring    RingID // the sender's last operational one
 	heard   []NodeID
 	at      Tick
 }
@@ -340,7 +341,7 @@ func (m *Machine) weigh(h wire.Header, j *wire.Join, q *peer) {
 		m.disarm(timerLinger)
 	}
 	leaving := j.Flags&wire.JoinLeaving != 0
-	q.join = joinInfo{valid: !leaving, leaving: leaving, heard: append(q.join.heard[:0], j.Heard...), at: m.now}
+	q.join = joinInfo{valid: !leaving, leaving: leaving, ring: h.Ring, heard: append(q.join.heard[:0], j.Heard...), at: m.now}
 	grown := m.higher(j) // row 8
 	if leaving {         // row 7
 		grown = m.adopt(wire.Member{ID: q.id, Inc: q.inc}) || grown
@@ -443,7 +444,7 @@ func (m *Machine) merge(j *wire.Join, q *peer, theirs []NodeID) bool {
 		}
 		return grown
 	}
-	if !has(m.old.ids, q.id) && !planted("fail-set-adopted-unheard") {
+	if !m.old.member(q.id, q.inc) && !planted("fail-set-adopted-unheard") {
 		return grown
 	}
 	for _, id := range theirs {

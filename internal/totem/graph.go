@@ -119,11 +119,12 @@ func (m *Machine) hears(a, b NodeID) (hears, known bool) {
 	return has(q.join.heard, b), true
 }
 
-// dearer reports whether a is rather kept than b: a member of the last ring,
-// more votes, the lower id.
+// dearer reports whether a is rather kept than b: the one whose last ring has
+// more nodes here, more votes, the lower id. The rule looks at the same facts at
+// all members, so that two of them do not keep different halves of a tie.
 func (m *Machine) dearer(a, b NodeID) bool {
-	if x, y := m.stayed(a), m.stayed(b); x != y {
-		return x
+	if x, y := m.companions(a), m.companions(b); x != y {
+		return x > y
 	}
 	if x, y := m.votes(a), m.votes(b); x != y {
 		return x > y
@@ -131,10 +132,28 @@ func (m *Machine) dearer(a, b NodeID) bool {
 	return a < b
 }
 
-// stayed reports whether a node of proc was in the last ring, in the same life.
-func (m *Machine) stayed(id NodeID) bool {
-	i, ok := find(m.proc, id)
-	return ok && m.old.member(id, m.proc[i].Inc)
+// companions counts the nodes of proc that come from the same last ring.
+func (m *Machine) companions(id NodeID) int {
+	n := 0
+	ring := m.lastRing(id)
+	for _, x := range m.proc {
+		if x.ID == id || !ring.IsZero() && m.lastRing(x.ID) == ring {
+			n++
+		}
+	}
+	return n
+}
+
+// lastRing is the last operational ring of a node, as its Join says, or the own
+// one if it was in that in the same life; zero if nothing is known.
+func (m *Machine) lastRing(id NodeID) RingID {
+	if q := m.peer(id); q != nil && q.join.valid {
+		return q.join.ring
+	}
+	if i, ok := find(m.proc, id); ok && m.old.member(id, m.proc[i].Inc) {
+		return m.old.id
+	}
+	return RingID{}
 }
 
 func (m *Machine) votes(id NodeID) uint32 {
