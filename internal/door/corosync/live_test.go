@@ -122,9 +122,16 @@ func TestMember_Item9_KilledDaemon(t *testing.T) {
 	if left, _ := filepath.Glob(files); len(left) > 2 {
 		t.Errorf("left: %v", left)
 	}
-	start()
+	second := start()
 	if left, _ := filepath.Glob(files); len(left) != 0 {
 		t.Errorf("left by the next daemon: %v", left)
+	}
+	second.Signal(syscall.SIGTERM)
+	if status := second.Wait(patience); status != 0 {
+		t.Errorf("the next daemon ended with status %d", status)
+	}
+	if left, _ := filepath.Glob(filepath.Join("/dev/shm", fmt.Sprintf("qb-%d-*", second.PID()))); len(left) != 0 {
+		t.Errorf("left by the next daemon of its own: %v", left)
 	}
 }
 
