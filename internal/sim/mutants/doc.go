@@ -4,7 +4,7 @@
 // A fault is one line of code in a core behind bug.Planted; it exists only with
 // the build tag mutants. The table says what rule it breaks and which plans are
 // expected to show it: drawn ones, those that aim at a part of the protocol, a
-// scenario with a known outcome, or the tests of the fault's own package. What
+// situation with a known outcome, or the tests of the fault's own package. What
 // finds it is never an assertion made for it: properties of ordering 1.3,
 // invariants of 1.4, bounds of 1.5. Every plan that finds a fault runs again
 // without it and has to pass.

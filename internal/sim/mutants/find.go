@@ -5,7 +5,7 @@ import (
 
 	"github.com/moothall/moothall/internal/sim"
 	"github.com/moothall/moothall/internal/sim/check"
-	"github.com/moothall/moothall/internal/sim/scenario"
+	"github.com/moothall/moothall/internal/sim/timing"
 )
 
 // maxEvents ends the runs of faults that never come to rest.
@@ -13,7 +13,7 @@ const maxEvents = 3_000_000
 
 // run executes one seed of a finder and returns the first finding.
 func run(finder string, seed uint64) (*check.Finding, error) {
-	if s, ok := scenario.Find(finder); ok {
+	if s, ok := timing.Find(finder); ok {
 		return first(s.Run(seed, nil)), nil
 	}
 	p, err := plan(finder, seed)
@@ -30,7 +30,7 @@ func first(f []check.Finding) *check.Finding {
 	return &f[0]
 }
 
-// plan makes the plan of a finder that is not a scenario.
+// plan makes the plan of a finder that is not a situation.
 func plan(finder string, seed uint64) (*sim.Plan, error) {
 	switch finder {
 	case "drawn":
@@ -40,7 +40,7 @@ func plan(finder string, seed uint64) (*sim.Plan, error) {
 	}
 	p, err := sim.Aim(finder, seed)
 	if err != nil {
-		return nil, fmt.Errorf("finder %q is neither a scenario nor a kind of plans: %w", finder, err)
+		return nil, fmt.Errorf("finder %q is neither a situation nor a kind of plans: %w", finder, err)
 	}
 	return p, nil
 }

@@ -297,7 +297,7 @@ What make mutants found, and how; written by
 
 Each fault is one line in the code, compiled in only with the build tag mutants. "found by" is the property that
 noticed it (ordering 1.3 to 1.5), "plan" the kind of plan and its seed: drawn plans, plans that aim at one part of the
-protocol, scenarios with a known outcome (internal/sim/scenario), or the tests of the package itself. The same plan
+protocol, situations with a known outcome (internal/sim/timing), or the tests of the package itself. The same plan
 passes without the fault.
 
 | fault | package | rule that it breaks | found by | plan |

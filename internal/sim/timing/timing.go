@@ -1,4 +1,4 @@
-package scenario
+package timing
 
 import (
 	"cmp"
@@ -23,9 +23,9 @@ const (
 	sec = proto.Second
 )
 
-// Scenario is one situation. Its seeds differ in delays, jitter and the moment at
+// Situation is one situation. Its seeds differ in delays, jitter and the moment at
 // which things happen.
-type Scenario struct {
+type Situation struct {
 	Name string
 	Plan func(seed uint64) (*sim.Plan, Want)
 }
@@ -52,10 +52,10 @@ type Want struct {
 	Resent float64
 }
 
-// Run executes the scenario. The first finding is the one to read; none is
-// success. Besides what the scenario wants, the trace has to hold every property
+// Run executes the situation. The first finding is the one to read; none is
+// success. Besides what it wants, the trace has to hold every property
 // of the checker.
-func (s Scenario) Run(seed uint64, trace func(*sim.Line)) []check.Finding {
+func (s Situation) Run(seed uint64, trace func(*sim.Line)) []check.Finding {
 	p, want := s.Plan(seed)
 	w := newWatch(p, want)
 	r := sim.Run(p, sim.Options{Trace: func(l *sim.Line) {
@@ -70,7 +70,7 @@ func (s Scenario) Run(seed uint64, trace func(*sim.Line)) []check.Finding {
 	return w.judge()
 }
 
-// watch notes what a scenario asks about.
+// watch notes what a situation asks about.
 type watch struct {
 	plan  *sim.Plan
 	want  Want
@@ -243,7 +243,7 @@ func (w *watch) describe() string {
 	return s
 }
 
-// rnd draws the small differences between the seeds of a scenario (splitmix64).
+// rnd draws the small differences between the seeds of a situation (splitmix64).
 type rnd uint64
 
 func (r *rnd) next() uint64 {
@@ -287,11 +287,11 @@ func add(p *sim.Plan, a ...sim.Action) {
 	slices.SortStableFunc(p.Actions, func(a, b sim.Action) int { return cmp.Compare(a.At, b.At) })
 }
 
-// Find returns the scenario of that name.
-func Find(name string) (Scenario, bool) {
-	i := slices.IndexFunc(All, func(s Scenario) bool { return s.Name == name })
+// Find returns the situation of that name.
+func Find(name string) (Situation, bool) {
+	i := slices.IndexFunc(All, func(s Situation) bool { return s.Name == name })
 	if i < 0 {
-		return Scenario{}, false
+		return Situation{}, false
 	}
 	return All[i], true
 }

@@ -1,4 +1,4 @@
-package scenario
+package timing
 
 import (
 	"flag"
@@ -11,13 +11,13 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "first seed")
-	seeds = flag.Uint64("seeds", 6, "seeds of each scenario")
+	seeds = flag.Uint64("seeds", 6, "seeds of each situation")
 	show  = flag.Bool("show", false, "print the traces")
 	plan  = flag.Bool("plan", false, "print the plans, for moot sim")
 )
 
-// TestScenarios runs some seeds of each.
-func TestScenarios(t *testing.T) {
+// TestTiming runs some seeds of each.
+func TestTiming(t *testing.T) {
 	for _, s := range All {
 		t.Run(s.Name, func(t *testing.T) {
 			var trace func(*sim.Line)

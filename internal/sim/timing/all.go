@@ -1,10 +1,10 @@
-package scenario
+package timing
 
 import "github.com/moothall/moothall/internal/sim"
 
-// All are the scenarios, named after their number in ordering 5.6 where they have
+// All are the situations, named after their number in ordering 5.6 where they have
 // one.
-var All = []Scenario{
+var All = []Situation{
 	{"3-restarts", restarts},
 	{"12-one-way", oneWay},
 	{"39-no-waste", noWaste},
