@@ -40,7 +40,7 @@ soak: ## simulate SEEDS=n clusters from seed FROM=k on
 	go run ./cmd/moot sim --from $(FROM) --seeds $(SEEDS)
 
 soak-real: ## real processes under faults, for SECONDS=n
-	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -run Soak ./node/... ./cmd/...
+	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop
 
 mutants: ## plant each known fault and see that the simulator finds it; within 20 minutes on two cores
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./internal/sim/mutants -args -doc ../../../docs/mutants.md
