@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/cmd/moot/internal/play"
+	"github.com/moothall/moothall/config"
 )
 
 func newPlayCommand() *cobra.Command {

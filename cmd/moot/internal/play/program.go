@@ -98,6 +98,10 @@ func (p *program) groupEvent(ev session.Event) error {
 		if err != nil {
 			return err
 		}
+		if !slices.Contains(p.present, p.member.id) && len(p.life.views) > 0 {
+			// This is the own join: the program saw nothing of what was before.
+			p.life.views = p.life.views[len(p.life.views)-1:]
+		}
 		p.present = p.present[:0]
 		for _, m := range change.Members {
 			p.present = append(p.present, m.Node)
