@@ -178,6 +178,9 @@ func (c *Core) Datagrams(now Tick, batch []seal.Datagram) {
 			continue
 		}
 		p := totem.Packet{From: o.From, Inc: o.Inc, Link: o.Link, Arrived: d.Arrived, Frame: o.Frame}
+		if f := c.obs.Packet; f != nil {
+			f(p)
+		}
 		if err := c.engine.Step(c.now, p); err != nil {
 			c.stats.RefusedFrames++
 			c.log.Debug("frame refused", "node", o.From, "err", err)
@@ -263,6 +266,17 @@ func due(t Tick) Tick { return max(t, 1) }
 // TokenFirst says which socket the owner reads first: control, if it is true
 // (ordering 2.8 A5).
 func (c *Core) TokenFirst() bool { return c.running() && c.engine.TokenFirst() }
+
+// Sessions is the real session layer of the present life, nil while the member
+// starts anew. What is sealed with it speaks for this member: it is for tools
+// that test what others make of such a member's words.
+func (c *Core) Sessions() *seal.Core {
+	s, _ := c.sessions.(*seal.Core)
+	if c.engine == nil {
+		return nil
+	}
+	return s
+}
 
 // Stopped says why the member came to its end; zero: it runs.
 func (c *Core) Stopped() totem.StopReason { return c.stop }

@@ -15,6 +15,9 @@ import (
 type Observer struct {
 	// Start: an engine begins its life with this incarnation.
 	Start func(at proto.Tick, inc uint64)
+	// Packet: an authenticated frame, before the engine sees it; valid during the
+	// call.
+	Packet func(p totem.Packet)
 	// Submit: the engine took a message; k is its number in this life.
 	Submit func(at proto.Tick, k uint64, class totem.Class, safe bool, body []byte)
 	// Taken: what the engine gives out, before anything that follows from it
