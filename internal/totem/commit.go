@@ -35,6 +35,7 @@ func (m *Machine) newAttempt(id RingID, members []wire.Member) *attempt {
 
 // createCommit starts the first rotation of the commit token (ordering 2.15).
 func (m *Machine) createCommit(members []wire.Member) {
+	m.tellSets()
 	seq := m.maxSeen + 4
 	m.promise(seq)
 	a := m.newAttempt(RingID{Seq: seq, Rep: m.cfg.Self, Inc: uint32(m.cfg.Inc)}, members)
@@ -165,6 +166,7 @@ func membersOf(entries []wire.CommitEntry) []wire.Member {
 }
 
 func (m *Machine) acceptCommit(id RingID, c wire.Commit) {
+	m.tellSets()
 	m.promise(id.Seq)
 	a := m.newAttempt(id, membersOf(c.Entries))
 	c.TokenSeq++

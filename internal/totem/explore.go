@@ -189,7 +189,7 @@ func (m *Machine) encodeGather(e *encoder) {
 	e.ids(m.fail)
 	if m.state == Gather {
 		e.ids(m.consensus)
-		e.flag(m.settled, m.reason == ReasonStart, m.joinAt == 0 || m.now-m.joinAt >= joinPace)
+		e.flag(m.settled, m.reason == ReasonStart, m.joinAt == 0 || m.now-m.joinAt >= joinPace, m.told == digest(m.proc, m.fail))
 	}
 }
 

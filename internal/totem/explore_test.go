@@ -233,7 +233,7 @@ var inState = map[string]string{
 	"peer":     `id:constant votes:constant inc:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
-		joinAt:in alone:times timeouts:explains`,
+		joinAt:in told:in alone:times timeouts:explains`,
 	"mergeState": `merging:in notBefore:in backoff:times lastPeers:in`,
 	"ring": `since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
 		reason:explains suspect:explains delivered:in stable:in asm:in tok:in tokenSeq:the base of numbers sentSeq:in prevAru:in

@@ -18,11 +18,12 @@ type gatherState struct {
 	settled   bool // the settle timer ended: evidence decides from now on
 	lingering bool // cold start: wait for latecomers before proposing
 	lingerEnd Tick
-	disputed  bool // somebody who is there failed this node, or was failed by it
-	since     Tick // when this gather began
-	joinAt    Tick // when the last Join was sent
-	alone     bool // nobody else was heard in this episode
-	timeouts  int  // consensus timeouts in a row
+	disputed  bool   // somebody who is there failed this node, or was failed by it
+	since     Tick   // when this gather began
+	joinAt    Tick   // when the last Join was sent
+	told      uint64 // digest of the sets in it
+	alone     bool   // nobody else was heard in this episode
+	timeouts  int    // consensus timeouts in a row
 }
 
 // joinInfo is what the last Join of a peer in this episode said.
@@ -160,7 +161,7 @@ func (m *Machine) adopt(x wire.Member) bool {
 	case !ok:
 		m.proc = slices.Insert(m.proc, i, x)
 		m.newcomer()
-	case m.proc[i].Inc < x.Inc:
+	case m.proc[i].Inc < x.Inc && !(planted("incarnation-by-own-word") && m.peer(x.ID).inc < x.Inc):
 		m.proc[i] = x
 		if !planted("fail-mark-carried-over") {
 			m.fail = remove(m.fail, x.ID)
@@ -219,8 +220,16 @@ func (m *Machine) sendJoin() {
 		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.table)
 		m.sendOnce(Dest{Scope: ToConfigured, Nodes: m.all}, TrafficControl, frame)
 	}
-	m.joinAt = m.now
+	m.joinAt, m.told = m.now, j.Digest
 	m.stats.Joins++
+}
+
+// tellSets sends the sets once more if the last Join had others: a member that
+// promised sends no Joins, and the others must know that it agreed.
+func (m *Machine) tellSets() {
+	if m.told != digest(m.proc, m.fail) {
+		m.sendJoin()
+	}
 }
 
 // heardWindow is how long a sign of life counts in gather.
@@ -350,47 +359,43 @@ func (m *Machine) weigh(h wire.Header, j *wire.Join, q *peer) {
 			m.markFailed(q.id, ReasonLeave)
 			grown = true
 		}
-		m.after(grown)
+		m.after(grown, nil, q)
 		return
 	}
 	theirs := m.validFail(j)
-	switch {
-	case slices.Equal(j.Proc, m.proc) && slices.Equal(theirs, m.fail): // row 9
-		if !m.failed(q.id) {
-			if grown {
-				m.changed()
-			}
-			if j.Flags&wire.JoinUndecided == 0 {
-				m.consensus = insert(m.consensus, q.id)
-				m.tryCommit()
-			}
-			return
-		}
-	case m.covers(j.Proc) && subset(theirs, m.fail): // row 10
-	case m.failed(q.id): // row 11
-	default: // row 12
-		grown = m.merge(j, q, theirs) || grown
+	ignored := m.covers(j.Proc) && subset(theirs, m.fail) || m.failed(q.id) // rows 9 to 11
+	if !ignored {
+		grown = m.merge(j, q, theirs) || grown // row 12
 	}
-	m.after(grown)
+	m.after(grown, j, q)
 }
 
-func (m *Machine) after(grown bool) {
+// after acts on what a Join changed. If its sets are the own ones, now or
+// already, its sender agrees (row 9): it may be silent from here on, because it
+// promised.
+func (m *Machine) after(grown bool, j *wire.Join, q *peer) {
 	if grown {
 		m.changed()
+	}
+	if m.state != Gather {
 		return
 	}
-	m.judgeLate()
+	if j != nil && !m.failed(q.id) && slices.Equal(j.Proc, m.proc) && slices.Equal(m.validFail(j), m.fail) {
+		if j.Flags&wire.JoinUndecided == 0 {
+			m.consensus = insert(m.consensus, q.id)
+			m.tryCommit()
+		}
+		return
+	}
+	if !grown {
+		m.judgeLate()
+	}
 }
 
 // higher takes over higher incarnations that the Join tells of (row 8).
 func (m *Machine) higher(j *wire.Join) bool {
 	grown := false
 	for _, x := range j.Proc {
-		if planted("incarnation-by-own-word") && x.ID != m.cfg.Self {
-			if q := m.peer(x.ID); q != nil && q.inc < x.Inc {
-				continue
-			}
-		}
 		if i, ok := find(m.proc, x.ID); ok && m.proc[i].Inc < x.Inc {
 			grown = m.adopt(x) || grown
 		}
