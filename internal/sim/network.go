@@ -27,12 +27,11 @@ type packet struct {
 // drawn from n, not from what happened to packets before: a fault that is taken
 // out of a schedule changes nothing for the others.
 type link struct {
-	seed  uint64
-	n     uint64 // packets so far
-	last  Tick   // arrival of the newest packet that kept its order
-	bad   bool   // in a burst of losses
-	busy  Tick   // until then the queue of a slow link is served
-	queue int
+	seed uint64
+	n    uint64 // packets so far
+	last Tick   // arrival of the newest packet that kept its order
+	bad  bool   // in a burst of losses
+	busy Tick   // until then the queue of a slow link is served
 }
 
 // condition is what the actions make of a link. It is worked out anew whenever
@@ -44,6 +43,7 @@ type condition struct {
 	drop         [16]float64 // by type
 	hole         int         // larger frames vanish; zero: none
 	dup          float64
+	dupMask      uint16
 	copies       int
 	late         Tick
 	delay        [16]Tick
@@ -99,7 +99,7 @@ func newNetwork(w *world) *network {
 func (net *network) clear() {
 	base := net.w.plan.Net
 	for i := range net.conds {
-		c := condition{loss: base.Loss, dup: base.Dup, copies: 1, late: ms, reorder: base.Reorder, reorderBy: 2 * base.Delay}
+		c := condition{loss: base.Loss, dup: base.Dup, dupMask: ^uint16(0), copies: 1, late: ms, reorder: base.Reorder, reorderBy: 2 * base.Delay}
 		c.delay[ftData] = base.Data
 		net.conds[i] = c
 	}
@@ -232,7 +232,7 @@ func (net *network) send(p *packet) {
 		at = max(at, l.last)
 		l.last = at
 	}
-	if rnd := l.draws(2); c.dup > 0 && rnd.chance(c.dup) {
+	if rnd := l.draws(2); c.dup > 0 && c.dupMask>>(p.kind&15)&1 != 0 && rnd.chance(c.dup) {
 		for range 1 + rnd.intn(c.copies) {
 			net.counts.Copies++
 			net.arrive(net.copy(p), at+rnd.between(0, c.late+1))

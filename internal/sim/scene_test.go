@@ -12,16 +12,14 @@ import (
 // scene is a run that a test drives step by step. All properties are checked as
 // in any other run; the test adds what its situation is about.
 type scene struct {
-	t       *testing.T
-	w       *world
-	rings   map[NodeID][]RingID // installed, by node
-	confs   map[NodeID][]conf
-	got     map[NodeID][]delivery
-	states  []string // "node from to reason", of all nodes
-	notes   []string
-	packets []string // "from to type"
-	onLine  func(*Line)
-	onSend  func(p *packet) (drop bool, late Tick)
+	t      *testing.T
+	w      *world
+	rings  map[NodeID][]RingID // installed, by node
+	confs  map[NodeID][]conf
+	got    map[NodeID][]delivery
+	notes  []string
+	onLine func(*Line)
+	onSend func(p *packet) (drop bool, late Tick)
 }
 
 type conf struct {
@@ -134,9 +132,6 @@ func (s *scene) must(within Tick, what string, cond func() bool) {
 }
 
 func (s *scene) node(n NodeID) *member { return s.w.nodes[s.w.index[n]] }
-
-// engine is the bare driver of a node.
-func (s *scene) engine(n NodeID) *bare { return s.node(n).proc.(*bare) }
 
 // together reports whether the nodes are in a ring of just them.
 func (s *scene) together(ids ...NodeID) func() bool {

@@ -82,7 +82,6 @@ type world struct {
 	progressEnd Tick
 	formed      Tick // since when everybody is in one ring
 	liveness    Liveness
-	healRings   int
 	idleFrom    uint64
 	done        bool
 }
