@@ -7,6 +7,7 @@ SHELL := bash
 FROM    ?= 1
 SEEDS   ?= 1000
 SECONDS ?= 10
+STATES  ?= 2000000
 PKG     ?= ./...
 
 .PHONY: help build test deps check lint bench soak soak-real mutants explore fuzz clean
@@ -44,9 +45,10 @@ soak-real: ## real processes under faults, for SECONDS=n
 
 mutants: ## plant each known fault and see that the simulator finds it; within 20 minutes on two cores
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./internal/sim/mutants -args -doc ../../../docs/mutants.md
+	go test -tags mutants -count=1 -v -run Mutants ./internal/sim/explore
 
-explore: ## walk small clusters exhaustively
-	go test -count=1 -timeout 60m -run Explore ./internal/sim/...
+explore: ## walk small clusters exhaustively, three nodes for STATES=n distinct states
+	MOOT_EXPLORE_STATES=$(STATES) go test -v -count=1 -timeout 60m -run Explore ./internal/sim/explore
 
 fuzz: ## every fuzz target for SECONDS=n
 	scripts/fuzz.sh $(SECONDS)

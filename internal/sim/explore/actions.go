@@ -14,7 +14,7 @@ const (
 	actDeliver   actionKind = iota // arg: frame
 	actTimer                       // arg: kind
 	actPersisted                   // the disk answers
-	actSubmit                      // arg: 1 safe
+	actSubmit                      // arg: what
 	actCrash                       // arg: 1 the record that was asked for reached the disk
 	actRestart
 	actCut      // arg: nodes of the second side, as bits
@@ -29,17 +29,16 @@ type action struct {
 	arg  int32
 }
 
-func (a action) pack() uint64 {
-	return uint64(a.kind) | uint64(a.node)<<8 | uint64(uint32(a.arg))<<16
-}
+// pack writes an action into 32 bits; there are never 2^26 frames.
+func (a action) pack() uint32 { return uint32(a.kind) | uint32(a.node)<<4 | uint32(a.arg)<<6 }
 
-func unpack(v uint64) action { return action{actionKind(v), uint8(v >> 8), int32(v >> 16)} }
+func unpack(v uint32) action { return action{actionKind(v & 15), uint8(v >> 4 & 3), int32(v >> 6)} }
 
 // timerBudgets are the timers that may fire only so often. All others may fire
 // whenever they are armed.
 var timerBudgets = map[totem.Timer]budget{
 	totem.TimerToken: budToken, totem.TimerConsensus: budConsensus, totem.TimerMerge: budMerge, totem.TimerMergeHold: budMerge,
-	totem.TimerHop: budResend, totem.TimerJoin: budJoin,
+	totem.TimerHop: budResend,
 }
 
 // actions appends all that can happen in a state. Cut reports that a bound kept
@@ -81,14 +80,17 @@ func (x *explorer) nodeActions(s *state, i uint8, list []action) []action {
 		if b, ok := timerBudgets[k]; ok && s.left[b] == 0 {
 			continue
 		}
+		if k == totem.TimerJoin && s.left[budJoin] == 0 && x.repeats(s, i) {
+			continue
+		}
 		list = append(list, action{actTimer, i, int32(k)})
 	}
 	if len(l.pending) > 0 {
 		list = append(list, action{kind: actPersisted, node: i})
 	}
-	for safe, b := range []budget{budAgreed, budSafe} {
-		if s.left[b] > 0 {
-			list = append(list, action{actSubmit, i, int32(safe)})
+	for what := range bodies {
+		if s.left[int(budAgreed)+what] > 0 {
+			list = append(list, action{actSubmit, i, int32(what)})
 		}
 	}
 	if s.left[budCrash] > 0 {
@@ -105,6 +107,16 @@ func (x *explorer) nodeActions(s *state, i uint8, list []action) []action {
 	return list
 }
 
+// repeats reports whether a Join of the node would say what its last one said.
+func (x *explorer) repeats(s *state, node uint8) bool {
+	for _, o := range x.input(s, node, input{inTimer, int32(totem.TimerJoin)}).outs {
+		if x.frames[o.frame].kind == wire.TypeJoin && o.frame != s.nodes[node].join {
+			return false
+		}
+	}
+	return true
+}
+
 // act does one action to a state. It returns what is wrong with the outcome, as
 // "property explanation".
 func (x *explorer) act(s *state, a action) string {
@@ -118,6 +130,9 @@ func (x *explorer) act(s *state, a action) string {
 		if b, ok := timerBudgets[totem.Timer(a.arg)]; ok {
 			s.left[b]--
 		}
+		if totem.Timer(a.arg) == totem.TimerJoin && x.repeats(s, a.node) {
+			s.left[budJoin]--
+		}
 		return x.follow(s, a.node, x.input(s, a.node, input{inTimer, a.arg}))
 	case actPersisted:
 		mv := x.input(s, a.node, input{inPersisted, 0})
@@ -125,7 +140,7 @@ func (x *explorer) act(s *state, a action) string {
 		return x.follow(s, a.node, mv)
 	case actSubmit:
 		s.left[budAgreed+budget(a.arg)]--
-		return x.follow(s, a.node, x.input(s, a.node, input{inSubmit, a.arg}))
+		return x.submit(s, a.node, a.arg)
 	case actCrash:
 		x.crash(s, a.node, a.arg == 1)
 	case actRestart:
@@ -157,16 +172,18 @@ func (x *explorer) follow(s *state, node uint8, mv *move) string {
 	if mv.promise > uint64(n.disk) {
 		return fmt.Sprintf("M1 node %d used ring seq %d, its disk holds %d", id(node), mv.promise, n.disk)
 	}
-	outs, claims := mv.outs, mv.claims
 	for _, ev := range mv.events {
 		if fault := x.see(s, node, ev); fault != "" {
 			return fault
 		}
 	}
-	for _, o := range outs {
+	for _, o := range mv.outs {
+		if x.frames[o.frame].kind == wire.TypeJoin {
+			n.join = o.frame
+		}
 		x.post(s, node, o)
 	}
-	for _, c := range claims {
+	for _, c := range mv.claims {
 		if fault := x.verify(s, node, c); fault != "" {
 			return fault
 		}
@@ -204,7 +221,7 @@ func (x *explorer) judge(p, q int32, pi, qi uint8) string {
 }
 
 // post puts a frame into the network.
-func (x *explorer) post(s *state, from uint8, o out) {
+func (x *explorer) post(s *state, from uint8, o flight) {
 	if s.nodes[o.to].at == down || !s.reach(from, o.to) {
 		return
 	}
@@ -216,7 +233,21 @@ func (x *explorer) post(s *state, from uint8, o out) {
 			}
 		}
 	}
-	s.add(flight{o.to, o.frame})
+	s.add(o)
+}
+
+// submit is what a client does.
+func (x *explorer) submit(s *state, node uint8, what int32) string {
+	mv := x.input(s, node, input{inSubmit, what})
+	k := uint64(1)
+	for _, ss := range x.records.submissions(s.nodes[node].rec) {
+		k += uint64(len(ss))
+	}
+	ev := event{kind: evSubmit, k: k, safe: what == safe, body: string(bodies[what])}
+	if fault := x.see(s, node, x.events.keep(ev)); fault != "" {
+		return fault
+	}
+	return x.follow(s, node, mv)
 }
 
 // verify checks that all who run and know the ring have what is claimed (S4).
@@ -238,7 +269,7 @@ func (x *explorer) crash(s *state, node uint8, written bool) {
 	if written {
 		n.disk = uint32(x.locals[n.at].pending[0].Record.SeqBound)
 	}
-	n.at, n.deaf = down, 0
+	n.at, n.deaf, n.join = down, 0, -1
 	n.rec = x.records.add(n.rec, x.events.keep(event{kind: evCrash}))
 }
 

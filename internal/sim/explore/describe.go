@@ -21,7 +21,7 @@ func (x *explorer) describe(a action) string {
 	case actPersisted:
 		return fmt.Sprintf("node %d: disk answers", n)
 	case actSubmit:
-		return fmt.Sprintf("node %d: submit %s", n, [...]string{"agreed", "safe"}[a.arg])
+		return fmt.Sprintf("node %d: submit %s", n, [...]string{"agreed", "safe", "large"}[a.arg])
 	case actCrash:
 		return fmt.Sprintf("node %d crashes%s", n, [...]string{"", ", its record was written"}[a.arg])
 	case actRestart:

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
@@ -50,7 +51,7 @@ const (
 	inFrame     inputKind = iota // arg: frame
 	inTimer                      // arg: kind
 	inPersisted                  // the oldest record is durable
-	inSubmit                     // arg: 1 safe
+	inSubmit                     // arg: what
 	inLinkDown                   // arg: index of the other node
 	inLinkUp                     // arg: index of the other node
 )
@@ -58,12 +59,6 @@ const (
 type input struct {
 	kind inputKind
 	arg  int32
-}
-
-// out is a frame that leaves for one node.
-type out struct {
-	to    uint8
-	frame int32
 }
 
 // claim says that all members of ring have all slots up to slot (S4).
@@ -76,7 +71,7 @@ type claim struct {
 type move struct {
 	to      int32
 	noop    bool // nothing changed and nothing came out
-	outs    []out
+	outs    []flight
 	events  []int32 // what clients saw and which slots were filled, for records
 	claims  []claim
 	promise uint64 // highest ring seq that became visible to others
@@ -139,11 +134,20 @@ func newEngines(nodes int) *engines {
 	for window < 16*nodes {
 		window *= 2
 	}
-	e.limits = totem.Limits{Window: window, WndMax: min(2*nodes, window/8), QueueCount: 8, QueueBytes: 4096,
-		MaxMessage: 1024, Undelivered: 1 << 20, RingBytes: 1 << 20}
+	e.limits = totem.Limits{Window: window, WndMax: min(2*nodes, window/8), QueueCount: 8, QueueBytes: 1 << 16,
+		MaxMessage: 8192, Undelivered: 1 << 20, RingBytes: 1 << 22}
 	e.events.init()
 	return e
 }
+
+// What can be submitted.
+const (
+	agreed = iota
+	safe
+	large // agreed, more frames than fit one visit
+)
+
+var bodies = [...][]byte{agreed: []byte("a"), safe: []byte("s"), large: bytes.Repeat([]byte("l"), 8000)}
 
 // id is the node id of a node's index.
 func id(i uint8) NodeID { return NodeID(i) + 1 }
@@ -225,7 +229,7 @@ func apply(m *totem.Machine, in input, p totem.Packet, pending []totem.Persist) 
 	case inPersisted:
 		m.Persisted(now, pending[0].Tag, nil)
 	case inSubmit:
-		_, err := m.Submit(now, []byte{byte(in.arg)}, totem.Normal, in.arg == 1, 0)
+		_, err := m.Submit(now, bodies[in.arg], totem.Normal, in.arg == safe, 0)
 		return err
 	case inLinkDown:
 		m.LinkDown(now, id(uint8(in.arg)))
@@ -302,7 +306,7 @@ func (e *engines) send(mv *move, node uint8, inc uint64, o *totem.Outgoing) {
 		to = []NodeID{o.To.Node}
 	}
 	for _, n := range to {
-		mv.outs = append(mv.outs, out{uint8(n - 1), f})
+		mv.outs = append(mv.outs, flight{uint8(n - 1), f})
 	}
 }
 
@@ -346,7 +350,11 @@ func (e *engines) note(mv *move, node uint8, inc uint64, t *totem.TraceEvent) {
 	switch t.Kind {
 	case totem.TraceOrig:
 		mv.events = append(mv.events, e.events.keep(event{kind: evOrig, ring: t.Ring, slot: t.Slot, from: id(node), inc: inc,
-			k: t.K, no: t.No, last: t.Last, safe: t.Safe}))
+			k: t.K, no: t.No, last: t.Last}))
+	case totem.TraceState:
+		if t.To == totem.Recovery {
+			mv.events = append(mv.events, e.events.keep(event{kind: evRecovery, ring: t.Ring}))
+		}
 	case totem.TraceStable:
 		mv.claims = append(mv.claims, claim{t.Ring, t.Slot})
 	}

@@ -9,26 +9,38 @@ import (
 // Bounds say how much may happen on a path.
 type Bounds struct {
 	Crashes, Restarts, Partitions int
-	Agreed, Safe                  int // messages
+	Agreed, Safe, Large           int // messages; a large one fills more frames than a visit may send
 	TokenLosses                   int // token-loss timers that fire
 	Consensus                     int // consensus timers that fire
 	Merges                        int // probe and merge timers that fire
 	Resends                       int // hop timers that fire
-	Joins                         int // join timers that fire
+	Joins                         int // Joins that repeat the last one
 	Visits                        int // of a token to each ring, commit rotations included
 	Promises                      int // ring numbers that a node promises or installs in all its lives
 	States                        int // distinct states; zero: all
 }
 
+// String lists what is allowed at all.
 func (b Bounds) String() string {
-	return fmt.Sprintf("%d crashes, %d restarts, %d partitions, %d agreed and %d safe messages, %d token losses, %d consensus timeouts, "+
-		"%d merge timers, %d resends, %d joins, %d visits a ring, %d promises a node", b.Crashes, b.Restarts, b.Partitions, b.Agreed, b.Safe, b.TokenLosses,
-		b.Consensus, b.Merges, b.Resends, b.Joins, b.Visits, b.Promises)
+	s := fmt.Sprintf("at most %d visits to a ring and %d promises of a node", b.Visits, b.Promises)
+	for _, x := range []struct {
+		n    int
+		what string
+	}{
+		{b.Crashes, "crashes"}, {b.Restarts, "restarts"}, {b.Partitions, "partitions"}, {b.Agreed, "agreed messages"},
+		{b.Safe, "safe messages"}, {b.Large, "large messages"}, {b.TokenLosses, "token losses"},
+		{b.Consensus, "consensus timeouts"}, {b.Merges, "merge timers"}, {b.Resends, "resends"}, {b.Joins, "repeated Joins"},
+	} {
+		if x.n > 0 {
+			s += fmt.Sprintf(", %d %s", x.n, x.what)
+		}
+	}
+	return s
 }
 
 func (b Bounds) left() [numBudgets]uint8 {
 	return [numBudgets]uint8{budCrash: uint8(b.Crashes), budRestart: uint8(b.Restarts), budCut: uint8(b.Partitions),
-		budAgreed: uint8(b.Agreed), budSafe: uint8(b.Safe), budToken: uint8(b.TokenLosses), budConsensus: uint8(b.Consensus),
+		budAgreed: uint8(b.Agreed), budSafe: uint8(b.Safe), budLarge: uint8(b.Large), budToken: uint8(b.TokenLosses), budConsensus: uint8(b.Consensus),
 		budMerge: uint8(b.Merges), budResend: uint8(b.Resends), budJoin: uint8(b.Joins)}
 }
 
@@ -68,11 +80,12 @@ type Result struct {
 }
 
 func (r Result) String() string {
-	s := fmt.Sprintf("%s: %d states, depth %d, %d edges, %d leaves, %d cut by a bound, %d engine states, %d engine steps, %d walked again; %v",
-		r.Scenario, r.States, r.Depth, r.Edges, r.Leaves, r.Cut, r.Locals, r.Engine, r.Again, r.Bounds)
+	s := fmt.Sprintf("%s: %d states, depth %d, %d actions, %d leaves, %d cut by a bound, %d engine states, %d engine steps, %d walked again",
+		r.Scenario, r.States, r.Depth, r.Edges, r.Leaves, r.Cut, r.Locals, r.Engine, r.Again)
 	if r.Whole {
-		s += "; exhausted"
+		s += ", exhausted"
 	}
+	s += "; " + r.Bounds.String()
 	if r.Fault != "" {
 		s += "\nfault: " + r.Fault + "\nreplay: " + r.Replay
 	}
@@ -96,7 +109,7 @@ type explorer struct {
 // origin tells how a state was reached first.
 type origin struct {
 	before int32
-	act    uint64
+	act    uint32
 }
 
 func newExplorer(sc Scenario) *explorer {

@@ -6,9 +6,9 @@ import (
 )
 
 // The judge knows ordering 1.3 and nothing of the engine. What one record shows
-// is judged as it grows (B2, B3, B5, C2 to C5, D1, O1, O6); what two nodes showed
-// is judged for each pair of records that occurs (B1, B4, B6, C1, C6, D2, D3, O3,
-// O4, S1 to S3). Obligations are judged where they end: a node that leaves a ring
+// is judged as it grows (B2 to B5, C2 to C5, D1, O1, O6); what two nodes showed is
+// judged for each pair of records that occurs (B1, B6, C1, C6, D2, D3, O3 to O5, S1
+// to S3). Obligations are judged where they end: a node that leaves a ring
 // without a message, and did not crash in it, broke them.
 
 // last is the configuration that a life is in, nil before the first.
@@ -68,6 +68,25 @@ func (l *life) deliver(e *event) string {
 		}
 	}
 	*list = append(*list, d)
+	return ""
+}
+
+// fill: the pieces of a message stand in one ring, none is left out.
+func (l *life) fill(o orig) string {
+	next := uint64(0)
+	for _, b := range l.filled {
+		switch {
+		case b.ring != o.ring:
+		case b.slot > o.slot:
+			return fmt.Sprintf("B4 slot %d of %v filled after slot %d", o.slot, o.ring, b.slot)
+		case b.k == o.k:
+			next = b.no + 1
+		}
+	}
+	if o.no != next {
+		return fmt.Sprintf("B4 piece %d of message %d in %v, where piece %d is due", o.no, o.k, o.ring, next)
+	}
+	l.filled = append(l.filled, o)
 	return ""
 }
 
@@ -142,7 +161,7 @@ func judgePair(p, q *record, pNode, qNode NodeID) string {
 		for j := range q.lives {
 			v := pair{&p.lives[i], &q.lives[j], pNode, qNode}
 			for _, rule := range []func() string{v.configurations, v.flipped().configurations, v.slots, v.virtualSynchrony, v.safe, v.flipped().safe,
-				v.gaps, v.flipped().gaps, v.obligations, v.flipped().obligations} {
+				v.gaps, v.flipped().gaps, v.obligations, v.flipped().obligations, v.causes, v.flipped().causes} {
 				if s := rule(); s != "" {
 					return s
 				}
@@ -190,6 +209,9 @@ func (v pair) configurations() string {
 				return fmt.Sprintf("C6 node %d went from %v to %v with %v, node %d came from %v", v.pn, a.prev, a.ring, a.came, v.qn, b.prev)
 			}
 		}
+		if b := v.q.find(a.ring); b != nil && a.left && b.over && a.next != b.next && slices.Contains(a.trans, v.qm()) && !slices.Contains(v.q.entered, a.next) {
+			return fmt.Sprintf("C6 node %d went from %v to %v with %v, node %d to %v and never prepared %v", v.pn, a.ring, a.next, a.trans, v.qn, b.next, a.next)
+		}
 	}
 	return ""
 }
@@ -224,8 +246,8 @@ func (v pair) origin(d delivery) string {
 	}
 	for _, o := range v.q.filled {
 		if o.k == d.k && o.last && o.ring == d.ring && o.slot == d.slot {
-			if o.safe != d.safe {
-				return fmt.Sprintf("B1 %v sent as safe %v, delivered as safe %v", d.message, o.safe, d.safe)
+			if s := v.q.submission(d.k); s == nil || s.safe != d.safe || s.body != d.body {
+				return fmt.Sprintf("B1 %v delivered by node %d was submitted otherwise: %+v", d.message, v.pn, s)
 			}
 			return ""
 		}
@@ -316,4 +338,67 @@ func (v pair) obligations() string {
 		}
 	}
 	return ""
+}
+
+// submission finds what was submitted as message k.
+func (l *life) submission(k uint64) *submission {
+	for i := range l.early {
+		if l.early[i].k == k {
+			return &l.early[i]
+		}
+	}
+	for i := range l.confs {
+		for j := range l.confs[i].submitted {
+			if s := &l.confs[i].submitted[j]; s.k == k {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// causes: O5. What q submitted in a ring comes, at p in that ring, after what q
+// had delivered and submitted in it before.
+func (v pair) causes() string {
+	for i := range v.q.confs {
+		b := &v.q.confs[i]
+		a := v.p.find(b.ring)
+		if a == nil || len(b.submitted) == 0 {
+			continue
+		}
+		all := append(slices.Clone(b.regular), b.transitional...)
+		for j, s := range b.submitted {
+			place := a.place(message{v.qn, v.q.inc, s.k})
+			if place < 0 {
+				continue
+			}
+			for _, d := range all[:s.after] {
+				if at := a.place(d.message); at < 0 || at > place {
+					return fmt.Sprintf("O5 node %d delivered {%d %d %d} in %v without %v before it, which its sender had delivered", v.pn, v.qn, v.q.inc, s.k, b.ring, d.message)
+				}
+			}
+			for _, o := range b.submitted[:j] {
+				if at := a.place(message{v.qn, v.q.inc, o.k}); at < 0 || at > place {
+					return fmt.Sprintf("O5 node %d delivered {%d %d %d} in %v without message %d before it", v.pn, v.qn, v.q.inc, s.k, b.ring, o.k)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// place is where a message was delivered between the regular configuration and
+// the one after it, negative if it was not.
+func (c *conf) place(m message) int {
+	for i := range c.regular {
+		if c.regular[i].message == m {
+			return i
+		}
+	}
+	for i := range c.transitional {
+		if c.transitional[i].message == m {
+			return len(c.regular) + i
+		}
+	}
+	return -1
 }

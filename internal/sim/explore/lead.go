@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/wire"
@@ -18,7 +19,7 @@ type Lead struct {
 func (x *explorer) begin(sc Scenario) (state, string) {
 	l := &Lead{x: x}
 	for i := range sc.Nodes {
-		l.s.nodes[i] = nodeState{at: down}
+		l.s.nodes[i] = nodeState{at: down, join: -1}
 	}
 	for i := range uint8(sc.Nodes) {
 		if f := x.boot(&l.s, i); f != "" {
@@ -27,7 +28,7 @@ func (x *explorer) begin(sc Scenario) (state, string) {
 	}
 	// Frames that were lost because a later node did not run yet come by the
 	// join timer.
-	l.s.left = Bounds{Crashes: 99, Restarts: 99, Partitions: 99, Agreed: 99, Safe: 99, TokenLosses: 99, Consensus: 99, Merges: 99, Resends: 99, Joins: 99}.left()
+	l.s.left = Bounds{Crashes: 31, Restarts: 31, Partitions: 31, Agreed: 31, Safe: 31, Large: 31, TokenLosses: 31, Consensus: 31, Merges: 31, Resends: 31, Joins: 31}.left()
 	if sc.Lead != nil {
 		sc.Lead(l)
 	}
@@ -58,26 +59,106 @@ func (l *Lead) can(a action) bool {
 	return false
 }
 
-// Settle delivers all frames and disk answers but those that keep holds back.
-func (l *Lead) Settle(keep ...func(from, to int, kind wire.Type) bool) {
-	for range 10000 {
+// Withhold tells which frames stay in flight.
+type Withhold func(from, to int, kind wire.Type) bool
+
+// Settle delivers all frames and disk answers but those that are withheld.
+func (l *Lead) Settle(keep ...Withhold) {
+	l.Until(func() bool { return false }, keep...)
+}
+
+// Until does the same until something holds, at the latest until nothing is left
+// to deliver.
+func (l *Lead) Until(done func() bool, keep ...Withhold) {
+	for range 1000 {
 		a, ok := l.pick(keep)
-		if !ok || l.fault != "" {
+		if !ok || l.fault != "" || done() {
 			return
 		}
 		l.do(a)
 	}
-	l.fault = "lead: the cluster does not come to rest"
+	l.fail("lead: the cluster does not come to rest")
 }
 
-func (l *Lead) pick(keep []func(from, to int, kind wire.Type) bool) (action, bool) {
+// Filled reports whether a node filled so many slots in its present life.
+func (l *Lead) Filled(node, slots int) func() bool {
+	return func() bool {
+		ls := l.x.records.list[l.s.nodes[node-1].rec].lives
+		return len(ls[len(ls)-1].filled) >= slots
+	}
+}
+
+// Deliver delivers the data frames of one slot to one node.
+func (l *Lead) Deliver(to int, slot Slot) {
 	list, _ := l.x.actions(&l.s, nil)
+	for _, a := range list {
+		if a.kind == actDeliver && int(a.node) == to-1 && l.x.frames[a.arg].slot == slot {
+			l.do(a)
+			return
+		}
+	}
+	l.fail("lead: slot %d is not on its way to node %d", slot, to)
+}
+
+// Lose takes frames out of the network.
+func (l *Lead) Lose(lost Withhold) {
+	kept := l.s.net[:0]
+	for _, f := range l.s.net {
+		if fr := &l.x.frames[f.frame]; !lost(int(fr.from)+1, int(f.to)+1, fr.kind) {
+			kept = append(kept, f)
+		}
+	}
+	l.s.net = kept
+}
+
+// Down tells a node that its link to another one is down.
+func (l *Lead) Down(node, other int) {
+	l.do(action{kind: actLinkDown, node: uint8(node - 1), arg: int32(other - 1)})
+}
+
+// Regroup brings nodes that gather, or are told to by a suspicion, to where all
+// but timers is done: the settle timers end, everything is delivered.
+func (l *Lead) Regroup(done func() bool, nodes ...int) {
+	for range 10 {
+		for _, k := range []totem.Timer{totem.TimerSuspect, totem.TimerJoin, totem.TimerSettle} {
+			for _, n := range nodes {
+				if l.fault == "" && !done() && l.armed(n, k) {
+					l.Fire(n, k)
+					l.Until(done)
+				}
+			}
+		}
+		if done() {
+			return
+		}
+	}
+	l.fail("lead: the nodes do not get there")
+}
+
+func (l *Lead) armed(node int, k totem.Timer) bool {
+	at := l.s.nodes[node-1].at
+	return at != down && l.x.locals[at].timers>>k&1 == 1
+}
+
+// Installed reports whether a node showed so many regular configurations in its
+// present life.
+func (l *Lead) Installed(node, count int) func() bool {
+	return func() bool {
+		ls := l.x.records.list[l.s.nodes[node-1].rec].lives
+		return len(ls[len(ls)-1].confs) >= count
+	}
+}
+
+// pick chooses the next frame or disk answer, the oldest frame first.
+func (l *Lead) pick(keep []Withhold) (action, bool) {
+	list, _ := l.x.actions(&l.s, nil)
+	best, found := action{arg: math.MaxInt32}, false
 next:
 	for _, a := range list {
 		if a.kind == actPersisted {
 			return a, true
 		}
-		if a.kind != actDeliver {
+		if a.kind != actDeliver || a.arg >= best.arg {
 			continue
 		}
 		fr := &l.x.frames[a.arg]
@@ -86,9 +167,9 @@ next:
 				continue next
 			}
 		}
-		return a, true
+		best, found = a, true
 	}
-	return action{}, false
+	return best, found
 }
 
 // Fire fires a timer of a node that has it armed.
@@ -112,12 +193,8 @@ func (l *Lead) Form() {
 	l.Settle()
 	for range 20 {
 		for i := range l.x.nodes {
-			at := l.s.nodes[i].at
-			if at == down || l.fault != "" {
-				continue
-			}
 			for _, k := range []totem.Timer{totem.TimerLinger, totem.TimerJoin} {
-				if l.x.locals[l.s.nodes[i].at].timers>>k&1 == 1 {
+				if l.armed(i+1, k) {
 					l.Fire(i+1, k)
 				}
 			}
@@ -142,13 +219,9 @@ func (l *Lead) formed() bool {
 	return true
 }
 
-// Submit submits a message at a node.
-func (l *Lead) Submit(node int, safe bool) {
-	a := action{kind: actSubmit, node: uint8(node - 1)}
-	if safe {
-		a.arg = 1
-	}
-	l.do(a)
+// Submit submits a message at a node: agreed, safe or large.
+func (l *Lead) Submit(node int, what int32) {
+	l.do(action{kind: actSubmit, node: uint8(node - 1), arg: what})
 }
 
 // Crash ends a node.

@@ -14,7 +14,9 @@ const (
 	evRegular
 	evTransitional
 	evDeliver
-	evOrig
+	evSubmit
+	evOrig     // of the other order
+	evRecovery // of the other order
 )
 
 // event is one thing that a property speaks of.
@@ -79,9 +81,10 @@ func (e *event) append(b []byte) []byte {
 }
 
 // record is all that one node showed in all its lives, in two orders that do not
-// depend on each other: what its clients saw, and which slots it filled.
+// depend on each other: what its clients did and saw, and which slots it filled and
+// which rings it prepared.
 type record struct {
-	seen, filled int32 // numbers of chains
+	seen, inside int32 // numbers of chains
 	lives        []life
 	fault        string // what is wrong with it on its own
 }
@@ -95,6 +98,8 @@ type life struct {
 	crashed bool
 	confs   []conf
 	filled  []orig
+	entered []RingID     // rings that it was in recovery for
+	early   []submission // before the first configuration
 }
 
 // conf is a regular configuration with the transitional one that follows it.
@@ -106,8 +111,9 @@ type conf struct {
 	left         bool       // the transitional configuration was shown
 	next         RingID     // its goal
 	trans        []member
-	transitional []delivery // in the transitional configuration
-	over         bool       // the next regular configuration was shown
+	transitional []delivery   // in the transitional configuration
+	submitted    []submission // while all of this lasted
+	over         bool         // the next regular configuration was shown
 }
 
 // delivery is one message that came out.
@@ -117,6 +123,15 @@ type delivery struct {
 	slot Slot
 	safe bool
 	body string
+}
+
+// submission is a message that was submitted after so many deliveries of the
+// same ring.
+type submission struct {
+	k     uint64
+	after int
+	safe  bool
+	body  string
 }
 
 type message struct {
@@ -129,8 +144,8 @@ type orig struct {
 	ring RingID
 	slot Slot
 	k    uint64
+	no   uint64
 	last bool
-	safe bool
 }
 
 // records keeps each record once.
@@ -138,7 +153,7 @@ type records struct {
 	events *eventStore
 	chains map[chain]int32
 	list   []record
-	ids    map[chain]int32 // by seen and filled
+	ids    map[chain]int32 // by seen and inside
 	next   map[chain]int32 // record after an event: {record, event}
 }
 
@@ -155,17 +170,17 @@ func (r *records) add(rec, ev int32) int32 {
 		return i
 	}
 	old := &r.list[rec]
-	seen, filled := old.seen, old.filled
-	if r.events.list[ev].kind == evOrig {
-		filled = r.link(filled, ev)
+	seen, inside := old.seen, old.inside
+	if r.events.list[ev].kind >= evOrig {
+		inside = r.link(inside, ev)
 	} else {
 		seen = r.link(seen, ev)
 	}
-	i, ok := r.ids[chain{seen, filled}]
+	i, ok := r.ids[chain{seen, inside}]
 	if !ok {
 		i = int32(len(r.list))
-		r.ids[chain{seen, filled}] = i
-		n := record{seen: seen, filled: filled, lives: cloneLives(old.lives)}
+		r.ids[chain{seen, inside}] = i
+		n := record{seen: seen, inside: inside, lives: cloneLives(old.lives)}
 		n.fault = n.take(&r.events.list[ev])
 		r.list = append(r.list, n)
 	}
@@ -190,10 +205,10 @@ func cloneLives(ls []life) []life {
 	if n := len(ls); n > 0 {
 		l := &ls[n-1]
 		l.confs = slices.Clone(l.confs)
-		l.filled = slices.Clip(l.filled)
+		l.filled, l.entered, l.early = slices.Clip(l.filled), slices.Clip(l.entered), slices.Clip(l.early)
 		if k := len(l.confs); k > 0 {
 			c := &l.confs[k-1]
-			c.regular, c.transitional = slices.Clip(c.regular), slices.Clip(c.transitional)
+			c.regular, c.transitional, c.submitted = slices.Clip(c.regular), slices.Clip(c.transitional), slices.Clip(c.submitted)
 		}
 	}
 	return ls
@@ -210,7 +225,15 @@ func (r *record) take(e *event) string {
 	case evCrash:
 		l.crashed = true
 	case evOrig:
-		l.filled = append(l.filled, orig{e.ring, e.slot, e.k, e.last, e.safe})
+		return l.fill(orig{e.ring, e.slot, e.k, e.no, e.last})
+	case evRecovery:
+		l.entered = append(l.entered, e.ring)
+	case evSubmit:
+		if c := l.last(); c != nil {
+			c.submitted = append(c.submitted, submission{e.k, len(c.regular) + len(c.transitional), e.safe, e.body})
+		} else {
+			l.early = append(l.early, submission{e.k, 0, e.safe, e.body})
+		}
 	case evDeliver:
 		return l.deliver(e)
 	case evTransitional:
@@ -219,4 +242,15 @@ func (r *record) take(e *event) string {
 		return r.install(l, e)
 	}
 	return ""
+}
+
+// submissions are those of the last life.
+func (r *records) submissions(rec int32) [][]submission {
+	ls := r.list[rec].lives
+	l := &ls[len(ls)-1]
+	all := [][]submission{l.early}
+	for i := range l.confs {
+		all = append(all, l.confs[i].submitted)
+	}
+	return all
 }

@@ -191,24 +191,21 @@ func (r *replayer) input(a action) error {
 		return err
 	}
 	if a.kind == actSubmit {
-		r.submitted(n, a.arg == 1)
+		r.submitted(n, a.arg)
 	}
 	r.flush(a.node)
 	return nil
 }
 
-func (r *replayer) submitted(n *replayed, safe bool) {
+func (r *replayer) submitted(n *replayed, what int32) {
 	k := uint64(1)
 	for i := range r.events {
 		if e := &r.events[i]; e.Kind == check.KindSubmit && e.Life == n.life {
 			k++
 		}
 	}
-	body := byte(0)
-	if safe {
-		body = 1
-	}
-	r.note(n, check.Event{Kind: check.KindSubmit, K: k, Class: uint8(totem.Normal), Safe: safe, Size: 1, Hash: uint64(body)})
+	r.note(n, check.Event{Kind: check.KindSubmit, K: k, Class: uint8(totem.Normal), Safe: what == safe, Size: len(bodies[what]),
+		Hash: wire.FrameHash(bodies[what])})
 }
 
 // find takes the frame that an action delivers out of the network. Token numbers
@@ -279,7 +276,7 @@ func (r *replayer) event(n *replayed, ev totem.Event) {
 	switch ev := ev.(type) {
 	case *totem.Delivery:
 		r.note(n, check.Event{Kind: check.KindDeliver, Ring: ev.Ring, Slot: ev.Slot, From: ev.From, FromInc: ev.Inc, K: ev.K,
-			Class: uint8(ev.Class), Safe: ev.Safe, Size: len(ev.Body), Hash: uint64(ev.Body[0])})
+			Class: uint8(ev.Class), Safe: ev.Safe, Size: len(ev.Body), Hash: wire.FrameHash(ev.Body)})
 		n.machine.Consumed(now, len(ev.Body))
 	case *totem.Configuration:
 		r.note(n, check.Event{Kind: check.KindConf, Transitional: ev.Kind == totem.Transitional, Ring: ev.Ring, Prev: ev.Prev,

@@ -19,6 +19,7 @@ type nodeState struct {
 	disk uint32 // ring seq bound that is durable
 	deaf uint8  // bit i: it was told that the link to node i is down
 	vows uint8  // ring seqs it promised in all its lives
+	join int32  // the last Join it sent in this life
 }
 
 // flight is a frame on its way.
@@ -36,11 +37,12 @@ const (
 	budCut
 	budAgreed
 	budSafe
+	budLarge
 	budToken     // token-loss timers
 	budConsensus // consensus timers
 	budMerge     // probe and merge timers
 	budResend    // hop timers
-	budJoin      // join timers
+	budJoin      // join timers that say nothing new
 	numBudgets
 )
 
@@ -88,7 +90,7 @@ func (s *state) encode(b []byte, nodes int) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n.at))
 		b = binary.LittleEndian.AppendUint32(b, uint32(n.rec))
 		b = binary.LittleEndian.AppendUint32(b, n.disk)
-		b = append(b, n.deaf, n.vows)
+		b = binary.LittleEndian.AppendUint32(append(b, n.deaf, n.vows), uint32(n.join))
 	}
 	b = append(append(b, s.left[:]...), s.cut)
 	for _, f := range s.net {
@@ -102,8 +104,8 @@ func (s *state) decode(b []byte, nodes int) {
 	for i := range nodes {
 		n := &s.nodes[i]
 		n.at, n.rec = int32(binary.LittleEndian.Uint32(b)), int32(binary.LittleEndian.Uint32(b[4:]))
-		n.disk, n.deaf, n.vows = binary.LittleEndian.Uint32(b[8:]), b[12], b[13]
-		b = b[14:]
+		n.disk, n.deaf, n.vows, n.join = binary.LittleEndian.Uint32(b[8:]), b[12], b[13], int32(binary.LittleEndian.Uint32(b[14:]))
+		b = b[18:]
 	}
 	b = b[copy(s.left[:], b):]
 	s.cut = b[0]
@@ -119,7 +121,7 @@ func (x *explorer) hash(s *state) uint64 {
 	h := uint64(len(s.net))
 	for i := range x.nodes {
 		n := &s.nodes[i]
-		v := mix(uint64(uint32(n.rec))<<32|uint64(n.disk), uint64(i)<<16|uint64(n.deaf)<<8|uint64(n.vows))
+		v := mix(uint64(uint32(n.rec))<<32|uint64(n.disk), uint64(uint32(n.join))<<32|uint64(i)<<16|uint64(n.deaf)<<8|uint64(n.vows))
 		if n.at != down {
 			l := &x.locals[n.at]
 			v = mix(v^uint64(l.form+1), x.highest(s, ringOf(l))-l.facts.TokenSeq)
@@ -127,9 +129,11 @@ func (x *explorer) hash(s *state) uint64 {
 		h = mix(h, v)
 	}
 	h = mix(h, uint64(s.cut))
-	for i := 0; i < len(s.left); i += 5 {
-		h = mix(h, uint64(s.left[i])|uint64(s.left[i+1])<<8|uint64(s.left[i+2])<<16|uint64(s.left[i+3])<<24|uint64(s.left[i+4])<<32)
+	left := uint64(0)
+	for _, v := range s.left {
+		left = left<<5 | uint64(v) // budgets are below 32
 	}
+	h = mix(h, left)
 	sum := uint64(0) // the order of the set does not count
 	for _, f := range s.net {
 		fr := &x.frames[f.frame]
@@ -200,13 +204,10 @@ func (x *explorer) dead(s *state, f flight) bool {
 	if n.at == down {
 		return true // no session leads to the next life yet
 	}
-	fr := &x.frames[f.frame]
-	l := &x.locals[n.at]
 	if !x.mute(s, f) {
 		return false
 	}
-	l = &x.locals[n.at]
-	fr = &x.frames[f.frame]
+	l, fr := &x.locals[n.at], &x.frames[f.frame]
 	if l.machine.KnownInc(id(fr.from)) > fr.inc {
 		return true
 	}
@@ -235,12 +236,8 @@ func (x *explorer) mute(s *state, f flight) bool {
 	if mv.to != s.nodes[f.to].at || len(mv.events) > 0 || mv.fault != "" {
 		return false
 	}
-	outs := mv.outs
-	for _, o := range outs {
-		if x.frames[o.frame].kind != wire.TypeTokenAck {
-			return false
-		}
-		if s.nodes[o.to].at != down && !x.deliver(s, flight{o.to, o.frame}).noop {
+	for _, o := range mv.outs {
+		if x.frames[o.frame].kind != wire.TypeTokenAck || s.nodes[o.to].at != down && !x.deliver(s, o).noop {
 			return false
 		}
 	}
