@@ -3,7 +3,6 @@ package executive
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -112,8 +111,8 @@ func NewLoop(c LoopConfig) (*Loop, error) {
 	if l.cfg.Gap == 0 {
 		l.cfg.Gap = l.core.engine.Status().TokenTimeout / 10
 	}
+	l.watch.limit = l.cfg.Gap
 	go l.drive(unlimited)
-	go l.watch.run(l.clock, l.cfg.Gap, l.done)
 	return l, nil
 }
 
@@ -256,13 +255,13 @@ func (l *Loop) drive(rounds int) {
 			return
 		}
 		now := l.clock()
-		l.watch.beat.Store(int64(now))
 		l.work(now)
 		if w := l.core.Wake(); w != 0 && w <= now {
 			l.core.Advance(now)
 		}
 		l.core.Flush(now)
-		l.watch.beat.Store(0)
+		end := l.clock()
+		l.watch.note(end, end-now, true)
 		if l.core.Stopped() != totem.Running {
 			l.end()
 			return
@@ -300,8 +299,14 @@ func (l *Loop) rest() bool {
 // due is the timer: its goroutine becomes the owner if there is none. An owner
 // looks at the time by itself before it rests.
 func (l *Loop) due() {
+	now := l.clock()
 	l.mu.Lock()
+	late := now - l.armed
+	if l.armed == 0 {
+		late = 0 // set anew and fired already
+	}
 	l.armed = 0
+	l.watch.note(now, late, false)
 	if l.owned || l.ended {
 		l.mu.Unlock()
 		return
@@ -414,9 +419,11 @@ func (l *Loop) end() {
 }
 
 // watchdog notes when this process, or the owner in it, did not run for a while:
-// the usual cause of a lost token that no network explains.
+// the usual cause of a lost token that no network explains. It needs no
+// goroutine: a timer that fires late tells of the process, a long round of the
+// owner.
 type watchdog struct {
-	beat atomic.Int64 // when the owner began its present round, zero: it waits
+	limit proto.Tick
 
 	mu     sync.Mutex // guards what follows
 	max    proto.Tick
@@ -440,57 +447,20 @@ type Gap struct {
 	Owner bool       `json:"owner"` // the process ran, but the owner was busy with one round
 }
 
-// run looks several times within the shortest gap.
-func (w *watchdog) run(clock func() proto.Tick, limit proto.Tick, done <-chan struct{}) {
-	every := max(limit/4, proto.Millisecond)
-	timer := time.NewTicker(time.Duration(every))
-	defer timer.Stop()
-	last, busy := clock(), proto.Tick(0)
-	for {
-		select {
-		case <-done:
-			return
-		case <-timer.C:
-		}
-		now := clock()
-		if late := now - last - every; late >= limit {
-			w.note(Gap{At: now, Dur: late})
-		}
-		last = now
-		began := proto.Tick(w.beat.Load())
-		if began != busy {
-			busy = began
-		} else if began != 0 && now-began >= limit {
-			w.long(Gap{At: now, Dur: now - began, Owner: true})
-		}
+// note records a stretch of time without running that ended now, if it is long
+// enough.
+func (w *watchdog) note(now, dur proto.Tick, owner bool) {
+	if dur < w.limit {
+		return
 	}
-}
-
-// note records a gap.
-func (w *watchdog) note(g Gap) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count++
-	w.max = max(w.max, g.Dur)
+	w.max = max(w.max, dur)
 	if len(w.recent) == maxGaps {
 		w.recent = append(w.recent[:0], w.recent[1:]...)
 	}
-	w.recent = append(w.recent, g)
-}
-
-// long records a round of the owner that goes on, once.
-func (w *watchdog) long(g Gap) {
-	w.mu.Lock()
-	if n := len(w.recent); n > 0 {
-		if r := &w.recent[n-1]; r.Owner && r.At-r.Dur == g.At-g.Dur {
-			*r = g
-			w.max = max(w.max, g.Dur)
-			w.mu.Unlock()
-			return
-		}
-	}
-	w.mu.Unlock()
-	w.note(g)
+	w.recent = append(w.recent, Gap{At: now, Dur: dur, Owner: owner})
 }
 
 func (w *watchdog) gaps() Gaps {

@@ -224,30 +224,39 @@ func TestDiskErrorEndsTheLoop(t *testing.T) {
 
 func TestWatchdogSeesPausesAndLongRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w watchdog
+		w := newWorld(t, 1)
+		m := w.nodes[1]
+		m.disk.Node = 1
+		m.disk.Inc += 1000
 		var shift atomic.Int64
 		start := time.Now()
-		clock := func() proto.Tick { return proto.Tick(time.Since(start)) + proto.Tick(shift.Load()) }
-		done := make(chan struct{})
-		go w.run(clock, 100*proto.Millisecond, done)
+		l, err := NewLoop(LoopConfig{
+			Core:  m.config(),
+			Send:  func([]seal.Datagram) {},
+			Save:  func(_ store.Record, done func(error)) { time.AfterFunc(time.Millisecond, func() { done(nil) }) },
+			Clock: func() proto.Tick { return proto.Tick(time.Since(start)) + proto.Tick(shift.Load()) },
+			Gap:   100 * proto.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gaps := func() Gaps {
+			synctest.Wait()
+			return l.watch.gaps()
+		}
 		time.Sleep(time.Second)
-		synctest.Wait()
-		if g := w.gaps(); g.Count != 0 {
+		if g := gaps(); g.Count != 0 {
 			t.Errorf("gaps in a quiet second: %+v", g)
 		}
 		shift.Store(int64(3 * proto.Second)) // the process was stopped
-		time.Sleep(30 * time.Millisecond)
-		synctest.Wait()
-		if g := w.gaps(); g.Count != 1 || g.Max < 2900*proto.Millisecond || g.Recent[0].Owner {
+		time.Sleep(time.Second)
+		if g := gaps(); g.Count != 1 || g.Max < 2500*proto.Millisecond || g.Recent[0].Owner {
 			t.Errorf("after a pause: %+v", g)
 		}
-		w.beat.Store(int64(clock()))
-		time.Sleep(time.Second)
-		w.beat.Store(0)
-		synctest.Wait()
-		if g := w.gaps(); g.Count != 2 || !g.Recent[1].Owner || g.Recent[1].Dur < 900*proto.Millisecond {
+		l.ask(func(*Core) { time.Sleep(time.Second) })
+		if g := gaps(); g.Count < 2 || !g.Recent[1].Owner || g.Recent[1].Dur < 900*proto.Millisecond {
 			t.Errorf("after a long round: %+v", g)
 		}
-		close(done)
+		l.Halt()
 	})
 }

@@ -143,7 +143,7 @@ func (m *Machine) visit(arrived Tick) {
 	m.disarm(timerToken, timerHop, timerWake, timerSuspect) // 2
 	r.hop.frame = nil
 	held := t.Flags&wire.TokenHold != 0
-	if t.Seq == r.sentSeq && len(t.Rtr) == 0 && !r.woken && m.backlog() == 0 { // 4
+	if t.Seq == r.sentSeq && len(t.Rtr) == 0 && t.RtrMade == 0 && !r.woken && m.backlog() == 0 { // 4
 		r.unchanged++
 	} else {
 		r.unchanged = 0
