@@ -18,6 +18,7 @@ var exhausted = []Scenario{
 	{Name: "three nodes, a hole", Nodes: 3, Lead: behind, Bounds: Bounds{Promises: 2, Visits: 20}},
 	{Name: "three nodes, frames to exchange", Nodes: 3, Lead: wrapped, Bounds: Bounds{Promises: 2, Visits: 20}},
 	{Name: "three nodes, an interrupted recovery", Nodes: 3, Lead: interrupted, Bounds: Bounds{Restarts: 1, Promises: 2, Visits: 20}},
+	{Name: "three nodes, a safe message", Nodes: 3, Lead: formed, Bounds: Bounds{Safe: 1, Promises: 1, Visits: 20}},
 }
 
 // twoNodes and threeNodes have the bounds of ordering 5.1. The first takes

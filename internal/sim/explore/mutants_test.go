@@ -25,7 +25,7 @@ var mutants = []struct {
 	{"safe-at-aru", messages},
 	{"safe-in-the-old-regular", messages},
 	{"save-old-ring-twice", messages},
-	{"skip-aru-owner", threeNodes},
+	{"skip-aru-owner", exhausted[8]},
 	{"skip-aru-rule", messages},
 	{"stable-at-aru", messages},
 	{"stop-at-the-hole", messages},
