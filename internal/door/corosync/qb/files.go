@@ -199,10 +199,11 @@ func leftBehind(name string) bool {
 }
 
 // staleService says to which of the services a directory belongs, if it holds
-// nothing but the files of one.
+// nothing but the files of one. An empty one, whose files the client has removed,
+// may be taken for anybody's: its server is dead and will not miss it.
 func staleService(path string, services []string) (string, bool) {
 	entries, err := os.ReadDir(path)
-	if err != nil || len(entries) == 0 {
+	if err != nil {
 		return "", false
 	}
 	for _, svc := range services {

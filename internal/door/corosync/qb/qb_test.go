@@ -420,10 +420,11 @@ func TestListen_RemovesWhatDeadServersLeft(t *testing.T) {
 	}
 	mine := make(fmt.Sprintf("qb-%d-1-2-abcdef", dead), "qb-request-cpg-header", "qb-event-cpg-data")
 	own := make(fmt.Sprintf("qb-%d-1-2-abcdef", os.Getpid()), "qb-request-cfg-header")
+	empty := make(fmt.Sprintf("qb-%d-1-4-abcdef", dead))
 	other := make(fmt.Sprintf("qb-%d-1-3-abcdef", dead), "qb-request-cib_rw-header")
 	alive := make("qb-1-1-3-abcdef", "qb-request-cpg-header")
 	serve(t, func(c *qb.Config) { c.Shm = shm })
-	for _, dir := range []string{mine, own} {
+	for _, dir := range []string{mine, own, empty} {
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%s was not removed", dir)
 		}
