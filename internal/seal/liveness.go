@@ -12,7 +12,8 @@ const (
 	pongsForUpMax = 100
 	flapWindow    = minute
 	urgentPing    = 10 * proto.Millisecond // after a refused port, and in answer to a new life
-	refusedForOut = 3
+	refusedForOut = 3                      // reports of a refused port
+	refusedPings  = 2                      // without an answer, see Unreachable
 )
 
 // link is the way to one peer over one link.
@@ -29,9 +30,10 @@ type link struct {
 	pongs int     // answers on the way up
 	flaps [8]Tick // when it went down, newest last
 
-	refused      int // ports in a row, see Unreachable
-	refusedAt    Tick
-	refusedSince Tick
+	refused      int  // reports of a refused port since anything authentic came, see Unreachable
+	refusedSince Tick // the first of them
+	extraPings   int  // sent since then
+	judge        Tick // when there was time enough to answer those; zero: not all are sent
 
 	next       Tick // next look at whether a ping is needed
 	pinged     Tick // last ping sent
@@ -107,15 +109,20 @@ func (c *Core) watch(p *peer, i uint8) Tick {
 	} else if ln.pongs > 0 && c.now-ln.sign >= c.dead(ln) {
 		ln.pongs = 0
 	}
+	c.judgeRefused(p, ln, i)
 	c.judgeHalf(p, ln, i)
 	if c.now >= ln.next {
 		from := c.now
 		if c.needsPing(ln) {
 			c.ping(p, i, ln.control())
+			ln.countExtra(c.now)
 		} else {
 			from = ln.frame // be silent no longer than an interval after the last one
 		}
 		ln.next = max(from+c.interval(ln), c.now+min(urgentPing, c.cfg.Ping/10))
+	}
+	if ln.refused > 0 && ln.judge > c.now {
+		wake = min(wake, ln.judge)
 	}
 	return min(wake, ln.next)
 }
@@ -150,10 +157,15 @@ func (c *Core) judgeHalf(p *peer, ln *link, i uint8) {
 }
 
 // Unreachable says that the kernel reported a refused port for a datagram to a
-// node. Three in a row without an authentic datagram in between take the link
-// down. Pings in between give a living peer the chance to answer, since such a
-// report can be forged: reports within 10ms count once, and there must have been
-// time for an answer.
+// node. The link is down when at least three reports came, nothing authentic came
+// since the first of them, and extra pings had time to be answered: two, 10 ms
+// apart, and two round trips after the second. A living peer answers one, so that
+// forged reports do nothing, however many they are.
+//
+// All reports count, also those of one burst: Linux answers a burst of six
+// datagrams to a closed port and then one a second (net.ipv4.icmp_ratelimit). On
+// a loaded link these six are gone before the first extra ping, which is why the
+// clock judges too, and not only a further report.
 func (c *Core) Unreachable(now Tick, to NodeID, link uint8) {
 	c.tick(now)
 	p := c.byID[to]
@@ -161,18 +173,32 @@ func (c *Core) Unreachable(now Tick, to NodeID, link uint8) {
 		return
 	}
 	ln := &p.links[link]
-	if !ln.up || ln.refused > 0 && c.now-ln.refusedAt < urgentPing*9/10 {
+	if !ln.up {
 		return
 	}
 	if ln.refused == 0 {
-		ln.refusedSince = c.now
+		ln.refusedSince, ln.extraPings, ln.judge = c.now, 0, 0
 		ln.next = c.now + urgentPing
 		c.wake = min(c.wake, ln.next)
 	}
-	ln.refusedAt = c.now
 	ln.refused++
-	if ln.refused >= refusedForOut && c.now-ln.refusedSince >= 2*ln.rtt {
-		c.linkDown(p, ln, link, "its port is closed: the program there has ended")
+	c.judgeRefused(p, ln, link)
+}
+
+// countExtra notes a ping that was sent because of a refused port.
+func (ln *link) countExtra(now Tick) {
+	if ln.refused == 0 {
+		return
+	}
+	if ln.extraPings++; ln.extraPings == refusedPings {
+		ln.judge = now + 2*ln.rtt
+	}
+}
+
+// judgeRefused takes a link down whose port is closed.
+func (c *Core) judgeRefused(p *peer, ln *link, i uint8) {
+	if ln.up && ln.refused >= refusedForOut && ln.judge != 0 && c.now >= ln.judge {
+		c.linkDown(p, ln, i, "its port is closed: the program there has ended")
 	}
 }
 

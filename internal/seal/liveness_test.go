@@ -46,19 +46,80 @@ func TestLink_RefusedPortIsFast(t *testing.T) {
 	}
 }
 
-func TestLink_ForgedRefusalsDoNothing(t *testing.T) {
-	for _, latency := range []Tick{100 * proto.Microsecond, 40 * ms} {
-		l := newLab(t, 13)
-		l.latency = latency
+// The kernel answers the first six datagrams of a loaded link, all within a
+// millisecond, and none of the extra pings: the clock judges.
+func TestLink_BurstOfRefusalsIsFast(t *testing.T) {
+	for _, c := range []struct {
+		reports int
+		latency Tick
+		down    Tick // zero: not by refusals
+	}{
+		{reports: 2, latency: 100 * proto.Microsecond},
+		{reports: 3, latency: 100 * proto.Microsecond, down: 20 * ms},
+		{reports: 6, latency: 100 * proto.Microsecond, down: 20 * ms},
+		{reports: 6, latency: 10 * ms, down: 60 * ms},
+	} {
+		l := newLab(t, 12)
+		l.latency = c.latency
 		h := l.cluster(2, 1)
 		l.run(proto.Second)
-		for range 2000 {
+		h[1].stop()
+		l.run(2*c.latency + ms) // what it sent is read
+		at := l.now
+		for range c.reports {
 			h[0].core.Unreachable(l.now, 2, 0)
 			h[0].flush()
-			l.run(ms)
 		}
-		if h[0].count(EventLinkDown) != 0 {
-			t.Errorf("latency %v: reports of refused ports took down a link that answers", latency)
+		l.run(300 * ms)
+		e, ok := h[0].last(EventLinkDown)
+		switch {
+		case c.down == 0 && ok && strings.Contains(e.Text, "port is closed"):
+			t.Errorf("%+v: down %v after two reports", c, e.At-at)
+		case c.down != 0 && !ok:
+			t.Errorf("%+v: not down", c)
+		case c.down != 0 && (e.At-at < c.down || e.At-at > c.down+c.down/4):
+			t.Errorf("%+v: down after %v", c, e.At-at)
+		}
+	}
+}
+
+// A process that did not run has not asked yet, and its peer not yet answered.
+func TestLink_RefusalsThenPauseAsksFirst(t *testing.T) {
+	for _, pause := range []Tick{15 * ms, 60 * ms, 500 * ms} {
+		l := newLab(t, 12)
+		h := l.cluster(2, 1)
+		l.run(proto.Second)
+		for range 6 {
+			h[0].core.Unreachable(l.now, 2, 0)
+		}
+		h[0].flush()
+		l.now += pause
+		h[0].core.Advance(l.now)
+		h[0].flush()
+		l.run(proto.Second)
+		if e, ok := h[0].last(EventLinkDown); ok {
+			t.Errorf("pause %v: %s", pause, e.Text)
+		}
+	}
+}
+
+func TestLink_ForgedRefusalsDoNothing(t *testing.T) {
+	for _, latency := range []Tick{100 * proto.Microsecond, 40 * ms} {
+		for _, burst := range []int{1, 10} {
+			l := newLab(t, 13)
+			l.latency = latency
+			h := l.cluster(2, 1)
+			l.run(proto.Second)
+			for range 2000 {
+				for range burst {
+					h[0].core.Unreachable(l.now, 2, 0)
+				}
+				h[0].flush()
+				l.run(ms)
+			}
+			if h[0].count(EventLinkDown) != 0 {
+				t.Errorf("latency %v: %d reports a millisecond took down a link that answers", latency, burst)
+			}
 		}
 	}
 }
