@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moothall/moothall/internal/bench"
+	"github.com/moothall/moothall/node"
 )
 
 // benchFlags are the flags of "moot bench" that need translation.
@@ -200,7 +201,16 @@ func (f benchFlags) options() (bench.Options, error) {
 			return o, err
 		}
 		o.Daemons = append(o.Daemons, agent)
-		o.Embed = true
+		o.Embed = startEmbedded
 	}
 	return o, nil
+}
+
+// startEmbedded starts a member inside this process.
+func startEmbedded(ctx context.Context, c bench.EmbeddedConfig) (bench.EmbeddedNode, error) {
+	n, err := node.Start(ctx, node.Config{Cluster: c.Cluster, Self: c.Self, Key: c.Key, StateDir: c.StateDir})
+	if err != nil {
+		return nil, err // not a typed nil
+	}
+	return n, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/session"
-	"github.com/moothall/moothall/node"
 )
 
 // Embedded is a measurement of three members inside one process, without
@@ -37,10 +36,28 @@ var (
 
 const embeddedPort = 5460
 
+// EmbeddedConfig names one member to start.
+type EmbeddedConfig struct {
+	Cluster  *config.Config
+	Self     config.NodeID
+	Key      []byte
+	StateDir string
+}
+
+// EmbeddedNode is a member that runs; package node assembles it, above this
+// package.
+type EmbeddedNode interface {
+	Open(ctx context.Context, service uint16) (session.Conn, error)
+	Halt()
+}
+
+// StartEmbedded starts a member.
+type StartEmbedded func(context.Context, EmbeddedConfig) (EmbeddedNode, error)
+
 // MeasureEmbedded measures each case for span after warm, with the last member
 // sending.
-func MeasureEmbedded(ctx context.Context, stage *Stage, warm, span time.Duration) ([]Embedded, error) {
-	members, err := startMembers(ctx, stage)
+func MeasureEmbedded(ctx context.Context, stage *Stage, start StartEmbedded, warm, span time.Duration) ([]Embedded, error) {
+	members, err := startMembers(ctx, stage, start)
 	defer func() {
 		for _, m := range members {
 			m.stop()
@@ -74,7 +91,7 @@ func (e *Embedded) name() string {
 
 // member is one member and the program beside it.
 type member struct {
-	node *node.Node
+	node EmbeddedNode
 	conn session.Conn
 	done chan struct{} // closed when receive ended
 
@@ -87,7 +104,7 @@ type member struct {
 	own     chan struct{} // gets a value for each own message of the run; nil: not the sender
 }
 
-func startMembers(ctx context.Context, stage *Stage) ([]*member, error) {
+func startMembers(ctx context.Context, stage *Stage, start StartEmbedded) ([]*member, error) {
 	var list []config.Node
 	for id := 1; id <= nodes; id++ {
 		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(id)})
@@ -100,7 +117,7 @@ func startMembers(ctx context.Context, stage *Stage) ([]*member, error) {
 
 	var members []*member
 	for _, n := range list {
-		m, err := startMember(ctx, node.Config{
+		m, err := startMember(ctx, start, EmbeddedConfig{
 			Cluster: conf, Self: n.ID, Key: key, StateDir: filepath.Join(stage.Dir, "embedded", n.Name),
 		})
 		if err != nil {
@@ -120,8 +137,8 @@ func startMembers(ctx context.Context, stage *Stage) ([]*member, error) {
 	return members, nil
 }
 
-func startMember(ctx context.Context, c node.Config) (*member, error) {
-	n, err := node.Start(ctx, c)
+func startMember(ctx context.Context, start StartEmbedded, c EmbeddedConfig) (*member, error) {
+	n, err := start(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ type Options struct {
 	Measure time.Duration // measured time of a case
 	Idle    time.Duration // measured time without messages
 	Ceiling bool          // measure raw UDP too
-	Embed   bool          // measure members inside one process too
+	Embed   StartEmbedded // to measure members inside one process too; nil: not
 
 	// Progress is told what runs next; nil is silent.
 	Progress func(format string, args ...any)
@@ -109,9 +109,9 @@ func Run(ctx context.Context, stage *Stage, o Options) (*Report, error) {
 			return nil, fmt.Errorf("raw UDP ceiling: %w", err)
 		}
 	}
-	if o.Embed {
+	if o.Embed != nil {
 		say("members inside one process")
-		if r.Embedded, err = MeasureEmbedded(ctx, stage, o.Warm, min(o.Measure, time.Second)); err != nil {
+		if r.Embedded, err = MeasureEmbedded(ctx, stage, o.Embed, o.Warm, min(o.Measure, time.Second)); err != nil {
 			return nil, err
 		}
 	}

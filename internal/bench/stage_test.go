@@ -49,15 +49,6 @@ func TestStage(t *testing.T) {
 			t.Errorf("no frames in %+v", c)
 		}
 	}
-	embedded, err := MeasureEmbedded(t.Context(), stage, 0, 20*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range embedded {
-		if e.MsgPerSec == 0 || e.Own.Max == 0 || e.Peers.Max == 0 {
-			t.Errorf("nothing delivered in %+v", e)
-		}
-	}
 }
 
 func TestClientCompiles(t *testing.T) {

@@ -8,8 +8,13 @@ import (
 
 var cores = []string{"internal/totem", "internal/vote", "internal/resync", "internal/seal"}
 
-// foundations is all of ours that a core may import.
-var foundations = []string{"internal/proto", "internal/wire", "internal/bug"}
+// foundations are what cores stand on; the rules for cores hold for them too.
+var foundations = []string{"internal/proto", "internal/wire"}
+
+// allowed is what a core may import of ours besides cores. internal/bug is no
+// foundation: in the product its one function is a constant, in mutation tests it
+// may ask the environment what to plant.
+var allowed = append([]string{"internal/bug"}, foundations...)
 
 // forbidden says why a package may not be imported; what lies below it is
 // forbidden too.
@@ -64,8 +69,8 @@ func TestCoresStayPure(t *testing.T) {
 			p.checkImports(t, s, inCores)
 			p.checkSequential(t, s)
 			for _, imp := range s.imports {
-				if dir, ok := ours(imp); ok && !under(dir, foundations...) && !under(dir, cores...) {
-					t.Errorf("%s imports %s: a core stands on %s alone", s.name, dir, strings.Join(foundations, ", "))
+				if dir, ok := ours(imp); ok && !under(dir, allowed...) && !under(dir, cores...) {
+					t.Errorf("%s imports %s: a core stands on %s alone", s.name, dir, strings.Join(allowed, ", "))
 				}
 			}
 		case under(s.dir, foundations...):
