@@ -66,7 +66,7 @@ func (w *world) heal() {
 	for i := range w.net.conds {
 		w.net.conds[i] = calm
 	}
-	w.net.purge(w.now + sec)
+	w.net.purge(w.now + 10*w.plan.Net.Delay + 5*ms)
 	for _, m := range w.nodes {
 		m.slow, m.deaf, m.lies, m.client = 0, 0, 0, true
 		m.disk.delay, m.disk.failing = 0, false

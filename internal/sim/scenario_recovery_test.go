@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/moothall/moothall/internal/wire"
@@ -202,6 +203,77 @@ func TestScenario_59_LostIdentity(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestScenario_60_OneBadNIC(t *testing.T) {
+	cases := []struct {
+		name  string
+		n     int
+		dead  [][2]NodeID
+		rings [][]NodeID // one of these is the majority
+	}{
+		{"two dead edges of four nodes", 4, [][2]NodeID{{2, 3}, {2, 4}}, [][]NodeID{{1, 3, 4}}},
+		{"three dead edges of five nodes", 5, [][2]NodeID{{1, 3}, {1, 4}, {1, 5}}, [][]NodeID{{2, 3, 4, 5}}},
+		{"one dead edge", 4, [][2]NodeID{{2, 3}}, [][]NodeID{{1, 2, 4}, {1, 3, 4}}},
+	}
+	for _, c := range cases {
+		for seed := range uint64(8) { // the settle timers have jitter
+			t.Run(fmt.Sprint(c.name, " ", seed), func(t *testing.T) {
+				s := newScene(t, c.n, func(p *Plan) { p.Seed = seed }).boot().pass(sec)
+				for _, e := range c.dead {
+					s.part(e[0], e[1])
+				}
+				s.crash(NodeID(1 + seed%uint64(c.n))).pass(10 * ms).start(NodeID(1 + seed%uint64(c.n)))
+				s.pass(20 * sec)
+				if !slices.ContainsFunc(c.rings, func(ids []NodeID) bool { return s.together(ids...)() }) {
+					t.Errorf("no majority of fully connected nodes goes on: %s", s.w.describe())
+				}
+				s.heal()
+				s.end()
+			})
+		}
+	}
+}
+
+func TestScenario_67_CommitTokenAgainWhileTheDiskWorks(t *testing.T) {
+	s := newScene(t, 3, nil).boot().pass(sec)
+	s.cut(3, 0).do(Action{Do: DoCut, B: 3})
+	for range 20 { // beyond the reserve of node 1
+		s.crash(3).pass(10 * ms).start(3).pass(100 * ms)
+	}
+	s.do(Action{Do: DoDisk, A: 1, D: 500 * ms})
+	s.onSend = func(p *packet) (bool, Tick) {
+		if p.kind == ftCommit {
+			s.w.net.arrive(s.w.net.copy(p), s.w.now+p.sent%ms+ms) // the other link
+		}
+		return false, 0
+	}
+	s.undo(DoCut).undo(DoCut)
+	was := s.installed(2)
+	s.must(20*sec, "one ring", s.together(1, 2, 3))
+	s.atMost(2, was, 2)
+	if n := s.count(0, "because of refused"); n > 0 {
+		t.Errorf("%d attempts were refused", n)
+	}
+	s.end()
+}
+
+func TestScenario_69_ThirdPartyRestart(t *testing.T) {
+	s := newScene(t, 3, nil).boot().pass(sec)
+	was := s.installed(1)
+	// Node 2 gets no session with the new life of node 3 for three seconds.
+	s.crash(3).pass(20*ms).part(2, 3).start(3)
+	s.pass(3 * sec)
+	s.crash(3).pass(20 * ms).start(3).pass(500 * ms)
+	s.heal()
+	s.must(s.w.bound(), "one ring", s.together(1, 2, 3))
+	for _, c := range s.confs[1][2:] {
+		if !c.trans && !slices.Contains(c.members, 2) {
+			t.Errorf("node 1 was in %v without node 2", c.members)
+		}
+	}
+	s.atMost(1, was, 6)
+	s.end()
 }
 
 func TestScenario_70_RestartInCommit(t *testing.T) {

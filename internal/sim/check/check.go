@@ -46,6 +46,7 @@ type Checker struct {
 	moves  map[moveKey]*move
 	moveOf []*move // in order of first mention
 	quorum quorumState
+	twins  bool // two lives of one node carry one incarnation
 }
 
 type incKey struct {
@@ -294,20 +295,38 @@ func (c *Checker) start(e *Event) {
 	c.lives = append(c.lives, p)
 	k := incKey{e.Node, e.Inc}
 	c.byInc[k] = append(c.byInc[k], p)
+	c.twins = c.twins || len(c.byInc[k]) > 1
 	if c.nodes[e.Node] == nil {
 		c.nodes[e.Node] = &node{installed: make(map[RingID]Life)}
 	}
 }
 
-// ring finds or makes the entry of a ring.
-func (c *Checker) ring(id RingID) *ring {
+// ring finds or makes the entry of a ring that life p speaks of. Where a record
+// was lost or old and the clock no help, a representative may come back with an
+// incarnation that it had before, and make a ring with the id of one whose
+// members are all dead; that is another ring (ordering 2.2).
+func (c *Checker) ring(p *life, id RingID) *ring {
 	r := c.rings[id]
-	if r == nil {
+	if r == nil || c.twins && r.extinct(c) && r.stay(p) == nil {
 		r = &ring{id: id, base: c.opt.FirstSlot + 1}
 		c.rings[id] = r
 		c.order = append(c.order, r)
 	}
 	return r
+}
+
+// extinct reports whether all that installed r are dead, and its representative
+// came back with the same incarnation.
+func (r *ring) extinct(c *Checker) bool {
+	if len(r.stays) == 0 || len(c.byInc[incKey{r.members[0], r.incs[0]}]) < 2 {
+		return false
+	}
+	for _, s := range r.stays {
+		if s.life.end == alive {
+			return false
+		}
+	}
+	return true
 }
 
 // stayOf finds the stay of a member of r, nil if it never installed r.

@@ -196,6 +196,33 @@ func TestGood(t *testing.T) {
 	})
 }
 
+// TestTwinRings: where a representative comes back with an incarnation that it
+// had, a ring id may mean two rings, if nobody of the first one is left.
+func TestTwinRings(t *testing.T) {
+	again := func(x *tape) {
+		x.form(2)
+		x.crash(1)
+		x.crash(2)
+		x.add(Event{Kind: KindStart, Life: 4, Node: 1, Inc: 1, Waived: true, Bound: 100})
+		x.reg(4, one(1, 1), RingID{}, nil, 1)
+		x.tr(4, rg(5), one(1, 1), 1)
+		x.reg(4, rg(5), one(1, 1), []NodeID{1}, 1, 3)
+		x.tr(3, rg(5), one(3, 1), 3)
+		x.reg(3, rg(5), one(3, 1), []NodeID{3}, 1, 3)
+	}
+	x := newTape(3)
+	again(x)
+	x.want(t, "")
+	x = newTape(3)
+	x.form(2)
+	x.crash(1)
+	x.add(Event{Kind: KindStart, Life: 4, Node: 1, Inc: 1, Waived: true, Bound: 100})
+	x.reg(4, one(1, 1), RingID{}, nil, 1)
+	x.tr(4, rg(5), one(1, 1), 1)
+	x.reg(4, rg(5), one(1, 1), []NodeID{1}, 1, 3) // node 2 is still in the first one
+	x.want(t, "C1")
+}
+
 func TestBad(t *testing.T) {
 	cases := []struct {
 		name, property string

@@ -29,7 +29,7 @@ func (c *Checker) transitional(p *life, e *Event) {
 	k := moveKey{e.Prev, e.Ring}
 	m := c.moves[k]
 	if m == nil {
-		m = &move{from: p.stay.ring, to: c.ring(e.Ring), trans: slices.Clone(e.Members)}
+		m = &move{from: p.stay.ring, to: c.ring(p, e.Ring), trans: slices.Clone(e.Members)}
 		c.moves[k] = m
 		c.moveOf = append(c.moveOf, m)
 	} else if !slices.Equal(m.trans, e.Members) {
@@ -74,8 +74,7 @@ func (c *Checker) regular(p *life, e *Event) {
 		return
 	}
 	c.leaveQuorum(p)
-	c.twice(p, e)
-	r := c.ring(e.Ring)
+	r := c.ring(p, e.Ring)
 	if r.members == nil {
 		r.members, r.incs = slices.Clone(e.Members), slices.Clone(e.Incs)
 	} else if !slices.Equal(r.members, e.Members) || !slices.Equal(r.incs, e.Incs) {
@@ -112,13 +111,12 @@ func (c *Checker) regularShape(p *life, e *Event) bool {
 	return true
 }
 
-// installed checks C2. A life that started without its record may repeat ring
-// seqs of earlier lives; where its clock stood still too, a ring of its own may
-// even come twice (ordering 2.2).
+// installed checks C2. A life that started without its newest record may repeat
+// ring seqs of earlier lives; where its clock was no help either, even ring ids
+// (ordering 2.2).
 func (c *Checker) installed(p *life, e *Event) {
 	n := c.nodes[p.node]
-	alone := len(e.Members) == 1
-	if first, ok := n.installed[e.Ring]; ok && !(p.waived && alone && first != p.id) {
+	if first, ok := n.installed[e.Ring]; ok && !(p.waived && first != p.id) {
 		c.fail("C2", "node %d installs ring %v twice", p.node, e.Ring)
 		return
 	}
@@ -135,14 +133,6 @@ func (c *Checker) installed(p *life, e *Event) {
 		return
 	}
 	n.maxSeq = max(n.maxSeq, e.Ring.Seq)
-}
-
-// twice gives a life without record and clock a ring of its own under the id that
-// an earlier life had for itself.
-func (c *Checker) twice(p *life, e *Event) {
-	if first, ok := c.nodes[p.node].installed[e.Ring]; ok && p.waived && len(e.Members) == 1 && first != p.id {
-		delete(c.rings, e.Ring)
-	}
 }
 
 // leave judges the end of a life's time in a ring: own messages (D1), and the

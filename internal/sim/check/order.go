@@ -30,7 +30,7 @@ func (c *Checker) orig(p *life, e *Event) {
 		c.fail("B1", "node %d orders a piece of its message %d, which nobody submitted", p.node, e.K)
 		return
 	}
-	r := c.ring(e.Ring)
+	r := c.ring(p, e.Ring)
 	if !c.own(r, p, e.Slot) {
 		return
 	}
@@ -83,7 +83,7 @@ func (c *Checker) own(r *ring, p *life, s Slot) bool {
 // frame handles a data frame that left a node: wherever a slot's bytes come
 // from they are the same (B6).
 func (c *Checker) frame(p *life, e *Event) {
-	r := c.ring(e.Ring)
+	r := c.ring(p, e.Ring)
 	i, ok := c.slot(r, e.Slot)
 	if !ok {
 		return
@@ -99,7 +99,7 @@ func (c *Checker) frame(p *life, e *Event) {
 
 // held handles a frame that a life stored.
 func (c *Checker) held(p *life, e *Event) {
-	r := c.ring(e.Ring)
+	r := c.ring(p, e.Ring)
 	i, ok := c.slot(r, e.Slot)
 	if !ok {
 		return
