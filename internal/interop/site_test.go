@@ -18,7 +18,9 @@ import (
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/bench"
+	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/internal/tracefile"
 	"github.com/moothall/moothall/node"
 )
 
@@ -79,6 +81,8 @@ type site struct {
 	binary string
 	conf   string
 	agents []*agent
+	rules  check.Options // for the traces
+	silent bool          // no traces
 }
 
 // agent is one machine's agent, if it runs.
@@ -87,6 +91,7 @@ type agent struct {
 	id         config.NodeID
 	node       *bench.Node
 	state, run string
+	trace      string
 	process    *testenv.Process
 }
 
@@ -106,9 +111,31 @@ func newSite(t *testing.T, stage *bench.Stage, totem, quorum, more string) *site
 	}
 	for _, n := range stage.Nodes {
 		s.agents = append(s.agents, &agent{s: s, id: config.NodeID(n.ID), node: n,
-			state: filepath.Join(n.Dir, "state"), run: filepath.Join(n.Dir, "run")})
+			state: filepath.Join(n.Dir, "state"), run: filepath.Join(n.Dir, "run"), trace: filepath.Join(n.Dir, "trace")})
 	}
+	t.Cleanup(s.judge) // the agents are killed before
 	return s
+}
+
+// judge has the simulator's checker judge what the agents did in the test.
+func (s *site) judge() {
+	var files []string
+	for _, a := range s.agents {
+		if _, err := os.Stat(a.trace); err == nil {
+			files = append(files, a.trace)
+		}
+	}
+	j := tracefile.NewJudge(s.rules)
+	if err := tracefile.Merge(files, j.Add); err != nil {
+		s.t.Error(err)
+	}
+	totals, findings := j.End(false)
+	for _, f := range findings {
+		s.t.Error(f)
+	}
+	if totals.Lines > 0 {
+		s.t.Logf("traces: %+v", totals)
+	}
 }
 
 func configuration(stage *bench.Stage, key, totem, quorum, more string) string {
@@ -122,13 +149,17 @@ func configuration(stage *bench.Stage, key, totem, quorum, more string) string {
 	return b.String()
 }
 
-func (a *agent) command() *exec.Cmd {
-	return a.node.Command(a.s.binary, "agent", "-f", "-c", a.s.conf, "--state", a.state, "--run", a.run)
+func (a *agent) command(args ...string) *exec.Cmd {
+	args = append([]string{"agent", "-f", "-c", a.s.conf, "--state", a.state, "--run", a.run}, args...)
+	if !a.s.silent {
+		args = append(args, "--trace", a.trace)
+	}
+	return a.node.Command(a.s.binary, args...)
 }
 
-func (a *agent) start() {
+func (a *agent) start(args ...string) {
 	a.s.t.Helper()
-	a.process = testenv.Start(a.s.t, a.command())
+	a.process = testenv.Start(a.s.t, a.command(args...))
 }
 
 // kill ends the agent as a power cut would.
@@ -264,7 +295,7 @@ func (p *program) read(out io.Reader) {
 	}
 }
 
-// said returns all lines up to now.
+// said returns all lines up to now. They are not to be changed.
 func (p *program) said() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -316,13 +347,4 @@ func (p *program) exit() int {
 		p.t.Fatalf("%s still runs; its last lines: %q", p.name, p.said()[max(0, len(p.said())-8):])
 	}
 	return p.cmd.ProcessState.ExitCode()
-}
-
-// copyFile copies a small file.
-func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, b, 0o600)
 }

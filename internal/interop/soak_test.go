@@ -115,7 +115,7 @@ func newSoak(t *testing.T, stage *bench.Stage, seed uint64) *soak {
 	if os.Getenv("MOOT_PLANT") != "" { // a planted fault, with go test -tags mutants
 		tags = append(tags, "mutants")
 	}
-	x.binary = testenv.Binary(t, tags...)
+	x.binary, x.silent = testenv.Binary(t, tags...), true // it has traces of its own
 	var err error
 	if x.dir, err = os.MkdirTemp("", "moot-soak-"); err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x6d6f6f74, NORMAL = 1, LAST = 2, BIGGEST = 4 << 20 };
+enum { MAGIC = 0x6d6f6f74, NORMAL = 1, LAST = 2, BIGGEST = 12 << 20 };
 
 struct head {
 	uint32_t magic, kind;
@@ -75,6 +75,7 @@ static void lost(const char *call, cs_error_t err)
 {
 	printf("lost %s %d\n", call, err);
 	fflush(stdout);
+	cpg_finalize(handle); /* removes the files of the connection */
 	exit(3);
 }
 
