@@ -362,7 +362,7 @@ func TestConnect_Access(t *testing.T) {
 
 		// Item 4: the first ring waits for the disk, and clients are told to wait.
 		control := filepath.Join(stage.Dir, "fault")
-		if err := os.WriteFile(control, []byte("slow=1500ms"), 0o600); err != nil {
+		if err := os.WriteFile(control, []byte("slow=600ms"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		cmd := a.command()
