@@ -83,7 +83,7 @@ func TestCpg_ReasonsOfProcesses(t *testing.T) {
 		expect := func(line string) {
 			t.Helper()
 			for i, p := range programs {
-				if p.done == nil || ended(p.done) {
+				if ended(p.done) {
 					continue
 				}
 				var got string

@@ -238,7 +238,7 @@ type program struct {
 	in   io.WriteCloser
 	done chan struct{} // closed when it has ended and all lines are read
 
-	stderr bytes.Buffer // of use after done
+	stderr bytes.Buffer // complete after done; empty if the command has its own
 
 	mu    sync.Mutex // guards lines
 	lines []string
@@ -265,7 +265,9 @@ func startProgram(t *testing.T, name string, cmd *exec.Cmd) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stderr = &p.stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = &p.stderr
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

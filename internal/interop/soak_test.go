@@ -268,6 +268,7 @@ func (x *soak) start(m *soaked) {
 			x.t.Fatal(err)
 		}
 		cmd := m.node.Command(self)
+		cmd.Stderr = log
 		cmd.Env = append(os.Environ(), embeddedEnv+"="+embeddedConfig(x.conf, m.id, m.agent.state, m.agent.run, trace, groupName))
 		p, err := startProgram(x.t, fmt.Sprintf("life %d of node %d", m.lives, m.id), cmd)
 		if err != nil {
