@@ -155,18 +155,23 @@ func (m *Machine) changed() {
 // fail and consent die with it. It reports whether proc changed.
 func (m *Machine) adopt(x wire.Member) bool {
 	i, ok := find(m.proc, x.ID)
+	q := m.peer(x.ID)
+	if q != nil && x.Inc > q.inc && x.Inc <= q.denied {
+		x.Inc = q.inc
+	}
 	switch {
-	case x.ID == m.cfg.Self || m.peer(x.ID) == nil:
+	case x.ID == m.cfg.Self || q == nil:
 		return false
 	case !ok:
 		m.proc = slices.Insert(m.proc, i, x)
 		m.newcomer()
-	case m.proc[i].Inc < x.Inc && !(planted("incarnation-by-own-word") && m.peer(x.ID).inc < x.Inc):
+	case m.proc[i].Inc < x.Inc && !(planted("incarnation-by-own-word") && q.inc < x.Inc):
 		m.proc[i] = x
 		if !planted("fail-mark-carried-over") {
 			m.fail = remove(m.fail, x.ID)
 		}
 		m.consensus = remove(m.consensus, x.ID)
+		m.newcomer()
 	default:
 		return false
 	}
@@ -322,16 +327,20 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 	return nil
 }
 
-// maxHearsay bounds the ring seqs that are believed from others: far above all
-// that honest nodes can reach, and far below the end of the numbers.
-const maxHearsay = 1 << 62
+// Ring seqs that others tell of are believed up to maxHearsay, which is far above
+// all that honest nodes reach by themselves. Members that were led beyond it go
+// on in steps, so that nobody can take them to the end of the numbers at once,
+// and one that lags behind follows in as many Joins.
+const (
+	maxHearsay = 1 << 62
+	seqLeap    = 1 << 32
+)
+
+// highestSeq is the highest ring seq that is believed now.
+func (m *Machine) highestSeq() uint64 { return max(m.maxSeen, maxHearsay) + seqLeap }
 
 // sawSeq takes a ring seq from a Join or probe into account for the next ring.
-func (m *Machine) sawSeq(seq uint64) {
-	if seq < maxHearsay {
-		m.maxSeen = max(m.maxSeen, seq)
-	}
-}
+func (m *Machine) sawSeq(seq uint64) { m.maxSeen = max(m.maxSeen, min(seq, m.highestSeq())) }
 
 // stale reports a membership packet from before the end of a pause.
 func (m *Machine) stale(p Packet) bool { return p.Arrived < m.pauseEnd }
@@ -518,6 +527,7 @@ func (m *Machine) consensusDue() {
 	m.timeouts++
 	for _, x := range m.agreed() {
 		if !has(m.consensus, x.ID) {
+			m.deny(x)
 			m.markFailed(x.ID, ReasonConsensusTimeout)
 		}
 	}
@@ -530,6 +540,16 @@ func (m *Machine) consensusDue() {
 	m.armJoin()
 	m.arm(timerConsensus, m.now+m.t.Consensus)
 	m.tryCommit()
+}
+
+// deny ends the belief in an incarnation that is known from hearsay alone: over
+// a whole consensus time the earlier one went on speaking and the later one did
+// not. Else members tell each other of a start that never was, in every gather
+// anew, and that node stays out for ever.
+func (m *Machine) deny(x wire.Member) {
+	if q := m.peer(x.ID); q != nil && q.inc != 0 && q.inc < x.Inc && m.heard(q) {
+		q.denied = max(q.denied, x.Inc)
+	}
 }
 
 // excludeSelf tells the others that this node cannot receive, and goes on alone

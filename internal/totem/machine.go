@@ -99,6 +99,7 @@ type peer struct {
 	votes  uint32
 	inc    uint64 // of its present session; zero: none yet
 	heard  Tick   // last authenticated datagram; zero: never
+	denied uint64 // no higher incarnation than inc that others told of and that never spoke; zero: none
 	link   LinkState
 	linked bool // link is known
 	downAt Tick // when link was reported down

@@ -152,6 +152,11 @@ func (m *Machine) visit(arrived Tick) {
 	m.watchAru(t) // 2.10
 	m.adaptWindow(t)
 	r.kept = false
+	if planted("done-at-receipt") && m.state == Recovery { // as right as after sending (2.16 R5)
+		if m.learnStable(max(t.Stable, min(r.prevAru, arrivedAru))); m.recovered() {
+			m.install()
+		}
+	}
 	m.serve(false) // 5-12
 	if !m.ackedByData() {
 		m.sendAck(r.prev, r.id, r.tokenSeq, m.aru())
