@@ -230,7 +230,7 @@ var inState = map[string]string{
 		ring:in old:in att:in gatherState:in mergeState:in queues:in tags:in nextK:in engineK:in held:in level:in
 		undelivered:in leaves:in scratch:overwritten sent:within an input sentFlags:within an input post:within an input deaf:in
 		tracedRing:in tracedStable:in asked:in spare:memory bodies:memory bodyBytes:memory pool:memory out:taken prev:taken stats:counters`,
-	"peer":     `id:constant votes:constant inc:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
+	"peer":     `id:constant votes:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
 		joinAt:in told:in alone:times timeouts:explains`,
