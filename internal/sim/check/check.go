@@ -59,7 +59,7 @@ type msgKey struct {
 	k  uint64
 }
 
-type moveKey struct{ from, to RingID }
+type moveKey struct{ from, to *ring }
 
 // ended tells how a life ended.
 type ended uint8

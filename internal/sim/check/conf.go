@@ -26,10 +26,10 @@ func (c *Checker) transitional(p *life, e *Event) {
 			return
 		}
 	}
-	k := moveKey{e.Prev, e.Ring}
+	k := moveKey{p.stay.ring, c.ring(p, e.Ring)}
 	m := c.moves[k]
 	if m == nil {
-		m = &move{from: p.stay.ring, to: c.ring(p, e.Ring), trans: slices.Clone(e.Members)}
+		m = &move{from: k.from, to: k.to, trans: slices.Clone(e.Members)}
 		c.moves[k] = m
 		c.moveOf = append(c.moveOf, m)
 	} else if !slices.Equal(m.trans, e.Members) {
