@@ -39,4 +39,5 @@ func (b *Batch) buffer(i int) []byte { return b.mem[i*b.size : (i+1)*b.size : (i
 // goroutine, once.
 func (b *Batch) Release() {
 	b.from.free <- b // never waits: there is room for all batches
+	b.from.released()
 }

@@ -4,14 +4,24 @@
 //
 // # Receiving
 //
-// One goroutine a socket reads batches and hands each to the handler, which owns
+// One goroutine reads all sockets and hands each batch to the handler, which owns
 // the batch until it calls Release. The buffers of a batch may be written to, so
-// that datagrams are decrypted in place. A socket has a fixed number of batches:
-// when all are out it waits, and the kernel's buffer fills. So a slow reader
-// costs dropped datagrams, which are counted, and never memory. The handler is
-// called by one goroutine a socket at a time and by several for several sockets.
-// Data and control come in batches of their own, so that the owner can read first
-// what the engine asks for (ordering 2.8 A5).
+// that datagrams are decrypted in place. The handler may do its work on this
+// goroutine; meanwhile the kernel's buffers take what comes.
+//
+// Data that arrived, on any link, before a control datagram was read is handed
+// over before it: what is in control may speak of that data (ordering 2.8 A5).
+// Data and control come in batches of their own. The order among control
+// datagrams of several links, or data of several links, is not kept.
+//
+// A socket has a fixed number of batches: when all are out it is not read, and
+// the kernel's buffer fills. So a slow reader costs dropped datagrams, which are
+// counted, and never memory. The other sockets are read on, but control waits
+// with a data socket that has something to read: a handler that keeps all batches
+// of data gets no control until it releases one.
+//
+// Elsewhere than on Linux a goroutine reads each socket. Then several may
+// call the handler at a time, and control may overtake data.
 //
 // # Sending
 //

@@ -79,10 +79,11 @@ const maxBatch = 1024
 type Link struct {
 	cfg     Config
 	sockets []*socket // data and control of link 0, of link 1, ...
-	done    chan struct{}
 	once    sync.Once
 	wg      sync.WaitGroup
 	noLink  atomic.Uint64 // datagrams for links that are not here
+
+	sysLink
 }
 
 // socket is one of the two of a link.
@@ -91,7 +92,6 @@ type socket struct {
 	link    uint8
 	control bool
 	local   netip.AddrPort
-	conn    *net.UDPConn
 	free    chan *Batch
 	count   count
 	warned  [numCauses]atomic.Int64 // Tick of the last log line
@@ -105,7 +105,7 @@ func Open(c Config) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{cfg: c, done: make(chan struct{})}
+	l := &Link{cfg: c}
 	for i, e := range c.Links {
 		data, control, err := l.bindPair(uint8(i), e)
 		if err != nil {
@@ -114,8 +114,9 @@ func Open(c Config) (*Link, error) {
 		}
 		l.sockets = append(l.sockets, data, control)
 	}
-	for _, s := range l.sockets {
-		l.wg.Go(s.receiveLoop)
+	if err := l.startReceiving(); err != nil {
+		l.Close()
+		return nil, err
 	}
 	return l, nil
 }
@@ -134,7 +135,7 @@ func (l *Link) bindPair(link uint8, e Endpoint) (data, control *socket, err erro
 		if control, err = l.bind(link, true, at); err == nil {
 			return data, control, nil
 		}
-		data.conn.Close()
+		data.close()
 		if e.Data.Port() != 0 {
 			break
 		}
@@ -158,10 +159,9 @@ func (l *Link) bind(link uint8, control bool, at netip.AddrPort) (*socket, error
 	if err != nil {
 		return nil, fmt.Errorf("link %d: bind the %s socket to %v: %w%s", link, s.name(), at, err, advice(err))
 	}
-	s.conn, s.local = conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	s.local = conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	s.local = netip.AddrPortFrom(s.local.Addr().Unmap().WithZone(at.Addr().Zone()), s.local.Port())
-	if err := s.init(&l.cfg); err != nil {
-		conn.Close()
+	if err := s.init(conn, &l.cfg); err != nil {
 		return nil, fmt.Errorf("link %d: set up the %s socket: %w", link, s.name(), err)
 	}
 	s.free = make(chan *Batch, l.cfg.Batches)
@@ -191,13 +191,7 @@ func (s *socket) logBuffers() {
 // Close ends receiving and waits until the last call of the handler returned. It
 // must not be called from the handler. Closing twice is fine.
 func (l *Link) Close() error {
-	l.once.Do(func() {
-		close(l.done)
-		for _, s := range l.sockets {
-			s.conn.Close()
-		}
-	})
-	l.wg.Wait()
+	l.once.Do(l.stop) // a second caller waits for the first
 	return nil
 }
 
@@ -246,40 +240,13 @@ func (l *Link) Send(batch []seal.Datagram) {
 	}
 }
 
-// receiveLoop reads until the socket is closed. Errors that stay are met with
-// growing patience.
-func (s *socket) receiveLoop() {
-	const least, most = time.Millisecond, time.Second
-	wait := least
-	for {
-		var b *Batch
-		select {
-		case b = <-s.free:
-		case <-s.owner.done:
-			return
-		}
-		err := s.receive(b)
-		switch {
-		case err == nil && len(b.Datagrams) > 0:
-			wait = least
-			s.owner.cfg.Handler(b)
-			continue
-		case errors.Is(err, net.ErrClosed):
-			return
-		}
-		s.free <- b
-		if err == nil {
-			continue
-		}
-		s.count.receiveErrors.Add(1)
-		s.warn(causeOther, "receiving fails", err)
-		select {
-		case <-time.After(wait):
-			wait = min(2*wait, most)
-		case <-s.owner.done:
-			return
-		}
-	}
+// The pauses between tries of a socket that cannot be read.
+const leastPatience, mostPatience = time.Millisecond, time.Second
+
+// fails counts and logs an error of receiving.
+func (s *socket) fails(err error) {
+	s.count.receiveErrors.Add(1)
+	s.warn(causeOther, "receiving fails", err)
 }
 
 // warn logs failures of one kind at most once a minute; all are counted.

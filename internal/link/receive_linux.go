@@ -4,6 +4,9 @@ package link
 
 import (
 	"encoding/binary"
+	"net"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -25,6 +28,7 @@ type sysBatch struct {
 	iovs  []unix.Iovec
 	names []unix.RawSockaddrInet6 // large enough for both families
 	oob   [][oobLen]byte
+	read  proto.Tick // when it was filled
 }
 
 func (b *Batch) init() {
@@ -45,44 +49,62 @@ func (b *Batch) init() {
 
 // sysSocket is what one socket needs for system calls without allocation.
 type sysSocket struct {
-	raw        syscall.RawConn
+	// Outside of the runtime's poller, which would ask for writability too and be
+	// woken by every datagram that left. Open until no goroutine uses it.
+	fd         int
 	v6         bool
 	zoned      string // own zone, of link-local peers too
 	receiveBuf int
 	sendBuf    int
 
 	// Of the receiver.
-	merges  bool   // the kernel merges datagrams of one sender (UDP_GRO)
-	batch   *Batch // being read into
-	got     int
-	readErr syscall.Errno
-	read    func(fd uintptr) bool // readOnce, made once
-	kernel  uint32                // drop counter of the kernel as last seen
+	merges   bool          // the kernel merges datagrams of one sender (UDP_GRO)
+	kernel   uint32        // drop counter of the kernel as last seen
+	upTo     proto.Tick    // all that arrived before was read
+	failing  bool          // not watched until the timer puts it back
+	patience time.Duration // the next one
+	starved  atomic.Bool   // not watched until a batch is released
 
 	errors errorQueue
 	sender sender
 }
 
-func (s *socket) init(c *Config) error {
-	raw, err := s.conn.SyscallConn()
+// init takes the socket out of conn, which it closes.
+func (s *socket) init(conn *net.UDPConn, c *Config) error {
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
-	s.raw, s.v6, s.zoned = raw, s.local.Addr().Is6(), s.local.Addr().Zone()
-	s.read = s.readOnce
+	var dupErr error
+	if err := raw.Control(func(fd uintptr) { s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return err
+	}
+	if dupErr != nil {
+		return os.NewSyscallError("fcntl", dupErr)
+	}
+	s.v6, s.zoned = s.local.Addr().Is6(), s.local.Addr().Zone()
+	s.patience = leastPatience
 	s.errors.init()
-	s.sender.init(s)
-	return raw.Control(func(fd uintptr) {
-		// The kernel doubles what is asked for, to have room for its own records.
-		r, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
-		w, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF)
-		s.receiveBuf, s.sendBuf = r/2, w/2
-		if !c.NoOffload {
-			_, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
-			s.sender.segments = err == nil
-			s.merges = !s.control && unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
-		}
-	})
+	s.sender.init()
+	// The kernel doubles what is asked for, to have room for its own records.
+	r, _ := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	w, _ := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	s.receiveBuf, s.sendBuf = r/2, w/2
+	if !c.NoOffload {
+		_, err := unix.GetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_SEGMENT)
+		s.sender.segments = err == nil
+		s.merges = !s.control && unix.SetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
+	}
+	return nil
+}
+
+// close is for a socket that nobody receives from any more.
+func (s *socket) close() {
+	s.sender.mu.Lock()
+	defer s.sender.mu.Unlock()
+	s.sender.closed = true
+	unix.Close(s.fd)
 }
 
 // shape is the number of buffers of a batch and the size of each. Merged
@@ -94,57 +116,49 @@ func (s *socket) shape(c *Config) (room, size int) {
 	return c.Batch, bufferSize(c.MTU)
 }
 
-// receive waits for datagrams and fills b with all that are there, up to its size.
-func (s *socket) receive(b *Batch) error {
+// fill reads what is there, up to the size of b, and never waits.
+func (s *socket) fill(b *Batch) (messages int, errno syscall.Errno) {
 	b.Datagrams, b.Dropped = b.Datagrams[:0], 0
 	for i := range b.msgs {
 		h := &b.msgs[i].Hdr
 		h.Namelen, h.Flags = unix.SizeofSockaddrInet6, 0
 		h.SetControllen(oobLen)
 	}
-	s.batch = b
-	if err := s.raw.Read(s.read); err != nil {
-		return err
-	}
-	if s.readErr != 0 {
-		return s.readErr
+	// What cannot block need not be announced to the scheduler, which would wake a
+	// thread to watch over it.
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd),
+		uintptr(unsafe.Pointer(&b.msgs[0])), uintptr(len(b.msgs)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
 	}
 	s.count.reads.Add(1)
-	s.take(b)
-	return nil
+	s.take(b, int(n))
+	return int(n), 0
 }
 
-// readOnce is one try of recvmmsg; false waits until there is something.
-func (s *socket) readOnce(fd uintptr) bool {
+// waiting reports whether there is something to read.
+func (s *socket) waiting() bool {
 	for range 16 {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
-			uintptr(unsafe.Pointer(&s.batch.msgs[0])), uintptr(len(s.batch.msgs)), unix.MSG_DONTWAIT, 0, 0)
+		var b [1]byte
+		_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
+			uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
-			s.got, s.readErr = int(n), 0
 			return true
 		case unix.EAGAIN:
-			// A sender may have met the error that a report of the network raised,
-			// and the report is still there.
-			s.drainErrors(fd)
 			return false
-		case unix.EINTR:
-			continue
 		}
-		s.got, s.readErr = 0, errno
-		if async, _ := s.drainErrors(fd); async == 0 {
-			return true
-		}
+		s.drainErrors()
 	}
-	s.readErr = 0 // reports of the network without end; have a look at done
-	return true
+	return true // an error that stays, for read to deal with
 }
 
 // take makes datagrams of what recvmmsg wrote.
-func (s *socket) take(b *Batch) {
+func (s *socket) take(b *Batch, messages int) {
 	now, wall := s.owner.cfg.Now(), time.Now().UnixNano()
+	b.read = now
 	bytes := 0
-	for i := range s.got {
+	for i := range messages {
 		m := &b.msgs[i]
 		if m.Hdr.Flags&unix.MSG_TRUNC != 0 {
 			s.count.truncated.Add(1)

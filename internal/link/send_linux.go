@@ -27,13 +27,13 @@ const (
 // made once.
 type sender struct {
 	mu       sync.Mutex // guards the rest
-	segments bool       // the kernel cuts
+	closed   bool
+	segments bool // the kernel cuts
 	iovs     []unix.Iovec
 	groups   []group
 	of       []int // group by datagram, -1: it cannot be sent
 	whole    lane
-	parts    lane // of a message that did not go in one
-	write    func(fd uintptr) bool
+	parts    lane   // of a message that did not go in one
 	zone     string // of the last link-local destination
 	zoneID   uint32
 }
@@ -74,16 +74,12 @@ func (l *lane) init(n int) {
 // count is the number of datagrams in message i.
 func (l *lane) count(i int) int { return int(l.msgs[i].Hdr.Iovlen) }
 
-func (n *sender) init(s *socket) {
+func (n *sender) init() {
 	n.iovs = make([]unix.Iovec, sendBatch)
 	n.groups = make([]group, 0, sendBatch)
 	n.of = make([]int, sendBatch)
 	n.whole.init(sendBatch)
 	n.parts.init(sendSegments)
-	n.write = func(fd uintptr) bool {
-		s.push(fd, &s.sender.whole)
-		return true
-	}
 }
 
 // transmit sends datagrams of this socket.
@@ -95,13 +91,12 @@ func (s *socket) transmit(run []seal.Datagram) {
 		k := min(len(run), sendBatch)
 		s.arrange(run[:k])
 		run = run[k:]
-		if n.whole.fill == 0 {
+		if !n.closed {
+			s.push(&n.whole)
 			continue
 		}
-		if err := s.raw.Write(n.write); err != nil {
-			for i := range n.whole.fill {
-				s.count.unsent[causeClosed].Add(uint64(n.whole.count(i)))
-			}
+		for i := range n.whole.fill {
+			s.count.unsent[causeClosed].Add(uint64(n.whole.count(i)))
 		}
 	}
 }
@@ -227,10 +222,10 @@ func (s *socket) scope(a netip.Addr) uint32 {
 }
 
 // push sends the messages of a lane. It never waits.
-func (s *socket) push(fd uintptr, l *lane) {
+func (s *socket) push(l *lane) {
 	at, again := 0, 0
 	for at < l.fill {
-		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+		k, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd),
 			uintptr(unsafe.Pointer(&l.msgs[at])), uintptr(l.fill-at), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		if errno == 0 {
 			s.sent(l, at, int(k))
@@ -240,13 +235,6 @@ func (s *socket) push(fd uintptr, l *lane) {
 		if errno == unix.EINTR {
 			continue
 		}
-		// A report about an earlier datagram comes as the error of the next call:
-		// then this one was not tried yet.
-		async, mtu := s.drainErrors(fd)
-		if async > 0 && again < 8 {
-			again++
-			continue
-		}
 		if causeOf(errno) == causeFull {
 			// Neither will the rest find room, and waiting is not for us.
 			for ; at < l.fill; at++ {
@@ -254,8 +242,15 @@ func (s *socket) push(fd uintptr, l *lane) {
 			}
 			return
 		}
+		// A report about an earlier datagram comes as the error of the next call:
+		// then this one was not tried yet.
+		async, mtu := s.drainErrors()
+		if again < 8 && !genuine(errno, async, again) {
+			again++
+			continue
+		}
 		if l.count(at) > 1 {
-			s.split(fd, l, at, errno)
+			s.split(l, at, errno)
 		} else {
 			s.unsent(errno, 1)
 			if tooBig := s.owner.cfg.TooBig; errno == unix.EMSGSIZE && tooBig != nil {
@@ -269,7 +264,7 @@ func (s *socket) push(fd uintptr, l *lane) {
 // split sends the datagrams of a message that did not go in one, so that each
 // has its own fate. If that was for want of the means, it is not tried again:
 // EIO says that the interface cannot make checksums, EINVAL may say the like.
-func (s *socket) split(fd uintptr, l *lane, at int, errno syscall.Errno) {
+func (s *socket) split(l *lane, at int, errno syscall.Errno) {
 	n, count, before := &s.sender, l.count(at), s.count.out.Load()
 	n.parts.fill = 0
 	for i := range count {
@@ -277,7 +272,7 @@ func (s *socket) split(fd uintptr, l *lane, at int, errno syscall.Errno) {
 		n.parts.msgs[i].Hdr.Namelen = l.msgs[at].Hdr.Namelen
 		n.parts.add(n.iovs, l.first[at]+i, 1, 0)
 	}
-	s.push(fd, &n.parts)
+	s.push(&n.parts)
 	if errno == unix.EIO || errno == unix.EINVAL && s.count.out.Load()-before == uint64(count) {
 		n.segments = false
 		s.owner.cfg.Log.Info("interface does not cut datagrams, they are sent one by one", "link", s.link, "err", errno)

@@ -147,7 +147,7 @@ func (q *errorQueue) init() {
 // stem from them and not from the call. mtu is what the interface takes, as the
 // kernel said last when it refused a larger datagram, perhaps to the receiver
 // which woke from that.
-func (s *socket) drainErrors(fd uintptr) (async, mtu int) {
+func (s *socket) drainErrors() (async, mtu int) {
 	q := &s.errors
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *socket) drainErrors(fd uintptr) (async, mtu int) {
 			h.Namelen, h.Flags = unix.SizeofSockaddrInet6, 0
 			h.SetControllen(len(q.oob[i]))
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd),
 			uintptr(unsafe.Pointer(&q.msgs[0])), uintptr(len(q.msgs)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
 			break
@@ -179,6 +179,14 @@ func (s *socket) drainErrors(fd uintptr) (async, mtu int) {
 		}
 	}
 	return async, q.mtu
+}
+
+// genuine reports whether an error of a system call is its own and no report of
+// the network about an earlier datagram. Without reports in the error queue it is
+// believed the second time only, since another goroutine may have read them, and
+// a refused port is never the error of a call.
+func genuine(errno syscall.Errno, async, before int) bool {
+	return async == 0 && before > 0 && errno != unix.ECONNREFUSED
 }
 
 // destination is where the datagram went that an error is about.

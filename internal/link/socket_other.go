@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/moothall/moothall/internal/seal"
 )
@@ -18,7 +19,12 @@ type sysBatch struct{}
 
 func (b *Batch) init() {}
 
+type sysLink struct {
+	done chan struct{} // closed: receiving ends
+}
+
 type sysSocket struct {
+	conn       *net.UDPConn
 	mu         sync.Mutex // guards sending
 	receiveBuf int
 	sendBuf    int
@@ -32,7 +38,8 @@ func listen(c *Config, at netip.AddrPort, control, anywhere bool) (*net.UDPConn,
 	return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
 }
 
-func (s *socket) init(c *Config) error {
+func (s *socket) init(conn *net.UDPConn, c *Config) error {
+	s.conn = conn
 	s.receiveBuf, s.sendBuf = c.ReceiveBuf, c.SendBuf
 	// Half as much until the system agrees.
 	for s.receiveBuf > 4096 && s.conn.SetReadBuffer(s.receiveBuf) != nil {
@@ -44,11 +51,69 @@ func (s *socket) init(c *Config) error {
 	return nil
 }
 
+func (s *socket) close() { s.conn.Close() }
+
+func (s *socket) released() {}
+
 func (s *socket) shape(c *Config) (room, size int) { return 1, bufferSize(c.MTU) }
 
 func notLocal(error) bool { return false }
 
 func advice(error) string { return "" }
+
+// startReceiving starts a goroutine for each socket.
+func (l *Link) startReceiving() error {
+	l.done = make(chan struct{})
+	for _, s := range l.sockets {
+		l.wg.Go(s.receiveLoop)
+	}
+	return nil
+}
+
+// stop ends what startReceiving began, if it did.
+func (l *Link) stop() {
+	if l.done != nil {
+		close(l.done)
+	}
+	for _, s := range l.sockets {
+		s.close()
+	}
+	l.wg.Wait()
+}
+
+// receiveLoop reads until the socket is closed. Errors that stay are met with
+// growing patience.
+func (s *socket) receiveLoop() {
+	wait := leastPatience
+	for {
+		var b *Batch
+		select {
+		case b = <-s.free:
+		case <-s.owner.done:
+			return
+		}
+		err := s.receive(b)
+		switch {
+		case err == nil && len(b.Datagrams) > 0:
+			wait = leastPatience
+			s.owner.cfg.Handler(b)
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
+		}
+		s.free <- b
+		if err == nil {
+			continue
+		}
+		s.fails(err)
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, mostPatience)
+		case <-s.owner.done:
+			return
+		}
+	}
+}
 
 func (s *socket) receive(b *Batch) error {
 	b.Datagrams, b.Dropped = b.Datagrams[:0], 0
