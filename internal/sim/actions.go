@@ -27,7 +27,7 @@ func init() {
 		DoBurst:   {link: func(_ *world, a *Action, c *condition) { c.enter, c.leave = a.P, max(a.Q, 0.001) }},
 		DoDrop:    {link: drop},
 		DoHole:    {link: func(_ *world, a *Action, c *condition) { c.hole = a.N }},
-		DoDup:     {link: func(_ *world, a *Action, c *condition) { c.dup, c.copies, c.late = a.P, max(1, a.N), a.D }},
+		DoDup:     {link: duplicate},
 		DoDelay:   {link: slowLink},
 		DoSpike:   {link: func(_ *world, a *Action, c *condition) { c.spike, c.spikeBy = a.P, a.D }},
 		DoCorrupt: {link: func(_ *world, a *Action, c *condition) { c.corrupt = a.P }},
@@ -87,6 +87,11 @@ func drop(_ *world, a *Action, c *condition) {
 			c.drop[t] = 1 - (1-c.drop[t])*(1-a.P)
 		}
 	}
+}
+
+func duplicate(_ *world, a *Action, c *condition) {
+	c.dup, c.copies, c.late = a.P, max(1, a.N), a.D
+	c.dupMask, _ = typeMask(a.Types)
 }
 
 func slowLink(_ *world, a *Action, c *condition) {

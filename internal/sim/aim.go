@@ -75,7 +75,7 @@ func (d *drawer) rounds(step Tick, f func(at Tick)) {
 // traffic from all nodes for a while.
 func (d *drawer) traffic(at, long Tick, safe float64) {
 	n := 10 + d.r.intn(40)
-	d.add(Action{Do: DoSend, N: n, Size: 1 + d.r.intn(1500), Class: uint8(1 + d.r.intn(3)), Safe: safe, D: long / Tick(n), At: at})
+	d.add(Action{Do: DoSend, N: n, Size: 1 + d.r.intn(1500), Class: uint8(d.r.intn(4)), Safe: safe, D: long / Tick(n), At: at})
 }
 
 // flaws loses data frames at some nodes for a while.
@@ -147,7 +147,7 @@ func (d *drawer) lag() {
 	d.rounds(900*ms, func(at Tick) {
 		long := d.r.log(10*ms, 100*ms)
 		hit := at + long
-		d.add(Action{Do: DoSend, A: d.some(), N: 30 + d.r.intn(200), Size: 800 + d.r.intn(1200), Class: 2, Safe: d.r.float() * d.r.float(), D: 10 * us, At: at})
+		d.add(Action{Do: DoSend, A: d.some(), N: 30 + d.r.intn(200), Size: 800 + d.r.intn(1200), Class: uint8(d.r.intn(4)), Safe: d.r.float() * d.r.float(), D: 10 * us, At: at})
 		d.flaws(at, long)
 		d.flaws(hit, 300*ms)
 		if d.r.chance(0.5) {
@@ -165,6 +165,9 @@ func (d *drawer) lag() {
 // that are taken for down (ordering 2.14, 2.15, scenarios 1, 5, 6, 33, 70, 71).
 func (d *drawer) commits() {
 	d.traffic(sec, 5*sec, 0.5)
+	if d.r.chance(0.4) {
+		d.p.Nodes = d.p.Nodes[:2]
+	}
 	late := func(at Tick) {
 		a := Action{Do: DoDelay, A: d.some(), B: d.some(), Types: []string{[]string{"commit", "join", "ack", "token"}[d.r.intn(4)]},
 			D: d.r.log(ms, 400*ms), At: at + d.r.between(0, 100*ms), For: d.r.log(5*ms, 300*ms)}
@@ -177,6 +180,10 @@ func (d *drawer) commits() {
 		d.add(a)
 	}
 	d.rounds(400*ms, func(at Tick) {
+		if d.r.chance(0.3) {
+			d.forgotten(at)
+			return
+		}
 		for range 1 + d.r.intn(4) {
 			late(at)
 		}
@@ -200,6 +207,16 @@ func (d *drawer) commits() {
 	})
 }
 
+// forgotten holds up the commit token on its first hop until the next member has
+// gone on without its sender, and then brings the sender's Joins again.
+func (d *drawer) forgotten(at Tick) {
+	rep, next := d.p.Nodes[0].ID, d.p.Nodes[1].ID
+	d.add(Action{Do: DoTrigger, A: rep, B: next, Types: []string{"commit"}, Then: DoCut, At: at, For: d.r.between(60*ms, 350*ms)})
+	d.add(Action{Do: DoDup, A: rep, B: next, Types: []string{"join"}, P: 1, N: 20, D: 400 * ms, At: at, For: 200 * ms})
+	d.add(Action{Do: DoDrop, A: next, B: rep, Types: []string{"join"}, P: 1, At: at + d.r.between(10*ms, 100*ms), For: d.r.between(100*ms, 500*ms)})
+	d.add(Action{Do: DoCrash, A: d.any(), At: at + d.r.between(0, 10*ms), For: d.r.log(us, 5*ms)})
+}
+
 // restarts kills and starts nodes at once, with good, old and lost records, right
 // and wrong clocks; some nodes hear of the new start late, old packets come again
 // (ordering 2.2, 2.18, scenarios 2, 3, 35, 59, 69, 72).
@@ -215,11 +232,17 @@ func (d *drawer) restarts() {
 		if d.r.chance(0.7) {
 			d.add(Action{Do: DoDrop, A: victim, B: d.any(), Types: []string{"ping"}, P: 1, At: at, For: d.r.between(100*ms, 600*ms)})
 		}
+		if d.r.chance(0.5) { // it hears others before they hear it
+			d.add(Action{Do: DoDelay, A: victim, B: d.some(), Types: []string{"ping"}, D: d.r.log(ms, 100*ms), At: at, For: d.r.between(100*ms, 600*ms)})
+		}
 		if d.r.chance(0.5) {
 			d.add(Action{Do: DoReplay, A: d.some(), B: d.some(), N: 1 + d.r.intn(20), At: at + d.r.between(0, 400*ms)})
 		}
 		if d.r.chance(0.3) {
 			d.add(Action{Do: DoTrigger, A: d.any(), Types: []string{"commit", "join"}, Skip: d.r.intn(6), N: 9, Then: DoCrash, At: at, For: d.r.log(ms, 50*ms)})
+		}
+		if d.r.chance(0.5) {
+			d.add(Action{Do: DoTrigger, A: victim, Types: []string{"join"}, Skip: d.r.intn(4), N: 9, Then: DoCrash, At: at, For: d.r.log(us, 5*ms)})
 		}
 	})
 }

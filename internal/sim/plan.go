@@ -112,7 +112,7 @@ const (
 	DoBurst   Do = "burst"   // losses from A to B come in bursts: P to enter, Q to leave, all lost in one
 	DoDrop    Do = "drop"    // frames of Types from A to B with probability P, at most N if N is not zero
 	DoHole    Do = "hole"    // frames larger than N bytes from A to B vanish
-	DoDup     Do = "dup"     // up to N further copies with probability P, spread over D
+	DoDup     Do = "dup"     // up to N further copies of frames of Types with probability P, spread over D
 	DoDelay   Do = "delay"   // D more from A to B, for frames of Types if there are any
 	DoSpike   Do = "spike"   // D more with probability P
 	DoCorrupt Do = "corrupt" // with probability P a datagram of whole nodes is spoilt

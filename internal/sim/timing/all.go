@@ -9,35 +9,36 @@ var All = []Situation{
 	{"12-one-way", oneWay},
 	{"39-no-waste", noWaste},
 	{"5-late-joins", lateJoins},
+	{"6-late-commits", lateCommits},
 	{"60-one-bad-nic", oneBadNIC},
+	{"60-stranger", stranger},
 	{"66-host-silent", hostSilent},
 	{"69-third-party-restart", thirdPartyRestart},
+	{"69-restart-while-failed", restartWhileFailed},
 	{"70-restart-in-commit", restartInCommit},
 	{"79-died-with-token", diedWithToken},
 	{"80-hold-after-release", holdAfterRelease},
 }
 
-// restarts kills one node twenty times in a row and starts it again at once. The
-// lowest one is left out, for it lingers at each start.
+// restarts kills one node twenty times in a row and starts it again at once.
 func restarts(seed uint64) (*sim.Plan, Want) {
 	p, r := cluster(seed, 3, 6*sec)
-	victim := NodeID(2 + r.intn(2))
+	victim := NodeID(1 + r.intn(3))
 	for i := range 20 {
 		add(p, sim.Action{Do: sim.DoCrash, A: victim, At: 3*sec + Tick(i)*100*ms, For: r.between(ms, 20*ms)})
 	}
 	// The first configuration of each start is a ring too.
-	return p, Want{From: 3 * sec, Ring: ids(3), Within: 100 * ms, Rings: 40}
+	return p, Want{From: 3 * sec, Ring: ids(3), Within: 200 * ms, Rings: 40}
 }
 
-// oneWay cuts one direction between two of five nodes for long; not the one that
-// the token takes.
+// oneWay cuts one direction between two of five nodes for long.
 func oneWay(seed uint64) (*sim.Plan, Want) {
 	p, r := cluster(seed, 5, 60*sec)
 	p.NoHeal = true
 	a := 1 + r.intn(5)
-	b := 1 + (a+r.intn(3))%5
+	b := 1 + (a+r.intn(4))%5
 	add(p, sim.Action{Do: sim.DoCut, A: NodeID(a), B: NodeID(b), At: 3 * sec})
-	return p, Want{From: 10 * sec, Rings: 60}
+	return p, Want{From: 10 * sec, Rings: 100}
 }
 
 // noWaste loads a network on which nothing is lost.
@@ -55,7 +56,25 @@ func lateJoins(seed uint64) (*sim.Plan, Want) {
 	p, r := cluster(seed, 4, 12*sec)
 	add(p, sim.Action{Do: sim.DoDup, P: 1, N: 3, D: 6 * sec, At: 2900 * ms, For: sec},
 		sim.Action{Do: sim.DoCrash, A: NodeID(1 + r.intn(4)), At: 3 * sec, For: r.between(ms, 50*ms)})
-	return p, Want{From: 3 * sec, Ring: ids(4), Within: 500 * ms, Rings: 3}
+	return p, Want{From: 3 * sec, Ring: ids(4), Within: 200 * ms, Rings: 2}
+}
+
+// lateCommits brings every commit token of the survivors again many times, up to
+// some seconds later, while one node restarts and another one dies for good. (Late
+// copies from the dead one would count as signs of life.)
+func lateCommits(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 9*sec)
+	configured(p)
+	dead := NodeID(1 + r.intn(n))
+	again := NodeID(1 + (int(dead)+r.intn(n-1))%n)
+	for _, id := range ids(n, dead) {
+		add(p, sim.Action{Do: sim.DoDup, A: id, Types: []string{"commit"}, P: 1, N: 200, D: 6 * sec})
+	}
+	add(p, sim.Action{Do: sim.DoCrash, A: again, At: 3 * sec, For: r.between(ms, 50*ms)},
+		sim.Action{Do: sim.DoCrash, A: dead, At: 4*sec + r.between(0, 500*ms)})
+	p.Restart = false
+	return p, Want{From: 4 * sec, Ring: ids(n, dead), Within: 1200 * ms}
 }
 
 // oneBadNIC cuts one node off from two of three others, in both directions.
@@ -69,6 +88,17 @@ func oneBadNIC(seed uint64) (*sim.Plan, Want) {
 		add(p, sim.Action{Do: sim.DoCut, A: bad, B: q, At: 3 * sec}, sim.Action{Do: sim.DoCut, A: q, B: bad, At: 3 * sec})
 	}
 	return p, Want{From: 3 * sec, Ring: ids(n, bad), Within: 3500 * ms, Again: true}
+}
+
+// stranger starts a node that does not reach one member of the ring.
+func stranger(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 12*sec)
+	p.NoHeal = true
+	id := NodeID(1 + 3*r.intn(2))
+	q := 1 + (id+NodeID(2*r.intn(2)))%4 // beside it in the ring
+	p.Nodes[id-1].Boot = 3*sec + r.between(0, sec)
+	add(p, sim.Action{Do: sim.DoCut, A: id, B: q}, sim.Action{Do: sim.DoCut, A: q, B: id})
+	return p, Want{From: 3 * sec, Ring: ids(4, id), Within: 1500 * ms, Again: true}
 }
 
 // configured makes the token timer so long that nothing in time can have waited
@@ -113,6 +143,24 @@ func thirdPartyRestart(seed uint64) (*sim.Plan, Want) {
 	return p, Want{From: at, Ring: ids(4), Within: 5 * sec, Rings: 8}
 }
 
+// restartWhileFailed starts a dead node again when the others have failed it
+// and wait for one of them whose Joins get lost.
+func restartWhileFailed(seed uint64) (*sim.Plan, Want) {
+	n := 4 + int(seed%2)
+	p, r := cluster(seed, n, 12*sec)
+	configured(p)
+	p.Engine.Ping = 40 * ms // within the time that a sign of life counts
+	dead := NodeID(1 + r.intn(n))
+	mute := NodeID(n) // not the lowest of the others
+	if dead == mute {
+		mute--
+	}
+	at := 5 * sec
+	add(p, sim.Action{Do: sim.DoCrash, A: dead, At: at, For: 1600 * ms},
+		sim.Action{Do: sim.DoDrop, A: mute, Types: []string{"join"}, P: 1, At: at, For: 1650*ms + r.between(0, 50*ms)})
+	return p, Want{From: at, Ring: ids(n), Within: 400 * ms, Rings: 2}
+}
+
 // restartInCommit starts a node again right after it promised a ring.
 func restartInCommit(seed uint64) (*sim.Plan, Want) {
 	n := 3 + int(seed%3)
@@ -131,8 +179,10 @@ func holdAfterRelease(seed uint64) (*sim.Plan, Want) {
 	p, r := cluster(seed, n, 9*sec)
 	for i := range 10 {
 		at := 4*sec + Tick(i)*400*ms
-		add(p, sim.Action{Do: sim.DoSend, A: 1, N: 1, Size: 100, Class: 2, At: at},
-			sim.Action{Do: sim.DoSend, A: NodeID(2 + r.intn(n-1)), N: 1, Size: 100, Class: 2, At: at + r.between(100*us, 12*ms)})
+		safe := float64(r.intn(2))
+		add(p, sim.Action{Do: sim.DoSend, A: 1, N: 1, Size: 100, Class: 2, Safe: safe, At: at},
+			sim.Action{Do: sim.DoSend, A: NodeID(2 + r.intn(n-1)), N: 1, Size: 100, Class: 2, Safe: safe, At: at + r.between(100*us, 12*ms)})
 	}
+	p.Engine.Plain = seed%2 == 0
 	return p, Want{From: 4 * sec, Ring: ids(n), Latency: 30 * ms, Rings: 1}
 }

@@ -13,6 +13,7 @@ var (
 	seed  = flag.Uint64("seed", 0, "first seed")
 	seeds = flag.Uint64("seeds", 6, "seeds of each situation")
 	show  = flag.Bool("show", false, "print the traces")
+	long  = flag.Bool("long", false, "print how long each took")
 	plan  = flag.Bool("plan", false, "print the plans, for moot sim")
 )
 
@@ -31,7 +32,11 @@ func TestTiming(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for _, f := range s.Run(n, trace) {
+				o := s.Run(n, trace)
+				if *long {
+					t.Logf("seed %d: formed %v, %d rings, slowest %v, resent %.2f %%", n, o.Formed, o.Rings, o.Slowest, 100*o.Resent)
+				}
+				for _, f := range o.Findings {
 					t.Errorf("seed %d: %v", n, f)
 				}
 			}
