@@ -242,7 +242,7 @@ func TestCpg_Item16_OneOrder(t *testing.T) {
 		var histories []*history
 		for i, p := range programs {
 			p.until(0, "done")
-			h := readHistory(p.name, i+1, p.said())
+			h := readHistory(p.name, s.agents[i].id, p.said())
 			if err := h.cameBack(); err != nil {
 				t.Error(err)
 			}

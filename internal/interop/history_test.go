@@ -6,12 +6,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/sim/check"
+	"github.com/moothall/moothall/internal/tracefile"
 )
 
 // history is what one program of a group saw and did, as member.c and the
 // embedded program tell it.
 type history struct {
 	name     string
+	node     config.NodeID
 	self     string // NODE/PID
 	events   []string
 	accepted []uint64
@@ -28,8 +33,8 @@ type stretch struct {
 // readHistory checks what one program can see alone: members change by who left
 // and joined, messages come from members, are whole and in order of their
 // sender, and own ones come back.
-func readHistory(name string, node int, lines []string) *history {
-	h := &history{name: name}
+func readHistory(name string, node config.NodeID, lines []string) *history {
+	h := &history{name: name, node: node}
 	fail := func(format string, args ...any) {
 		if h.problem == "" {
 			h.problem = name + ": " + fmt.Sprintf(format, args...)
@@ -134,76 +139,123 @@ func (h *history) stretches() []stretch {
 	return append(out, s)
 }
 
-// judgeHistories compares programs of one group: those that went from one ring
-// to the next together got the same changes and messages in the same order, and
-// what others got of a ring is in that order too. It returns the number of
-// comparisons.
-func judgeHistories(t *testing.T, histories []*history) (compared int) {
+// ways are the rings that each node installed, in order, as its programs are
+// told of them. Programs are not told of a ring that ended before its
+// synchronisation did.
+type ways map[config.NodeID][]string
+
+func (w ways) add(l *tracefile.Line) {
+	if e := l.Event; e != nil && e.Kind == check.KindConf && !e.Transitional {
+		w[l.Node] = append(w[l.Node], fmt.Sprintf("ring %d/%d%s", e.Ring.Rep, e.Ring.Seq, nodes(e.Members)))
+	}
+}
+
+// between is the whole way of a node from one ring to another.
+func (w ways) between(node config.NodeID, from, to string) string {
+	rings := w[node]
+	if i := slices.Index(rings, from); i >= 0 {
+		if j := slices.Index(rings[i:], to); j >= 0 {
+			return strings.Join(rings[i:i+j+1], " -> ")
+		}
+	}
+	return fmt.Sprintf("%s -> %s, unknown to node %d", from, to, node)
+}
+
+// judgeHistories compares programs of one group: those that went the same way
+// from one ring to another got the same changes and messages in the same order,
+// who joined within got the end of that, and all that got messages in one ring
+// got them in one order. It returns the number of comparisons.
+func judgeHistories(t *testing.T, histories []*history, w ways) int {
 	t.Helper()
-	whole := map[string]stretch{} // by both rings
-	longest := map[string]stretch{}
-	report := func(format string, args ...any) {
-		t.Helper()
-		if !t.Failed() { // the first one says most
-			t.Errorf(format, args...)
-		}
-	}
-	var parts []stretch
-	for _, h := range histories {
-		if h.problem != "" {
-			report("%s", h.problem)
-		}
-		for _, s := range h.stretches() {
-			if s.from == "" || s.to == "" {
-				parts = append(parts, s)
-			}
-			if s.from == "" {
-				continue
-			}
-			if was, ok := longest[s.from]; !ok || len(was.events) < len(s.events) {
-				longest[s.from] = s
-			}
-			if s.to == "" {
-				continue
-			}
-			key := s.from + " -> " + s.to
-			was, ok := whole[key]
-			if !ok {
-				whole[key] = s
-				continue
-			}
-			compared++
-			if i, a, b, ok := differ(was.events, s.events); !ok {
-				report("from %s to %s: %s and %s differ at event %d of %d and %d: %q and %q",
-					s.from, s.to, was.by.name, s.by.name, i, len(was.events), len(s.events), a, b)
-			}
-		}
-	}
-	for _, s := range parts {
-		switch {
-		case s.to != "": // it came later: what it has is the end of what others have
-			for key, w := range whole {
-				if !strings.HasSuffix(key, " -> "+s.to) || w.by == s.by || !slices.Contains(w.events, firstOf(s.events)) {
-					continue
-				}
-				compared++
-				if n := len(w.events) - len(s.events); n < 0 || !slices.Equal(w.events[n:], s.events) {
-					report("%s came within %s and got %d events until %s, %s got others", s.by.name, w.from, len(s.events), s.to, w.by.name)
-				}
-			}
-		}
-	}
-	for _, h := range histories {
-		for _, s := range h.stretches() {
-			if w := longest[s.from]; s.from != "" && w.by != s.by && strings.Count(s.from, " ") > 2 {
-				compared++
-				if a, b, ok := ordered(w.events, s.events); !ok {
-					report("in %s %s got %q before %q, %s the other way round", s.from, w.by.name, a, b, s.by.name)
-				}
-			}
-		}
+	compared, problems := compare(histories, w)
+	for _, p := range problems[:min(3, len(problems))] { // the first ones say most
+		t.Error(p)
 	}
 	return compared
+}
+
+func compare(histories []*history, w ways) (compared int, problems []string) {
+	c := comparison{ways: w, whole: map[string]stretch{}, longest: map[string]stretch{}}
+	var late, all []stretch
+	for _, h := range histories {
+		if h.problem != "" {
+			c.problems = append(c.problems, h.problem)
+		}
+		for _, s := range h.stretches() {
+			switch {
+			case s.from != "":
+				all = append(all, s)
+				c.collect(s)
+			case s.to != "" && len(s.events) > 0:
+				late = append(late, s)
+			}
+		}
+	}
+	for _, s := range late {
+		c.late(s)
+	}
+	for _, s := range all {
+		c.order(s)
+	}
+	return c.compared, c.problems
+}
+
+// comparison holds stretches against each other.
+type comparison struct {
+	ways     ways
+	whole    map[string]stretch // by the whole way
+	longest  map[string]stretch // by the ring where they begin
+	compared int
+	problems []string
+}
+
+func (c *comparison) bad(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf(format, args...))
+}
+
+// collect compares a stretch with the first one of the same way.
+func (c *comparison) collect(s stretch) {
+	if was, ok := c.longest[s.from]; !ok || len(was.events) < len(s.events) {
+		c.longest[s.from] = s
+	}
+	if s.to == "" {
+		return
+	}
+	way := c.ways.between(s.by.node, s.from, s.to)
+	was, ok := c.whole[way]
+	if !ok {
+		c.whole[way] = s
+		return
+	}
+	c.compared++
+	if i, a, b, same := differ(was.events, s.events); !same {
+		c.bad("%s: %s and %s differ at event %d of %d and %d: %q and %q", way, was.by.name, s.by.name, i, len(was.events), len(s.events), a, b)
+	}
+}
+
+// late compares what a program got from its join on.
+func (c *comparison) late(s stretch) {
+	for way, o := range c.whole {
+		if o.to != s.to || c.ways.between(s.by.node, o.from, s.to) != way || !slices.Contains(o.events, s.events[0]) {
+			continue
+		}
+		c.compared++
+		if n := len(o.events) - len(s.events); n < 0 || !slices.Equal(o.events[n:], s.events) {
+			c.bad("%s: %s joined within and got %d events, not the last ones of %s", way, s.by.name, len(s.events), o.by.name)
+		}
+	}
+}
+
+// order compares messages that two programs got in rings after the same one.
+func (c *comparison) order(s stretch) {
+	o := c.longest[s.from]
+	if o.by == s.by || strings.Count(s.from, " ") == 2 { // alone
+		return
+	}
+	c.compared++
+	if a, b, ok := ordered(o.events, s.events); !ok {
+		c.bad("after %s %s got %q before %q, %s the other way round", s.from, o.by.name, b, a, s.by.name)
+	}
 }
 
 // ordered checks that the messages which two programs got both in one ring came
@@ -224,14 +276,6 @@ func ordered(a, b []string) (x, y string, ok bool) {
 		}
 	}
 	return "", "", true
-}
-
-// firstOf is the change with which a program joined.
-func firstOf(events []string) string {
-	if len(events) == 0 {
-		return "none"
-	}
-	return events[0]
 }
 
 func differ(a, b []string) (at int, x, y string, same bool) {

@@ -257,7 +257,7 @@ func (x *soak) start(m *soaked) {
 	m.lives++
 	x.note(m, nil, "start %d", m.lives)
 	trace := filepath.Join(x.dir, fmt.Sprintf("node%d.trace", m.id))
-	log, err := os.OpenFile(filepath.Join(x.dir, fmt.Sprintf("node%d.log", m.id)), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	log, err := os.OpenFile(x.log(m), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -635,6 +635,35 @@ func (x *soak) heal() {
 	}
 }
 
+// keep writes down what the programs said.
+func (x *soak) keep() {
+	for _, m := range x.members {
+		for _, p := range m.histories {
+			name := filepath.Join(x.dir, strings.ReplaceAll(p.name, " ", "-")+".txt")
+			if err := os.WriteFile(name, []byte(strings.Join(p.said(), "\n")+"\n"), 0o644); err != nil {
+				x.t.Error(err)
+			}
+		}
+	}
+}
+
+// readLogs looks for what must not stand in the logs.
+func (x *soak) readLogs() {
+	for _, m := range x.members {
+		b, err := os.ReadFile(x.log(m))
+		if err != nil {
+			x.t.Error(err)
+		}
+		for _, word := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if i := bytes.Index(b, []byte(word)); i >= 0 {
+				x.bad("log of node %d: %s", m.id, b[i:min(len(b), i+2000)])
+			}
+		}
+	}
+}
+
+func (x *soak) log(m *soaked) string { return filepath.Join(x.dir, fmt.Sprintf("node%d.log", m.id)) }
+
 // judge tells what happened and whether it was right.
 func (x *soak) judge() {
 	files := []string{x.notes.Name()}
@@ -642,20 +671,26 @@ func (x *soak) judge() {
 		files = append(files, filepath.Join(x.dir, fmt.Sprintf("node%d.trace", m.id)))
 	}
 	j := tracefile.NewJudge(check.Options{Max: 5})
-	if err := tracefile.Merge(files, j.Add); err != nil {
+	w := ways{}
+	err := tracefile.Merge(files, func(l *tracefile.Line) error {
+		w.add(l)
+		return j.Add(l)
+	})
+	if err != nil {
 		x.t.Error(err)
 	}
 	totals, findings := j.End(true)
 	for _, f := range findings {
 		x.t.Error(f)
 	}
+	x.readLogs()
 	for _, text := range x.trouble {
 		x.t.Error(text)
 	}
 	var histories []*history
 	for _, m := range x.members {
 		for i, p := range m.histories {
-			h := readHistory(p.name, int(m.id), p.said())
+			h := readHistory(p.name, m.id, p.said())
 			histories = append(histories, h)
 			if i == len(m.histories)-1 {
 				if err := h.cameBack(); err != nil {
@@ -664,7 +699,10 @@ func (x *soak) judge() {
 			}
 		}
 	}
-	compared := judgeHistories(x.t, histories)
+	compared := judgeHistories(x.t, histories, w)
+	if x.t.Failed() {
+		x.keep()
+	}
 	var told []string
 	for _, f := range faults {
 		if n := x.counts[f.name]; n > 0 {
