@@ -68,13 +68,22 @@ func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 			Totem: totem.Config{
 				Self: n.self.ID, Inc: record.Inc, SeqBound: record.SeqBound, Cluster: seal.ClusterTag(c.Totem.ClusterName),
 				Table: table, Nodes: nodes, MTU: payload - sealing, Timers: timers(c),
-				Trace: n.trace != nil,
-				Rand:  rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
+				Limits: totem.Limits{ReceiveWnd: n.receiveBudget(payload)},
+				Trace:  n.trace != nil,
+				Rand:   rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
 			},
 			Services: n.services(), Record: record, HadRecord: had, NewSalt: random.Uint64,
 			Wall: n.started, Name: n.name, Log: n.log, Observer: n.observer(record),
 		},
 	}
+}
+
+// receiveBudget is how many frames of one rotation the receive buffer takes
+// (ordering 2.7); zero: not known.
+func (n *Node) receiveBudget(payload int) int {
+	const overhead = 768 // of the kernel, for one datagram
+	receive, _ := n.link.Buffers(0, false)
+	return receive / (payload + overhead) * 3 / 4
 }
 
 // services are what every member runs.

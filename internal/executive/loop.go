@@ -328,13 +328,19 @@ func (l *Loop) work(now proto.Tick) {
 	l.room.Broadcast()
 	in := &l.spare
 
-	for _, s := range in.saved {
-		l.core.Persisted(now, s.tag, s.err)
-	}
 	if in.dropped > 0 {
 		l.core.Dropped(now, in.dropped)
 	}
 	l.receive(now, in)
+	// After a pause of the process clients must hear that what they were shown is
+	// stale before any of their calls is served (ordering 2.19 H1).
+	if w := l.core.Wake(); w != 0 && w <= now {
+		l.core.Advance(now)
+		l.core.Flush(now)
+	}
+	for _, s := range in.saved {
+		l.core.Persisted(now, s.tag, s.err)
+	}
 	for _, r := range in.refused {
 		l.core.Unreachable(now, r.node, r.link)
 	}

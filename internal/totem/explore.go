@@ -187,6 +187,7 @@ func (m *Machine) encodeGather(e *encoder) {
 	}
 	e.members(m.proc)
 	e.ids(m.fail)
+	e.num(uint64(m.badPlans))
 	if m.state == Gather {
 		e.ids(m.consensus)
 		e.flag(m.settled, m.reason == ReasonStart, m.joinAt == 0 || m.now-m.joinAt >= joinPace, m.told == digest(m.proc, m.fail))

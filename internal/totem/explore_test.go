@@ -228,12 +228,12 @@ var inState = map[string]string{
 		now:the same for all states lastTick:the same pauseEnd:never after now timers:in state:in stopped:in started:in
 		committedSeq:in seqBound:in maxSeen:in tag:in durable:in durableBound:in persist:taken waiting:in waitTag:in
 		ring:in old:in att:in gatherState:in mergeState:in queues:in tags:in nextK:in engineK:in held:in level:in
-		undelivered:in leaves:in scratch:overwritten sent:within an input sentFlags:within an input post:within an input deaf:in
+		undelivered:in leaves:in scratch:overwritten sent:within an input sentFlags:within an input post:within an input requested:within an input answeredFirst:within an input deaf:in
 		tracedRing:in tracedStable:in asked:in spare:memory bodies:memory bodyBytes:memory pool:memory out:taken prev:taken stats:counters`,
 	"peer":     `id:constant votes:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
-		joinAt:in told:in alone:times timeouts:explains`,
+		joinAt:in told:in alone:times timeouts:explains badPlans:in`,
 	"mergeState": `merging:in notBefore:in backoff:times lastPeers:in`,
 	"ring": `since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
 		reason:explains suspect:explains delivered:in stable:in asm:in tok:in tokenSeq:the base of numbers sentSeq:in prevAru:in

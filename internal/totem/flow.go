@@ -82,29 +82,33 @@ func (m *Machine) blockedBy(r *ring) NodeID {
 }
 
 // watchAru finds a member that cannot receive: its aru stands still although
-// frames above it exist and are sent again (ordering 2.10). Hold time does not
-// count, for then no frame is missing.
-func (m *Machine) watchAru(t *wire.Token) {
+// frames above it exist and are sent to it again (ordering 2.10). What counts is
+// evidence about that member alone: its own requests, seen by itself or by who
+// answered the first of them. A member whose window is full requests nothing, so
+// it is never found here. aru and owner are those of the token as it came.
+func (m *Machine) watchAru(aru Slot, owner NodeID, seq Slot) {
 	r := m.ring
-	if t.Aru != r.stuckAru || t.AruOwner != r.stuckOwner || t.Aru == t.Seq || t.AruOwner == 0 {
-		r.stuckAru, r.stuckOwner, r.stuckSince, r.stuckVisits = t.Aru, t.AruOwner, m.now, 0
-		if t.Seq-r.win.released < Slot(m.lim.Window)/2 {
+	evidence := m.answeredFirst || owner == m.cfg.Self && m.requested > 0
+	m.answeredFirst, m.requested = false, 0
+	if aru != r.stuckAru || owner != r.stuckOwner || aru == seq || owner == 0 {
+		r.stuckAru, r.stuckOwner, r.stuckSince, r.stuckVisits = aru, owner, m.now, 0
+		if seq-r.win.released < Slot(m.lim.Window)/2 {
 			r.blockedSince = 0
 		}
 		return
 	}
-	if t.RtrMade > 0 || len(t.Rtr) > 0 {
+	if evidence {
 		r.stuckVisits++
 	}
 	if r.stuckVisits < 8 {
 		return
 	}
 	limit := m.t.FailToReceive
-	if r.stuckOwner != m.cfg.Self {
+	if owner != m.cfg.Self {
 		limit += limit / 2
 	}
 	if m.now-r.stuckSince >= limit {
-		m.deaf = r.stuckOwner // acted on at the end of the visit
+		m.deaf = owner // acted on at the end of the visit
 	}
 }
 

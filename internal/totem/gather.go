@@ -24,6 +24,7 @@ type gatherState struct {
 	told      uint64 // digest of the sets in it
 	alone     bool   // nobody else was heard in this episode
 	timeouts  int    // consensus timeouts in a row
+	badPlans  int    // commit tokens since the last ring that led to no plan
 }
 
 // joinInfo is what the last Join of a peer in this episode said.
@@ -557,6 +558,11 @@ func (m *Machine) deny(x wire.Member) {
 func (m *Machine) excludeSelf() {
 	m.fail = []NodeID{m.cfg.Self}
 	m.sendJoin()
+	m.goAlone()
+}
+
+// goAlone fails all others.
+func (m *Machine) goAlone() {
 	m.fail = nil
 	for _, x := range m.proc {
 		if x.ID != m.cfg.Self {

@@ -65,11 +65,13 @@ type Machine struct {
 	leaves      int // Leave frames sent
 
 	// One visit.
-	scratch   wire.Token // where the next token is decoded
-	sent      [][]byte   // own new frames
-	sentFlags uint16
-	post      int    // how many of them follow the token
-	deaf      NodeID // found by watchAru
+	scratch       wire.Token // where the next token is decoded
+	sent          [][]byte   // own new frames
+	sentFlags     uint16
+	post          int    // how many of them follow the token
+	deaf          NodeID // found by watchAru
+	requested     int    // slots asked for in this visit
+	answeredFirst bool   // the slot after the token's aru was sent again in this visit
 
 	tracedRing   RingID
 	tracedStable Slot
@@ -179,7 +181,7 @@ func (t Timers) withDefaults(n int) Timers {
 	t.Settle = cmp.Or(t.Settle, max(150*ms, 4*t.Join))
 	t.SuspectGrace = cmp.Or(t.SuspectGrace, 50*ms)
 	t.Merge = cmp.Or(t.Merge, 1000*ms)
-	t.Hold = cmp.Or(t.Hold, min(t.Token/5, 500*ms))
+	t.Hold = min(cmp.Or(t.Hold, min(t.Token/5, 500*ms)), t.Token*2/5) // ordering 2.12: below half of token
 	t.Linger = cmp.Or(t.Linger, min(500*ms, t.Consensus/4))
 	t.FailToReceive = cmp.Or(t.FailToReceive, max(2*t.Token, 2000*ms))
 	t.HopMin = cmp.Or(t.HopMin, 2*ms)
@@ -220,7 +222,14 @@ func (m *Machine) begin(now Tick) {
 		return
 	}
 	m.pauseEnd = m.now
-	if gap <= m.t.Token || m.stopped != Running {
+	if m.stopped != Running || m.leaves > 0 {
+		return
+	}
+	if m.state == Gather { // what was said meanwhile is stale: nobody was silent
+		m.armSettle()
+		m.arm(timerConsensus, m.now+m.t.Consensus)
+	}
+	if gap <= m.t.Token {
 		return
 	}
 	m.trace(TraceEvent{Kind: TraceStaleView, Value: int64(gap)})
@@ -320,6 +329,9 @@ func (m *Machine) Heard(now Tick, n NodeID, inc uint64) {
 // restarted acts on a higher incarnation of a member: the one in the ring, or in
 // the ring that is being made, is dead (ordering 2.18).
 func (m *Machine) restarted(q *peer) {
+	if m.leaves > 0 {
+		return
+	}
 	switch m.state {
 	case Operational:
 		if inc, ok := m.ring.incOf(q.id); ok && inc < q.inc {
@@ -347,6 +359,7 @@ func (m *Machine) LinkState(now Tick, s LinkState) {
 	was := q.linked && q.link.Up
 	q.link, q.linked = s, true
 	switch {
+	case m.leaves > 0:
 	case was && !s.Up:
 		q.downAt = m.now
 		m.linkDown(q)

@@ -46,17 +46,20 @@ func (m *Machine) takeData(p Packet, h wire.Header, d wire.Data) {
 		d.Origin == r.prev && d.Round > r.received {
 		r.tokenFirst = true // 2.8 A5
 	}
-	if d.Slot > r.sentSeq && d.Origin != m.cfg.Self && r.hop.frame != nil && r.hop.ring == r.id {
+	if d.Slot > r.sentSeq && d.Origin != m.cfg.Self {
 		if d.Origin != r.next || planted("ack-is-progress") {
 			r.passed = true
 		}
-		m.acknowledged()
+		if r.hop.frame != nil && r.hop.ring == r.id {
+			m.acknowledged()
+		}
 	}
 	if !r.win.inside(d.Slot) || r.win.held(d.Slot) {
 		m.stats.Duplicates++
 		return
 	}
-	if h.Flags&wire.FlagEncapsulated == 0 && wire.CheckPieces(d.Pieces, d.Count) != nil {
+	if wrapped := h.Flags&wire.FlagEncapsulated != 0; len(p.Frame) > r.mtu && !wrapped || len(p.Frame) > maxWrapped ||
+		!wrapped && wire.CheckPieces(d.Pieces, d.Count) != nil {
 		m.stats.BadData++
 		return
 	}
@@ -116,7 +119,8 @@ func (m *Machine) onToken(p Packet, h wire.Header, body []byte) error {
 		m.sendAck(r.prev, r.id, t.TokenSeq, m.aru())
 		return nil
 	}
-	if t.Seq < r.sentSeq || t.Aru > t.Seq || t.Stable > t.Aru || t.Seq > r.win.aru+r.win.size() {
+	if t.Seq < r.sentSeq || t.Aru > t.Seq || t.Stable > t.Aru || t.Seq > r.win.aru+r.win.size() ||
+		t.Stable > r.win.aru || t.AruOwner != 0 && !has(r.ids, t.AruOwner) {
 		m.stats.BadToken++
 		return nil
 	}
@@ -149,7 +153,7 @@ func (m *Machine) visit(arrived Tick) {
 		r.unchanged = 0
 	}
 	r.woken = false
-	m.watchAru(t) // 2.10
+	owner, seq := t.AruOwner, t.Seq
 	m.adaptWindow(t)
 	r.kept = false
 	if planted("done-at-receipt") && m.state == Recovery { // as right as after sending (2.16 R5)
@@ -157,7 +161,8 @@ func (m *Machine) visit(arrived Tick) {
 			m.install()
 		}
 	}
-	m.serve(false) // 5-12
+	m.serve(false)                     // 5-12
+	m.watchAru(arrivedAru, owner, seq) // 2.10
 	if !m.ackedByData() {
 		m.sendAck(r.prev, r.id, r.tokenSeq, m.aru())
 	}

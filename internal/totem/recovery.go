@@ -18,7 +18,16 @@ type plan struct {
 	need  []Slot // old slots that this member lacks
 }
 
-const maxSpan = 1 << 17 // slots between the lowest aru and the highest slot of an old ring
+const (
+	maxWrapped = 1<<16 + wire.WrapLen // largest frame of any ring, wrapped
+
+	maxSpan = 1 << 17 // slots between the lowest aru and the highest slot of an old ring
+
+	// A token that leads to no plan was made up, or somebody lied about the old
+	// ring before, and what its members have left of it cannot be brought together
+	// any more. So a member goes on alone after a few of them.
+	maxBadPlans = 3
+)
 
 // enterRecovery installs the new ring for the exchange of old frames.
 func (m *Machine) enterRecovery() {
@@ -26,7 +35,11 @@ func (m *Machine) enterRecovery() {
 	p, ok := m.makePlan(a.token.Entries)
 	if !ok {
 		m.stats.BadCommits++
+		m.badPlans++
 		m.abandon(ReasonAbandoned, a.id.Rep)
+		if m.badPlans >= maxBadPlans {
+			m.goAlone()
+		}
 		return
 	}
 	a.plan = p
@@ -81,6 +94,9 @@ func (m *Machine) planGroup(group []*wire.CommitEntry, p *plan) (k int, ok bool)
 	low, high, hd := group[0].Aru, group[0].High, Slot(0)
 	var t, d []NodeID
 	for _, e := range group {
+		if e.OldRing == m.old.id && !m.old.member(e.Member.ID, e.Member.Inc) {
+			return 0, false // nobody comes from a ring that he was not in
+		}
 		low, high, hd = min(low, e.Aru), max(high, e.High), max(hd, e.Stable)
 		t = insert(t, e.Member.ID)
 		d = union(d, e.Deliver)
@@ -289,7 +305,7 @@ func (m *Machine) finish(p *plan, why Reason) {
 		}
 	}
 	m.configure(Regular, r, old, p.trans) // R10
-	m.old = nil
+	m.old, m.badPlans = nil, 0
 	m.dropRing(old)
 	m.setState(Operational, why, 0)
 	m.held = true

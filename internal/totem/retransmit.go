@@ -23,9 +23,12 @@ func (m *Machine) answer(t *wire.Token) int {
 			case s <= r.stable:
 				it.Miss &^= 1 << i // nobody may ask for it
 				m.stats.BadRequests++
-			case r.win.held(s) && n < budget && it.Requester != m.cfg.Self:
+			case it.Requester == m.cfg.Self && r.win.held(s):
+				it.Miss &^= 1 << i // it came meanwhile
+			case r.win.held(s) && n < budget:
 				if m.resend(s, it.Requester) {
 					n++
+					m.answeredFirst = m.answeredFirst || s == t.Aru+1
 				}
 				it.Miss &^= 1 << i
 			}
@@ -97,6 +100,7 @@ func (m *Machine) request(t *wire.Token) {
 		return
 	}
 	t.RtrMade += uint32(made)
+	m.requested = made
 	m.stats.Requested += uint64(made)
 	m.trace(TraceEvent{Kind: TraceRequest, Ring: r.id, Slot: r.win.aru + 1, Value: int64(made)})
 	if made > int(t.Wnd)/4 {

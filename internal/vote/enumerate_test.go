@@ -294,7 +294,7 @@ func models(largest int) (all []model) {
 		all = append(all,
 			model{name: fmt.Sprintf("%d nodes", n), configs: plain(n, Config{})},
 			model{name: fmt.Sprintf("%d nodes, wait_for_all", n), configs: plain(n, Config{WaitForAll: true})},
-			model{name: fmt.Sprintf("%d nodes, two_node", n), configs: plain(n, Config{TwoNode: true}), fencing: true},
+			model{name: fmt.Sprintf("%d nodes, two_node", n), configs: plain(n, Config{TwoNode: true}), fencing: n <= 2},
 			model{name: fmt.Sprintf("%d nodes, one more expected", n), configs: plain(n, Config{Expected: uint32(n + 1)})},
 		)
 	}

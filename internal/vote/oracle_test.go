@@ -40,7 +40,7 @@ func naive(members []NodeID, infos []Info) (quorate bool, e, v, q uint64) {
 	}
 	for q = 1; 2*q <= e || 2*q <= v || q < old; q++ { // smallest q that is more than half of both
 	}
-	if allTwo && len(voters) < 3 {
+	if allTwo && len(voters) < 3 && e < 3 {
 		q = 1
 	}
 	if v < q || anyWaits && !proof && v < e {

@@ -48,7 +48,8 @@ var truth = []row{
 	{name: "more votes than expected", expected: 3, up: 5, want: Votes{5, 5, 3}, ok: true, row: RowMajority},
 	{name: "three of five, waiting", expected: 5, up: 3, config: Config{WaitForAll: true}, waiting: true, want: Votes{5, 3, 3}, row: RowWaiting},
 	{name: "three of five, were all seen", expected: 5, up: 3, config: Config{WaitForAll: true}, quorate: true, want: Votes{5, 3, 3}, ok: true, row: RowMajority},
-	{name: "two of three with two_node by mistake", expected: 3, up: 2, config: Config{TwoNode: true}, want: Votes{3, 2, 1}, ok: true, row: RowMajority},
+	{name: "two of three with two_node by mistake", expected: 3, up: 2, config: Config{TwoNode: true}, want: Votes{3, 2, 2}, ok: true, row: RowMajority},
+	{name: "one of three with two_node by mistake", expected: 3, up: 1, config: Config{TwoNode: true}, want: Votes{3, 1, 2}, row: RowMinority},
 	{name: "nothing expected, nobody votes", expected: 0, up: 1, config: Config{Votes: noVotes}, want: Votes{0, 0, 1}, row: RowMinority},
 }
 

@@ -163,7 +163,7 @@ func carried(here []Info) (q uint32) {
 // quorum gives Q (ordering 4.2).
 func quorum(v Votes, here []Info, old uint32) uint32 {
 	q := max(majority(v.Expected), majority(v.Total), old)
-	if twoNode(here) {
+	if twoNode(v, here) {
 		q = 1
 	}
 	return q
@@ -178,13 +178,14 @@ func majority(votes uint32) uint32 {
 	return votes/2 + 1
 }
 
-// twoNode reports whether two_node is in effect: on at all voters, and at most
-// two of them.
-func twoNode(here []Info) bool {
+// twoNode reports whether two_node is in effect: on at all voters, at most two of
+// them, and no more than two votes expected. Counting the voters that are here
+// alone would let one node of three act against the other two.
+func twoNode(v Votes, here []Info) bool {
 	if bug.Planted("vote-two-node-always") {
 		return slices.ContainsFunc(here, func(f Info) bool { return f.TwoNode })
 	}
-	return len(here) > 0 && len(here) <= 2 && !slices.ContainsFunc(here, func(f Info) bool { return !f.TwoNode })
+	return v.Expected <= 2 && len(here) > 0 && len(here) <= 2 && !slices.ContainsFunc(here, func(f Info) bool { return !f.TwoNode })
 }
 
 // waitingForAll reports whether wait_for_all still holds the members back. A
@@ -208,7 +209,7 @@ func judge(v Votes, here []Info, waiting bool) (quorate bool, row Row) {
 	switch {
 	case v.Total < v.Quorum:
 		return false, RowMinority
-	case twoNode(here) && v.Total < majority(v.Expected):
+	case twoNode(v, here) && v.Total < majority(v.Expected):
 		return true, RowTwoNode
 	case waiting:
 		return true, RowAllSeen
