@@ -55,11 +55,11 @@ func noPrograms() error {
 	return nil
 }
 
-// needTool skips a test where one of Debian's tools is not installed.
+// needTool skips a test where a tool is not installed.
 func needTool(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("needs Debian's %s: %v", name, err)
+		t.Skipf("needs %s: %v", name, err)
 	}
 }
 

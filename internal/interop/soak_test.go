@@ -41,6 +41,7 @@ func TestSoakReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	needTool(t, "nft")
 	testenv.OnStage(t, 5, func(t *testing.T, stage *bench.Stage) {
 		t.Logf("the same faults come with MOOT_SOAK_SEED=%d", seed)
 		x := newSoak(t, stage, seed)
