@@ -80,6 +80,7 @@ type Facts struct {
 	Ring      RingID // operational or in recovery; zero: none
 	Old       RingID // the ring being left; zero: none
 	Next      RingID // the ring being made; zero: none
+	Members   int    // of Ring
 	TokenSeq  uint64 // highest token_seq of Next, else of Ring: see AppendState
 	Committed uint64
 	Stop      StopReason
@@ -89,7 +90,7 @@ type Facts struct {
 func (m *Machine) Facts() Facts {
 	f := Facts{State: m.state, TokenSeq: m.tokenBase(), Committed: m.committedSeq, Stop: m.stopped}
 	if m.ring != nil {
-		f.Ring = m.ring.id
+		f.Ring, f.Members = m.ring.id, len(m.ring.ids)
 	}
 	if m.old != nil {
 		f.Old = m.old.id

@@ -43,6 +43,9 @@ func (m *Machine) gather(why Reason, who NodeID) { m.gatherWith(why, who, nil) }
 func (m *Machine) gatherWith(why Reason, who NodeID, newcomers []NodeID) {
 	if m.state == Operational {
 		m.leaveRing(why, who)
+		if why == ReasonJoin && !m.old.member(who, m.incOf(who)) {
+			m.tryingMerge(newcomers) // a stranger's attempt counts as an own one
+		}
 	}
 	m.disarm(timerToken, timerHop, timerHold, timerWake, timerSuspect, timerMerge, timerMergeHold)
 	m.proc = slices.Clone(m.old.members)
@@ -56,6 +59,14 @@ func (m *Machine) gatherWith(why Reason, who NodeID, newcomers []NodeID) {
 	}
 	m.timeouts = 0
 	m.startGather(why, who)
+}
+
+// incOf is the incarnation that a node speaks with.
+func (m *Machine) incOf(id NodeID) uint64 {
+	if q := m.peer(id); q != nil {
+		return q.inc
+	}
+	return 0
 }
 
 // leaveRing saves the ring as the old one: once, and not again before another

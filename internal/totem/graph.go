@@ -214,7 +214,7 @@ func (m *Machine) suspectDue() {
 // linkUp lets the representative look for the node's ring at once.
 func (m *Machine) linkUp(q *peer) {
 	if m.state == Operational && m.ring.me == 0 && !has(m.ring.ids, q.id) {
-		m.backoff = 0
+		m.backoff, m.notBefore = 0, 0
 		q.probes = 0
 		m.arm(timerMerge, m.now+1)
 	}

@@ -76,13 +76,19 @@ func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
 // mayMerge limits how often rings are torn for the same peers: once in two
 // token times, rarer while it does not succeed.
 func (m *Machine) mayMerge(peers []NodeID) bool {
-	if m.now < m.notBefore && slices.Equal(peers, m.lastPeers) {
+	if m.now < m.notBefore && subset(peers, m.lastPeers) {
 		return false
 	}
+	m.tryingMerge(peers)
+	return true
+}
+
+// tryingMerge begins the pause before the next attempt with the same peers,
+// whoever began this one.
+func (m *Machine) tryingMerge(peers []NodeID) {
 	m.lastPeers = slices.Clone(peers)
 	m.notBefore = m.now + min(2*m.t.Token<<max(0, m.backoff-1), 8*m.t.Token)
 	m.backoff = min(m.backoff+1, 4)
-	return true
 }
 
 // calm resets the damping when a ring that is left was a lasting one.
