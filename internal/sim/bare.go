@@ -26,7 +26,7 @@ type engine interface {
 }
 
 // inspector is what an engine may offer to be checked from inside.
-type inspector interface{ Check() error }
+type inspector interface{ CheckInvariants() error }
 
 // bare drives one engine the way an executive does, without sealing and
 // services.
@@ -263,7 +263,7 @@ func (b *bare) flush() {
 	}
 	b.eat()
 	if i, ok := b.e.(inspector); ok && !w.opt.Fast {
-		if err := i.Check(); err != nil {
+		if err := i.CheckInvariants(); err != nil {
 			w.fail("I", fmt.Sprintf("node %d: %v", b.m.id, err))
 		}
 	}

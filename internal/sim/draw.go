@@ -470,6 +470,9 @@ func (d *drawer) deaf() Action {
 	if d.r.chance(0.7) {
 		a.Types = []string{"data"}
 	}
+	if d.r.chance(0.4) { // long enough to be thrown out
+		a.P, a.For = 1, d.r.between(3*sec, 12*sec)
+	}
 	return a
 }
 

@@ -79,6 +79,10 @@ func TestRegressions(t *testing.T) {
 	}
 }
 
+// The engine offers its invariants (ordering 1.4) under the name that is asked
+// for.
+var _ inspector = (*totem.Machine)(nil)
+
 // TestSamePlanSameTrace is the promise that a seed reproduces a run.
 func TestSamePlanSameTrace(t *testing.T) {
 	for _, draw := range []func(uint64) *Plan{Draw, DrawBare} {
