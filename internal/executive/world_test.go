@@ -258,7 +258,6 @@ type counter struct {
 	staged []string
 	got    bool
 	round  service.Round
-	sent   int
 	calls  []string // what the executive did
 	conns  map[uint64]service.Conn
 	reply  map[uint64]func(service.Code, []byte)

@@ -38,7 +38,6 @@ type host struct {
 	id     NodeID
 	events []Event
 	frames []gotFrame
-	order  int
 }
 
 type gotFrame struct {

@@ -34,7 +34,6 @@ type peer struct {
 	lastVersion  Tick
 	lastTable    Tick
 	lastTold     Tick // EventPeerRefused
-	lastTwin     Tick // EventConflict
 }
 
 const maxCandidates = 4

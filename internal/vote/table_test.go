@@ -86,19 +86,6 @@ func (r row) check() error {
 	return nil
 }
 
-func checkTruth() (left int, err error) {
-	for _, r := range truth {
-		if r.later != "" {
-			left++
-			continue
-		}
-		if err := r.check(); err != nil {
-			return left, err
-		}
-	}
-	return left, nil
-}
-
 // TestDecide_TruthTable walks the table of ordering 4.3 as far as it is built.
 func TestDecide_TruthTable(t *testing.T) {
 	left := 0

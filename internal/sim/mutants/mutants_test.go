@@ -20,6 +20,8 @@ import (
 	"github.com/moothall/moothall/internal/bug"
 )
 
+const defaultSeeds = 400
+
 var (
 	only    = flag.String("only", "", "names of mutants, with commas; empty: all")
 	workers = flag.Int("workers", runtime.NumCPU(), "mutants at a time, each in a process of its own")
@@ -184,9 +186,7 @@ func passWithout(t *testing.T, list []Mutant, found []outcome) {
 }
 
 func find(t *testing.T, m Mutant) outcome {
-	if m.By[0] == byTest {
-		return packageTest(m)
-	}
+	by := slices.DeleteFunc(slices.Clone(m.By), func(f string) bool { return f == byTest })
 	seeds := m.Seeds
 	if seeds == 0 {
 		seeds = defaultSeeds
@@ -194,7 +194,17 @@ func find(t *testing.T, m Mutant) outcome {
 	if *most != 0 {
 		seeds = *most
 	}
-	return job{Name: m.Name, With: m.With, Finders: m.By, Seeds: seeds}.start(t)
+	var o outcome
+	if len(by) > 0 {
+		o = job{Name: m.Name, With: m.With, Finders: by, Seeds: seeds}.start(t)
+	}
+	if len(by) < len(m.By) && o.Finder == "" && o.Error == "" {
+		p := packageTest(m)
+		p.Tried += o.Tried
+		p.Took += o.Took
+		return p
+	}
+	return o
 }
 
 func judge(t *testing.T, list []Mutant, found []outcome) {

@@ -85,7 +85,6 @@ type watch struct {
 	want  Want
 	base  Tick // last start, crash or stop since From
 	nodes map[NodeID]*node
-	lives []NodeID
 	rings []RingID // since From
 	since Tick     // since when Ring is together; zero: it is not
 	apart Tick     // since when it is not
