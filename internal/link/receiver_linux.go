@@ -104,7 +104,10 @@ func (r *receiver) close() {
 func (r *receiver) run() {
 	for {
 		if err := r.raw.Read(r.poll); err != nil {
-			if !errors.Is(err, os.ErrClosed) {
+			r.mu.Lock()
+			closed := r.closed
+			r.mu.Unlock()
+			if !closed {
 				r.l.cfg.Log.Error("receiving ended", "err", err)
 			}
 			return

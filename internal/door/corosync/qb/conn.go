@@ -106,6 +106,9 @@ func (c *Conn) Respond(head, body []byte) error {
 	if len(head)+len(body) > c.size {
 		return ErrTooBig
 	}
+	if c.dirty {
+		c.move() // a client that has the answer finds the events that came before it
+	}
 	err := c.respond(head, body)
 	if err != nil {
 		c.fail(err)
