@@ -10,7 +10,7 @@ SECONDS ?= 10
 STATES  ?= 2000000
 PKG     ?= ./...
 
-.PHONY: help build test deps check lint bench soak soak-real mutants explore fuzz clean
+.PHONY: help build test deps check lint bench microbench soak soak-real mutants explore fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,7 @@ deps:
 check: ## gofmt, go vet, staticcheck, walls between packages and purity of the cores
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
 	go vet -tags mutants ./...
 	go tool staticcheck ./...
@@ -34,7 +35,10 @@ check: ## gofmt, go vet, staticcheck, walls between packages and purity of the c
 
 lint: check ## the same as check
 
-bench: ## Go benchmarks of PKG=./...; moot bench measures a whole cluster
+bench: ## measure three agents beside raw UDP and an installed corosync
+	go run ./cmd/moot bench --corosync
+
+microbench: ## Go benchmarks of PKG=./...
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
 soak: ## simulate SEEDS=n clusters from seed FROM=k on
