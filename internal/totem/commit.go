@@ -37,6 +37,9 @@ func (m *Machine) newAttempt(id RingID, members []wire.Member) *attempt {
 func (m *Machine) createCommit(members []wire.Member) {
 	m.tellSets()
 	seq := m.maxSeen + 4
+	if planted("ring-seq-from-own-promise") {
+		seq = m.committedSeq + 4
+	}
 	m.promise(seq)
 	a := m.newAttempt(RingID{Seq: seq, Rep: m.cfg.Self, Inc: uint32(m.cfg.Inc)}, members)
 	a.token = wire.Commit{TokenSeq: 1, Phase: 1, Entries: make([]wire.CommitEntry, len(members))}
@@ -79,6 +82,9 @@ func (m *Machine) fillEntry(a *attempt) {
 // haveRuns lists the held slots above the aru, completely.
 func haveRuns(w *window) []wire.Run {
 	var runs []wire.Run
+	if planted("have-set-left-out") {
+		return nil
+	}
 	for s := w.aru + 1; s <= w.high; s++ {
 		if !w.held(s) {
 			continue

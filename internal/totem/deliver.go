@@ -44,6 +44,9 @@ func (m *Machine) slotSafe(r *ring, s Slot) bool {
 				e.safe = yes
 				break
 			}
+			if planted("safe-of-first-piece") {
+				break
+			}
 			rest = next
 		}
 	}
@@ -84,7 +87,11 @@ func (m *Machine) deliverSlot(r *ring, s Slot, regular bool) {
 			return
 		}
 		rest = next
-		body, whole := m.assemble(&r.asm[i*int(numClasses)+int(p.Class())], p)
+		class := int(p.Class())
+		if planted("reassembly-by-sender") {
+			class = 0
+		}
+		body, whole := m.assemble(&r.asm[i*int(numClasses)+class], p)
 		if !whole {
 			continue
 		}

@@ -152,7 +152,9 @@ const joinPace = 10 * ms // between two Joins of one node
 // changed follows a real change of the sets: agreement starts anew.
 func (m *Machine) changed() {
 	m.waiting = nil // a ring of one that waits for the disk is not wanted any more
-	m.consensus = []NodeID{m.cfg.Self}
+	if !planted("consent-kept-over-change") {
+		m.consensus = []NodeID{m.cfg.Self}
+	}
 	m.arm(timerConsensus, m.now+m.t.Consensus)
 	if m.joinAt == 0 || m.now-m.joinAt >= joinPace {
 		m.sendJoin()
@@ -310,7 +312,7 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 		if m.failsMe(&j) && !planted("join-row-2-removed") { // row 2
 			return nil
 		}
-		if m.ring.member(q.id, p.Inc) && j.RingSeq < m.ring.id.Seq { // row 3
+		if m.ring.member(q.id, p.Inc) && j.RingSeq < m.ring.id.Seq && !planted("join-row-3-removed") { // row 3
 			return nil
 		}
 		if j.Flags&wire.JoinLeaving != 0 && !has(m.ring.ids, q.id) {
@@ -355,7 +357,9 @@ func (m *Machine) highestSeq() uint64 { return max(m.maxSeen, maxHearsay) + seqL
 func (m *Machine) sawSeq(seq uint64) { m.maxSeen = max(m.maxSeen, min(seq, m.highestSeq())) }
 
 // stale reports a membership packet from before the end of a pause.
-func (m *Machine) stale(p Packet) bool { return p.Arrived < m.pauseEnd }
+func (m *Machine) stale(p Packet) bool {
+	return p.Arrived < m.pauseEnd && !planted("stale-joins-after-pause")
+}
 
 // failsMe reports whether the Join marks this incarnation of self as failed.
 func (m *Machine) failsMe(j *wire.Join) bool {
@@ -370,7 +374,7 @@ func (m *Machine) weigh(h wire.Header, j *wire.Join, q *peer) {
 		m.lingering = false
 		m.disarm(timerLinger)
 	}
-	leaving := j.Flags&wire.JoinLeaving != 0
+	leaving := j.Flags&wire.JoinLeaving != 0 && !planted("leave-not-believed")
 	q.join = joinInfo{valid: !leaving, leaving: leaving, ring: h.Ring, heard: append(q.join.heard[:0], j.Heard...), at: m.now}
 	grown := m.higher(j) // row 8
 	if leaving {         // row 7

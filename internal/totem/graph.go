@@ -5,7 +5,7 @@ package totem
 // failed at once; where the graph of who hears whom is not complete, the largest
 // choice that is complete goes on.
 func (m *Machine) judge() {
-	if m.state != Gather || !m.settled {
+	if m.state != Gather || !m.settled || planted("settle-blind") {
 		return
 	}
 	promised := m.allAgree() // then silence is no evidence: a member that promised sends no Joins

@@ -54,7 +54,7 @@ func (m *Machine) takeData(p Packet, h wire.Header, d wire.Data) {
 			m.acknowledged()
 		}
 	}
-	if !r.win.inside(d.Slot) || r.win.held(d.Slot) {
+	if !r.win.inside(d.Slot) && !planted("slot-outside-window-stored") || r.win.held(d.Slot) {
 		m.stats.Duplicates++
 		return
 	}
@@ -114,7 +114,7 @@ func (m *Machine) onToken(p Packet, h wire.Header, body []byte) error {
 		m.stats.BadToken++
 		return fmt.Errorf("token from node %d: %w", p.From, err)
 	}
-	if t.TokenSeq <= r.tokenSeq {
+	if t.TokenSeq <= r.tokenSeq && (t.TokenSeq+1 < r.tokenSeq || !planted("dup-token-accepted")) {
 		m.stats.DupTokens++
 		m.sendAck(r.prev, r.id, t.TokenSeq, m.aru())
 		return nil

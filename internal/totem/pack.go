@@ -42,7 +42,10 @@ func (m *Machine) packFrames(seq Slot, k int) {
 	m.sentFlags = 0
 	limit := k
 	if !m.queues[Control].empty() {
-		limit = min(k+reserve, int(m.ring.win.released+m.ring.win.size()-seq))
+		limit = k + reserve
+		if !planted("control-reserve-unclamped") {
+			limit = min(limit, int(m.ring.win.released+m.ring.win.size()-seq))
+		}
 	}
 	for i := range limit {
 		order := classOrder

@@ -107,6 +107,9 @@ func (m *Machine) planGroup(group []*wire.CommitEntry, p *plan) (k int, ok bool)
 	if planted("d-replaced-by-t") {
 		d = nil
 	}
+	if planted("own-stable-in-recovery") {
+		hd = m.old.stable
+	}
 	mine := slices.Contains(t, m.cfg.Self)
 	if mine && high > low && hd > low {
 		return 0, false
@@ -127,7 +130,7 @@ func (m *Machine) planGroup(group []*wire.CommitEntry, p *plan) (k int, ok bool)
 		if !mine {
 			continue
 		}
-		if holders[int(s%Slot(len(holders)))] == m.cfg.Self {
+		if holders[int(s%Slot(len(holders)))] == m.cfg.Self || planted("every-holder-sends") && slices.Contains(holders, m.cfg.Self) {
 			p.queue = append(p.queue, s)
 		}
 		if !m.old.win.held(s) && s > m.old.win.released {
@@ -229,7 +232,7 @@ func (m *Machine) takeOld(frame []byte, d wire.Data) {
 func (m *Machine) completed() {
 	a := m.att
 	a.need = slices.DeleteFunc(a.need, m.old.win.held)
-	if len(a.need) == 0 {
+	if len(a.need) == 0 && !planted("d-forgotten") {
 		m.old.dset = a.d
 	}
 }
@@ -308,7 +311,7 @@ func (m *Machine) finish(p *plan, why Reason) {
 	m.old, m.badPlans = nil, 0
 	m.dropRing(old)
 	m.setState(Operational, why, 0)
-	m.held = true
+	m.held = !planted("client-before-release")
 	for c := range m.queues {
 		if !planted("half-message-not-restarted") {
 			m.queues[c].restart()
@@ -360,7 +363,7 @@ func (m *Machine) installFirst() {
 	m.held = true
 	m.proc = slices.Clone(r.members)
 	if len(m.all) > 0 {
-		m.lingering = true
+		m.lingering = !planted("no-linger")
 		m.lingerEnd = m.now + 3*sec
 		m.arm(timerLinger, m.now+m.t.Linger)
 	}

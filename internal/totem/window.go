@@ -51,7 +51,7 @@ func (w *window) put(s Slot, from NodeID, frame []byte) {
 }
 
 func (w *window) advance() {
-	for w.aru < w.high && w.at(w.aru+1).frame != nil {
+	for w.aru < w.high && (w.at(w.aru+1).frame != nil || planted("aru-over-holes")) {
 		w.aru++
 	}
 }

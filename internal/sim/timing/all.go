@@ -6,12 +6,17 @@ import "github.com/moothall/moothall/internal/sim"
 // one.
 var All = []Situation{
 	{"3-restarts", restarts},
+	{"11-deaf", deaf},
 	{"12-one-way", oneWay},
+	{"15-pause", pause},
+	{"20-cold-start", coldStart},
 	{"39-no-waste", noWaste},
 	{"5-late-joins", lateJoins},
 	{"6-late-commits", lateCommits},
+	{"48-leave", leave},
 	{"60-one-bad-nic", oneBadNIC},
 	{"60-stranger", stranger},
+	{"65-live-replay", liveReplay},
 	{"66-host-silent", hostSilent},
 	{"69-third-party-restart", thirdPartyRestart},
 	{"69-restart-while-failed", restartWhileFailed},
@@ -25,10 +30,71 @@ func restarts(seed uint64) (*sim.Plan, Want) {
 	p, r := cluster(seed, 3, 6*sec)
 	victim := NodeID(1 + r.intn(3))
 	for i := range 20 {
-		add(p, sim.Action{Do: sim.DoCrash, A: victim, At: 3*sec + Tick(i)*100*ms, For: r.between(ms, 20*ms)})
+		a := sim.Action{Do: sim.DoCrash, A: victim, At: 3*sec + Tick(i)*100*ms, For: r.between(ms, 20*ms)}
+		if seed%2 == 1 && i == 19 {
+			a.Disk = "lost" // it knows no ring seq any more
+		}
+		add(p, a)
 	}
 	// The first configuration of each start is a ring too.
 	return p, Want{From: 3 * sec, Ring: ids(3), Within: 200 * ms, Rings: 40}
+}
+
+// deaf lets one node get tokens and no data.
+func deaf(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 12*sec)
+	p.NoHeal = true
+	id := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoDeaf, A: id, P: 1, Types: []string{"data"}, At: 3 * sec})
+	for _, q := range ids(n, id) {
+		add(p, sim.Action{Do: sim.DoSend, A: q, N: 500, Size: 300, Class: 2, D: 20 * ms, At: 3 * sec})
+	}
+	return p, Want{From: 3 * sec, Ring: ids(n, id), Within: 3500 * ms, Again: true}
+}
+
+// pause stops a process for ten token times; what arrived meanwhile waits in its
+// sockets.
+func pause(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 20*sec)
+	id := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoPause, A: id, At: 5 * sec, For: 10 * sec})
+	return p, Want{From: 5 * sec, Ring: ids(n), Within: 10100 * ms, Rings: 2}
+}
+
+// coldStart boots many nodes at almost the same time.
+func coldStart(seed uint64) (*sim.Plan, Want) {
+	n := 6 + int(seed%5)
+	p, r := cluster(seed, n, 8*sec)
+	for i := range p.Nodes {
+		p.Nodes[i].Boot = r.between(0, 400*ms)
+	}
+	return p, Want{Ring: ids(n), Within: 600 * ms, Rings: n + 1}
+}
+
+// leave stops a node cleanly.
+func leave(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 8*sec)
+	p.Restart = false
+	id := NodeID(1 + r.intn(n))
+	add(p, sim.Action{Do: sim.DoLeave, A: id, At: 5 * sec})
+	return p, Want{From: 5 * sec, Ring: ids(n, id), Within: 20 * ms, Rings: 1}
+}
+
+// liveReplay brings packets of all earlier lives of a node again.
+func liveReplay(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%3)
+	p, r := cluster(seed, n, 12*sec)
+	id := NodeID(1 + r.intn(n))
+	for i := range 3 {
+		add(p, sim.Action{Do: sim.DoCrash, A: id, At: 4*sec + Tick(i)*sec, For: r.between(ms, 20*ms)})
+	}
+	for i := range 20 {
+		add(p, sim.Action{Do: sim.DoReplay, A: id, N: 20, At: 7*sec + Tick(i)*100*ms})
+	}
+	return p, Want{From: 4 * sec, Ring: ids(n), Within: 200 * ms, Rings: 6}
 }
 
 // oneWay cuts one direction between two of five nodes for long.
