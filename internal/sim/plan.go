@@ -110,7 +110,7 @@ const (
 	DoSplit   Do = "split"   // the nodes of different Groups do not reach each other
 	DoLoss    Do = "loss"    // from A to B with probability P
 	DoBurst   Do = "burst"   // losses from A to B come in bursts: P to enter, Q to leave, all lost in one
-	DoDrop    Do = "drop"    // frames of Types from A to B with probability P, at most N if N is not zero
+	DoDrop    Do = "drop"    // frames of Types from A to B with probability P
 	DoHole    Do = "hole"    // frames larger than N bytes from A to B vanish
 	DoDup     Do = "dup"     // up to N further copies of frames of Types with probability P, spread over D
 	DoDelay   Do = "delay"   // D more from A to B, for frames of Types if there are any
