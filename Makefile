@@ -8,6 +8,7 @@ FROM    ?= 1
 SEEDS   ?= 1000
 SECONDS ?= 10
 STATES  ?= 2000000
+RESULTS ?= soak.results
 PKG     ?= ./...
 
 .PHONY: help build test deps check lint bench microbench soak soak-real mutants explore fuzz clean
@@ -41,8 +42,8 @@ bench: ## measure three agents beside raw UDP and an installed corosync
 microbench: ## Go benchmarks of PKG=./...
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
-soak: ## simulate SEEDS=n clusters from seed FROM=k on
-	go run ./cmd/moot sim --from $(FROM) --seeds $(SEEDS)
+soak: ## simulate SEEDS=n clusters from seed FROM=k on; results of runs at one commit add up in RESULTS=soak.results
+	go run ./cmd/moot sim --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
 soak-real: ## real processes under faults, for SECONDS=n
 	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop
