@@ -285,7 +285,7 @@ func (e *encoder) ring(m *Machine, r *ring, old bool) {
 	}
 	e.id(r.id)
 	e.members(r.members)
-	e.num(uint64(r.mtu), uint64(r.delivered), uint64(r.stable))
+	e.num(uint64(r.mtu), uint64(r.wrapped), uint64(r.delivered), uint64(r.stable))
 	e.ids(r.dset)
 	e.window(m, r)
 	for i := range r.asm {
@@ -306,6 +306,10 @@ func (e *encoder) ring(m *Machine, r *ring, old bool) {
 	}
 	if m.state == Recovery {
 		e.num(uint64(min(r.visits, 2)))
+		stuck := m.now-r.reachedAt >= m.t.FailToReceive
+		if e.flag(stuck); stuck {
+			e.num(uint64(r.reached))
+		}
 	}
 	if r.kept { // else it is replaced before it is read
 		e.frame(wire.AppendToken(nil, wire.Header{}, r.tok))

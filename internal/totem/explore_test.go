@@ -239,7 +239,7 @@ var inState = map[string]string{
 		reason:explains suspect:explains delivered:in stable:in asm:in tok:in tokenSeq:the base of numbers sentSeq:in prevAru:in
 		lastSent:in lastBacklog:in rounds:masked in frames received:a hint to the driver visits:in unchanged:in
 		tokenFirst:a hint to the driver kept:in held:in woken:in passed:in hop:in tokenAt:explains wndRest:in dset:in stuckAru:in
-		stuckOwner:in stuckSince:in stuckVisits:in blockedSince:explains warned:explains`,
+		stuckOwner:in stuckSince:in stuckVisits:in reached:in reachedAt:in wrapped:in blockedSince:explains warned:explains`,
 	"hop":      `frame:in to:in ring:in seq:in tries:times sent:times rto:times`,
 	"attempt":  `id:in members:in prev:of members next:of members token:in hop:in plan:in`,
 	"plan":     `trans:in d:in high:in hd:in last:in queue:in need:in`,

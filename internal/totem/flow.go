@@ -29,6 +29,19 @@ func (m *Machine) allowed(t *wire.Token, resent int) int {
 	return max(0, min(n, int(r.win.released+r.win.size()-t.Seq)))
 }
 
+// correct brings the sums in the token back to what this member knows for
+// certain. They are kept up by differences, so a wrong one would stay for ever:
+// the ring would never be idle, or never send again.
+func (m *Machine) correct(t *wire.Token) {
+	r := m.ring
+	if t.RtrMade == 0 && len(t.Rtr) == 0 { // all that was sent has got slots
+		t.Fcc = min(t.Fcc, int32(t.Seq-r.sentSeq)+int32(r.lastSent))
+	}
+	if r.me == 0 && r.unchanged >= 3 && t.Aru == t.Seq && t.Stable == t.Seq {
+		t.Backlog = 0
+	}
+}
+
 // wndFloor is the smallest window of a rotation.
 func (m *Machine) wndFloor() int { return 2 * len(m.ring.ids) }
 

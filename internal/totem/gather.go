@@ -24,7 +24,7 @@ type gatherState struct {
 	told      uint64 // digest of the sets in it
 	alone     bool   // nobody else was heard in this episode
 	timeouts  int    // consensus timeouts in a row
-	badPlans  int    // commit tokens since the last ring that led to no plan
+	badPlans  int    // attempts since the last ring that could not succeed
 }
 
 // joinInfo is what the last Join of a peer in this episode said.

@@ -19,6 +19,7 @@ type lab struct {
 	nodes []*labNode
 	delay Tick
 	drop  func(from, to NodeID, o Outgoing) bool
+	alter func(from, to NodeID, frame []byte) []byte // on the way
 	log   []string
 }
 
@@ -154,6 +155,9 @@ func (l *lab) transmit(x *labNode, id NodeID, s Outgoing) {
 		return
 	}
 	frame := slices.Clone(s.Frame)
+	if l.alter != nil {
+		frame = l.alter(x.id, id, frame)
+	}
 	inc := x.inc
 	l.at(l.now+l.delay, func() {
 		y := l.node(id)

@@ -59,6 +59,7 @@ func (m *Machine) takeData(p Packet, h wire.Header, d wire.Data) {
 		return
 	}
 	if wrapped := h.Flags&wire.FlagEncapsulated != 0; len(p.Frame) > r.mtu && !wrapped || len(p.Frame) > maxWrapped ||
+		wrapped && d.Slot > r.wrapped ||
 		!wrapped && wire.CheckPieces(d.Pieces, d.Count) != nil {
 		m.stats.BadData++
 		return
@@ -153,6 +154,7 @@ func (m *Machine) visit(arrived Tick) {
 		r.unchanged = 0
 	}
 	r.woken = false
+	m.correct(t)
 	owner, seq := t.AruOwner, t.Seq
 	m.adaptWindow(t)
 	r.kept = false
@@ -175,8 +177,11 @@ func (m *Machine) visit(arrived Tick) {
 	}
 	if m.state == Recovery {
 		r.win.release(min(r.stable, m.att.last), m.pool.put)
-		if m.recovered() { // 2.16 R5
+		switch {
+		case m.recovered(): // 2.16 R5
 			m.install()
+		case m.stuckInRecovery():
+			m.planFailed(ReasonRecoveryTimeout, 0)
 		}
 		return
 	}

@@ -23,9 +23,10 @@ const (
 
 	maxSpan = 1 << 17 // slots between the lowest aru and the highest slot of an old ring
 
-	// A token that leads to no plan was made up, or somebody lied about the old
-	// ring before, and what its members have left of it cannot be brought together
-	// any more. So a member goes on alone after a few of them.
+	// A token that leads to no plan, or to one that does not come to its end, was
+	// made up, or somebody lied about the old ring before, and what its members have
+	// left of it cannot be brought together any more. So a member goes on alone
+	// after a few of them.
 	maxBadPlans = 3
 )
 
@@ -35,11 +36,7 @@ func (m *Machine) enterRecovery() {
 	p, ok := m.makePlan(a.token.Entries)
 	if !ok {
 		m.stats.BadCommits++
-		m.badPlans++
-		m.abandon(ReasonAbandoned, a.id.Rep)
-		if m.badPlans >= maxBadPlans {
-			m.goAlone()
-		}
+		m.planFailed(ReasonAbandoned, a.id.Rep)
 		return
 	}
 	a.plan = p
@@ -51,12 +48,22 @@ func (m *Machine) enterRecovery() {
 	m.dropHop(&a.hop)
 	m.ring = m.newRing(a.id, a.members, max(mtu, wire.FloorMTU-80)-wire.WrapLen)
 	a.last += m.ring.win.base
+	m.ring.wrapped = a.last
 	m.setState(Recovery, ReasonCommitFull, a.id.Rep)
 	m.ring.tokenSeq = a.token.TokenSeq
 	m.makeRoom()
 	m.completed()
 	m.arm(timerToken, m.now+m.t.Token)
 	m.passCommit()
+}
+
+// planFailed gives up an attempt that did not fail by accident.
+func (m *Machine) planFailed(why Reason, who NodeID) {
+	m.badPlans++
+	m.abandon(why, who)
+	if m.badPlans >= maxBadPlans && m.state == Gather {
+		m.goAlone()
+	}
 }
 
 // makePlan works out who sends what. It refuses a token that no honest members
@@ -264,6 +271,16 @@ func (m *Machine) recovered() bool {
 		last = min(r.tok.Seq, last)
 	}
 	return r.stable >= last && r.visits >= 2
+}
+
+// stuckInRecovery reports that the token goes round and round without progress:
+// what the plan waits for does not come.
+func (m *Machine) stuckInRecovery() bool {
+	r := m.ring
+	if now := m.aru() + r.stable; now != r.reached || r.visits == 1 {
+		r.reached, r.reachedAt = now, m.now
+	}
+	return m.now-r.reachedAt >= m.t.FailToReceive
 }
 
 // install goes from the old ring to the new one in one step (R6 to R10).

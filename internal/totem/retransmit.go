@@ -87,6 +87,7 @@ func (m *Machine) request(t *wire.Token) {
 		if it == nil {
 			break
 		}
+		m.requested++ // also what it asked for before: nobody may have it
 		bit := uint64(1) << (s & 63)
 		if it.Miss&bit == 0 {
 			made++
@@ -100,7 +101,6 @@ func (m *Machine) request(t *wire.Token) {
 		return
 	}
 	t.RtrMade += uint32(made)
-	m.requested = made
 	m.stats.Requested += uint64(made)
 	m.trace(TraceEvent{Kind: TraceRequest, Ring: r.id, Slot: r.win.aru + 1, Value: int64(made)})
 	if made > int(t.Wnd)/4 {

@@ -45,11 +45,14 @@ type ring struct {
 	hop          hop
 	tokenAt      Tick     // last new token
 	wndRest      int      // rotations until wnd may be lowered again
+	wrapped      Slot     // encapsulated frames are the slots up to here
 	dset         []NodeID // old ring: D of ordering 2.16, ascending
 	stuckAru     Slot
 	stuckOwner   NodeID
 	stuckSince   Tick
 	stuckVisits  int
+	reached      Slot // in recovery: own aru and stable, summed up
+	reachedAt    Tick // when that last rose
 	blockedSince Tick
 	warned       bool
 }
