@@ -81,6 +81,9 @@ func TestLies(t *testing.T) {
 		{"window", wire.TypeToken, 1, token(func(x *wire.Token) { x.Wnd = 0 })},
 		{"slots in use", wire.TypeToken, 1, token(func(x *wire.Token) { x.Seq += 50 })},
 		{"aru of a stranger", wire.TypeToken, 1, token(func(x *wire.Token) { x.AruOwner, x.Aru = 77, 0 })},
+		{"requests for slots that are not there yet", wire.TypeToken, 1, token(func(x *wire.Token) {
+			x.Rtr = append(x.Rtr, wire.RtrItem{Base: (x.Seq + 6400) &^ 63, Miss: 7})
+		})},
 		{"stable", wire.TypeToken, 1, token(func(x *wire.Token) { x.Seq, x.Aru, x.Stable = x.Seq+9, x.Seq+9, x.Seq+9 })},
 		{"token number", wire.TypeToken, 1, token(func(x *wire.Token) { x.TokenSeq = math.MaxUint64 })},
 		{"large wrapped frame", wire.TypeData, 1, func(f []byte) []byte {

@@ -20,7 +20,7 @@ func (m *Machine) answer(t *wire.Token) int {
 			i := bits.TrailingZeros64(rest)
 			s := it.Base + Slot(i)
 			switch {
-			case s <= r.stable:
+			case s <= r.stable || s > t.Seq:
 				it.Miss &^= 1 << i // nobody may ask for it
 				m.stats.BadRequests++
 			case it.Requester == m.cfg.Self && r.win.held(s):
