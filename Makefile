@@ -43,7 +43,7 @@ microbench: ## Go benchmarks of PKG=./...
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
 soak: ## simulate SEEDS=n clusters from seed FROM=k on; results of runs at one commit add up in RESULTS=soak.results
-	go run ./cmd/moot sim --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
+	go run -buildvcs=true ./cmd/moot sim --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
 soak-real: ## real processes under faults, for SECONDS=n
 	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop

@@ -35,14 +35,6 @@ func (s *shelf) put(b []byte, size int) {
 	s.next = (s.next + 1) % size
 }
 
-// newest is the item that came last, nil if there is none.
-func (s *shelf) newest() []byte {
-	if len(s.items) == 0 {
-		return nil
-	}
-	return s.items[(s.next+len(s.items)-1)%len(s.items)]
-}
-
 // pick prefers what came late.
 func (s *shelf) pick(r *rand.Rand) []byte {
 	n := len(s.items)
