@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/service"
 )
 
@@ -137,5 +138,19 @@ func TestStaleIncarnationStartsAnewInTheSameProcess(t *testing.T) {
 	}
 	if n := len(m.services); n != 3 || !m.services[1].stop {
 		t.Errorf("%d lives of the service, want two in this process and the first one stopped", n)
+	}
+}
+
+// A peer that lies about the ring seq that it knows of this node must not keep it
+// out of all rings: no other member would believe such a number.
+func TestStaleStart_AbsurdRingSeq(t *testing.T) {
+	w := newWorld(t, 3).start()
+	w.until("one ring", func() bool { return w.together(1, 2, 3) })
+	m := w.nodes[2]
+	m.core.staleIncarnation(&seal.Event{Kind: seal.EventStale, Node: 1, Inc: m.disk.Inc + 1<<40, Value: 1<<63 - 5})
+	m.core.Flush(w.now)
+	w.until("one ring after the new start", func() bool { return m.core.cfg.Totem.Inc > 1<<40 && w.together(1, 2, 3) })
+	if m.disk.SeqBound > 1<<32 {
+		t.Errorf("the record is bound to ring seq %d", m.disk.SeqBound)
 	}
 }

@@ -15,8 +15,13 @@ type staleStart struct {
 	saved bool
 }
 
-// maxKnown bounds what a peer may claim to know.
-const maxKnown = 1 << 63
+// maxKnown bounds the start that a peer may claim to know, maxKnownSeq the ring
+// seq: the engine believes no higher one at once, and a promise above what the
+// others believe would keep this node out of every ring.
+const (
+	maxKnown    = 1 << 63
+	maxKnownSeq = 1 << 62
+)
 
 // staleIncarnation makes the member start anew above what a peer knows: first
 // the record, then everything else.
@@ -24,13 +29,15 @@ func (c *Core) staleIncarnation(e *seal.Event) {
 	if c.stale != nil && e.Inc < c.stale.inc || e.Inc < c.cfg.Totem.Inc {
 		return
 	}
-	if e.Inc >= maxKnown || e.Value >= maxKnown {
+	if e.Inc >= maxKnown {
 		c.decide(Decision{Kind: DecisionRefused, Node: e.Node, Reason: "stale-incarnation",
-			Text: fmt.Sprintf("%s claims to know start %d and ring %d of this node, which is out of range: not believed.",
-				c.cfg.Name(e.Node), e.Inc, e.Value)})
+			Text: fmt.Sprintf("%s claims to know start %d of this node, which is out of range: not believed.", c.cfg.Name(e.Node), e.Inc)})
 		return
 	}
-	c.stale = &staleStart{inc: e.Inc + 1, bound: max(c.saver.record.SeqBound, c.engine.CommittedSeq(), e.Value)}
+	c.stale = &staleStart{inc: e.Inc + 1, bound: max(c.saver.record.SeqBound, c.engine.CommittedSeq())}
+	if e.Value < maxKnownSeq {
+		c.stale.bound = max(c.stale.bound, e.Value)
+	}
 	c.decide(Decision{Kind: DecisionRestart, Node: e.Node, Reason: "stale-incarnation",
 		Text: fmt.Sprintf("%s knows a later start of this node (%d, this one is %d): the record on disk is older than that, or it was lost, or the clock was behind. The member starts anew above it.",
 			c.cfg.Name(e.Node), e.Inc, c.cfg.Totem.Inc)})
