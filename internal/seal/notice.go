@@ -7,8 +7,11 @@ import (
 	"github.com/moothall/moothall/internal/wire"
 )
 
-// maxIncarnation bounds what a peer may claim to know (ordering 2.2).
-const maxIncarnation = 1<<63 - 1
+// maxIncarnation is the highest start number that is believed, of a peer and
+// from a peer (ordering 2.2): beyond all clocks that count nanoseconds. A node
+// whose voice claimed a higher one could not come back, for it starts above what
+// peers know of it.
+const maxIncarnation = 1<<63 - 1<<33
 
 // sendNotice answers the datagram d with a notice of the session layer.
 func (c *Core) sendNotice(to NodeID, d Datagram, n wire.Notice) {

@@ -585,7 +585,18 @@ func TestNotice_ImpossibleIncarnation(t *testing.T) {
 	b.start(c)
 	a.start(l.config(1, 2, 1))
 	l.run(proto.Second)
+	if e, _ := a.last(EventMismatch); a.hasSession(b) || !strings.Contains(e.Text, "cannot be") {
+		t.Errorf("node 1 has a session with start 2^63 or says %+v", e)
+	}
 	b.stop()
+	b.start(l.config(2, 2, 1))
+	l.run(proto.Second)
+	if !a.hasSession(b) {
+		t.Error("node 2 cannot come back")
+	}
+	// A peer that believed it tells of it.
+	b.stop()
+	a.core.byID[2].life.inc = 1 << 63
 	b.start(l.config(2, 2, 1))
 	l.run(proto.Second)
 	if b.count(EventStale) != 0 || b.core.Dropped(DropNotice) == 0 {

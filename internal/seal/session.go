@@ -90,6 +90,10 @@ func (c *Core) openSession(e *envelope, d Datagram) Drop {
 	if why != 0 {
 		return why
 	}
+	if l.inc > maxIncarnation {
+		c.mismatch(d, p.id, "node %d says that this is its start number %d, which cannot be: its record is damaged, or its clock is years ahead", p.id, l.inc)
+		return DropIncarnation
+	}
 	if e.link != d.Link {
 		c.mismatch(d, p.id, "node %d sends on its link %d what arrives on link %d here: are cables or addresses swapped?", p.id, e.link, d.Link)
 		return DropLink
