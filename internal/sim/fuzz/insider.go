@@ -38,6 +38,7 @@ type insider struct {
 	m     *member
 	gen   gen
 	on    bool
+	liar  bool // about its starts too
 	habit habit
 
 	pings [8][]byte // the last ping or pong to each node
@@ -71,6 +72,7 @@ func (x *insider) draw() {
 		kinds: [6]float64{kindFrame: 80, kindFragment: 8, kindPing: 4, kindPong: 4, kindNotice: 3, 0: 1},
 	}
 	x.gen.wild = pick(0.02, 0.1, 0.3, 0.6)
+	x.liar = r.IntN(3) == 0
 	x.last = nil
 }
 

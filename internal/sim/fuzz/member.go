@@ -37,7 +37,9 @@ type member struct {
 	disk    store.Record
 	starts  int
 	pending *saving
-	startAt Tick // when it is started again, zero: it runs
+	startAt Tick          // when it is started again, zero: it runs
+	absurd  uint64        // incarnation of the next start, zero: as the clock has it
+	honest  *store.Record // the record before the first absurd start
 	dirty   bool
 	program *program
 
@@ -73,12 +75,13 @@ func address(id NodeID, control bool) netip.AddrPort {
 }
 
 // start begins a life, with an incarnation as the agent makes it.
-func (m *member) start() { m.startWith(uint64(wallBase + m.w.now)) }
-
-func (m *member) startWith(inc uint64) {
+func (m *member) start() {
 	m.starts++
 	m.disk.Node = m.id
-	m.disk.Inc = max(m.disk.Inc+1, inc)
+	m.disk.Inc = max(m.disk.Inc+1, uint64(wallBase+m.w.now))
+	if m.absurd != 0 {
+		m.disk.Inc, m.absurd = m.absurd, 0
+	}
 	m.startAt, m.pending, m.dirty = 0, nil, true
 	m.state, m.ring, m.members, m.ready, m.quorate = totem.Idle, RingID{}, nil, false, false
 	core, err := executive.New(m.w.now, m.config(), m)
@@ -99,6 +102,24 @@ func (m *member) crash(d Tick) {
 	m.core, m.pending = nil, nil
 	m.program.reset()
 	m.startAt = m.w.now + d
+}
+
+// lieAboutStart starts the member anew with any incarnation and a record of its
+// own; comeClean starts it with the record it had before.
+func (m *member) lieAboutStart(inc uint64, d Tick) {
+	if m.honest == nil {
+		r := m.disk
+		m.honest = &r
+	}
+	m.absurd = inc
+	m.crash(d)
+}
+
+func (m *member) comeClean() {
+	m.crash(restartDelay)
+	if m.honest != nil {
+		m.disk, m.honest, m.absurd = *m.honest, nil, 0
+	}
 }
 
 // Uint64 is the member's random source.

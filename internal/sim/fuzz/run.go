@@ -99,7 +99,7 @@ func heapInUse() uint64 {
 func (w *world) attack(packets int) {
 	w.insider.draw()
 	w.insider.on = true
-	strangers := 0.2 + 0.4*w.rng.Float64()
+	strangers := 0.1 + 0.3*w.rng.Float64()
 	calm := Tick(50+w.rng.IntN(2000)) * ms // between two changes of the network
 	disturb := w.now + w.until1(calm)
 	traffic := w.now
@@ -119,7 +119,7 @@ func (w *world) attack(packets int) {
 		w.press(strangers)
 		if w.now >= next {
 			next = w.now + w.until1(4*ms)
-			if to := w.victim(); to != nil {
+			if to := w.victim(); to != nil && (to.state != totem.Gather || w.chance(0.2)) {
 				w.burst(to, 1+w.rng.IntN(8), strangers)
 			}
 		}
@@ -142,7 +142,7 @@ func (w *world) press(strangers float64) {
 		case totem.Commit, totem.Recovery:
 			p = 0.5
 		case totem.Gather:
-			p = 0.1
+			p = 0.02
 		}
 		if w.chance(p) {
 			w.burst(m, 1+w.rng.IntN(6), strangers)
@@ -197,7 +197,11 @@ func (w *world) disturb() {
 	case 2:
 		m.crash(w.until1(500 * ms))
 	case 3:
-		w.insider.m.crash(w.until1(100 * ms))
+		if w.insider.liar {
+			w.insider.m.lieAboutStart(max(1, w.insider.gen.u64(w.insider.m.disk.Inc)), w.until1(100*ms))
+		} else {
+			w.insider.m.crash(w.until1(100 * ms))
+		}
 	default:
 		w.heal()
 	}
@@ -231,8 +235,8 @@ func (w *world) peace(phase uint32) {
 		return
 	}
 	w.heal()
-	if w.chance(0.3) {
-		w.insider.m.crash(restartDelay)
+	if w.insider.m.honest != nil || w.chance(0.3) {
+		w.insider.m.comeClean()
 	}
 	w.oneRing()
 	w.messages(phase)
