@@ -29,6 +29,8 @@ type Recorder struct {
 	started bool
 	bound   uint64 // of the record that is stored
 	saving  uint64 // of the one that is being stored
+	engine  RingID // the engine is in
+	member  RingID // the rest of the member is in
 	failed  bool
 }
 
@@ -88,21 +90,26 @@ func (r *Recorder) Observer(bound uint64) executive.Observer {
 			}
 			r.flush()
 		},
+		Configuration: func(_ proto.Tick, c *totem.Configuration) {
+			if c.Kind == totem.Regular {
+				r.member = c.Ring
+			}
+		},
 		Service: func(_ proto.Tick, s executive.ServiceStep) {
 			switch s.Step {
 			case executive.StepProcessed:
-				r.add(&check.Event{Kind: check.KindProcessed, Ring: s.Ring, Service: s.Service})
+				r.step(&check.Event{Kind: check.KindProcessed, Ring: s.Ring, Service: s.Service})
 			case executive.StepActivate:
-				r.add(&check.Event{Kind: check.KindActivate, Ring: s.Ring, Service: s.Service})
+				r.step(&check.Event{Kind: check.KindActivate, Ring: s.Ring, Service: s.Service})
 			}
 		},
 		Round: func(n resync.Note) {
 			if n.Kind == resync.NoteReady {
-				r.add(&check.Event{Kind: check.KindSynced, Ring: n.Ring})
+				r.step(&check.Event{Kind: check.KindSynced, Ring: n.Ring})
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
-			r.add(&check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes})
+			r.step(&check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes})
 		},
 		PersistStart: func(_ proto.Tick, _ totem.Tag, s store.Record) { r.saving = s.SeqBound },
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {
@@ -111,7 +118,7 @@ func (r *Recorder) Observer(bound uint64) executive.Observer {
 				r.add(&check.Event{Kind: check.KindPersist, Bound: r.bound})
 			}
 		},
-		Trace: r.engine,
+		Trace: r.inside,
 		Stop: func(proto.Tick, totem.StopReason) {
 			r.add(&check.Event{Kind: check.KindStop})
 			r.flush()
@@ -135,13 +142,28 @@ func (r *Recorder) taken(e totem.Event) {
 		r.add(&check.Event{Kind: check.KindDeliver, Ring: e.Ring, Slot: e.Slot, From: e.From, FromInc: e.Inc,
 			K: e.K, Class: uint8(e.Class), Safe: e.Safe, Size: len(e.Body), Hash: sum(e.Body)})
 	case *totem.Configuration:
+		if e.Kind == totem.Regular {
+			r.engine = e.Ring
+		}
 		r.add(&check.Event{Kind: check.KindConf, Transitional: e.Kind == totem.Transitional, Ring: e.Ring,
 			Prev: e.Prev, Members: e.Members, Incs: e.Incs, Trans: e.Trans, Text: e.Reason.String()})
 	}
 }
 
-// engine writes what the engine says of its inside.
-func (r *Recorder) engine(t *totem.TraceEvent) {
+// step writes what the rest of the member does with the engine's events. It comes
+// later than they do: where the engine has gone on to another ring in the same
+// turn, the step's place would be before that, which is written already. It is a
+// note then; nothing that follows from it can have left in the old ring.
+func (r *Recorder) step(e *check.Event) {
+	if e.Ring == r.member && e.Ring != r.engine {
+		r.line(&Line{Text: fmt.Sprintf("%v of ring %v, service %d, when the engine has left it", e.Kind, e.Ring, e.Service)})
+		return
+	}
+	r.add(e)
+}
+
+// inside writes what the engine says of its inside.
+func (r *Recorder) inside(t *totem.TraceEvent) {
 	switch t.Kind {
 	case totem.TraceOrig:
 		r.add(&check.Event{Kind: check.KindOrig, Ring: t.Ring, Slot: t.Slot, K: t.K, No: t.No, Last: t.Last, Class: uint8(t.Class)})

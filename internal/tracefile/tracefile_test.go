@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/service"
 )
 
 func TestLineComesBack(t *testing.T) {
@@ -185,6 +186,45 @@ func TestJudge_WaivesTheOrderAfterTampering(t *testing.T) {
 	if _, findings := judge(t, name); len(findings) == 0 || findings[0].Property != "C2" {
 		t.Errorf("without the note: %v", findings)
 	}
+}
+
+// The engine may have gone on when the rest of the member comes to a step.
+func TestRecorder_StepsAfterTheRing(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "one")
+	r, err := Create(name, 1, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := r.Observer(0)
+	o.Start(0, 1)
+	a, b := RingID{Seq: 4, Rep: 1, Inc: 1}, RingID{Seq: 8, Rep: 1, Inc: 1}
+	in := func(ring, prev RingID, kind totem.ConfKind) *totem.Configuration {
+		return &totem.Configuration{Kind: kind, Ring: ring, Prev: prev, Members: []NodeID{1}, Incs: []uint64{1}, Trans: []NodeID{1}}
+	}
+	first := in(a, RingID{}, totem.Regular)
+	first.Trans = nil
+	o.Taken(0, []totem.Event{first})
+	o.Configuration(0, first)
+	next := []totem.Event{in(b, a, totem.Transitional), in(b, a, totem.Regular)}
+	o.Taken(0, next)
+	o.QuorumShown(0, service.QuorumState{Ring: a})
+	for _, e := range next {
+		o.Configuration(0, e.(*totem.Configuration))
+	}
+	o.QuorumShown(0, service.QuorumState{Ring: b})
+	flush := func() []check.Finding {
+		o.Taken(0, nil)
+		_, findings := judge(t, name)
+		return findings
+	}
+	if f := flush(); len(f) != 0 {
+		t.Error(f)
+	}
+	o.QuorumShown(0, service.QuorumState{Ring: a})
+	if f := flush(); len(f) != 1 || f[0].Property != "Q3" {
+		t.Errorf("a step of a ring that all of the member has left: %v", f)
+	}
+	r.Close()
 }
 
 func TestCreate_Errors(t *testing.T) {
