@@ -29,7 +29,8 @@ type build struct {
 }
 
 // Binary builds the moot command with the given build tags, once in a test
-// process, and returns its path.
+// process, and returns its path. With MOOT_RACE=1 in the environment it has the
+// race detector inside, whose reports stand in its output.
 func Binary(t testing.TB, tags ...string) string {
 	t.Helper()
 	key := strings.Join(tags, ",")
@@ -56,7 +57,11 @@ func compile(tags string) (string, error) {
 	atExit = append(atExit, func() { os.RemoveAll(dir) })
 	buildMu.Unlock()
 	path := filepath.Join(dir, "moot")
-	out, err := exec.Command("go", "build", "-tags", tags, "-o", path, module+"/cmd/moot").CombinedOutput()
+	args := []string{"build", "-tags", tags, "-o", path}
+	if os.Getenv("MOOT_RACE") != "" {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, module+"/cmd/moot")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build moot: %w\n%s", err, out)
 	}
