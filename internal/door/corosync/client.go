@@ -33,6 +33,7 @@ type client struct {
 	full       bool   // the backend did not take a call
 	out        []byte // response or head of an event in the making
 	body       []byte // of a call in the making
+	complaints int
 }
 
 func newClient(d *Door, q *qb.Conn, sizes []int) client {
@@ -67,6 +68,16 @@ func (c *client) Closed(err error) {
 	c.translator.closed()
 	if c.handle != nil {
 		c.handle.Close()
+	}
+}
+
+// maxComplaints are logged of one connection: no client can fill the log.
+const maxComplaints = 5
+
+// complain logs what went wrong with a request of the client.
+func (c *client) complain(level slog.Level, msg string, args ...any) {
+	if c.complaints++; c.complaints <= maxComplaints {
+		c.d.cfg.Log.Log(context.Background(), level, msg, append(args, "pid", c.q.Cred().PID, "complaint", c.complaints, "of", maxComplaints)...)
 	}
 }
 

@@ -1,6 +1,8 @@
 package corosync
 
 import (
+	"log/slog"
+
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/service"
 )
@@ -122,7 +124,7 @@ func (c *cpgClient) mcast(msg []byte) bool {
 // no group is used to it (corosync-ipc 2.1.5).
 func (c *cpgClient) mcastDone(code service.Code, _ []byte) {
 	if code != service.OK && code != service.ErrNotExist {
-		c.d.cfg.Log.Error("message of a libcpg client lost", "pid", c.q.Cred().PID, "code", code)
+		c.complain(slog.LevelError, "message of a libcpg client lost", "code", code)
 	}
 	c.again()
 }

@@ -28,13 +28,18 @@ const patience = 20 * time.Second
 
 func startMember(t testing.TB) *node.Node {
 	t.Helper()
+	return startMemberWith(t, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+}
+
+func startMemberWith(t testing.TB, log *slog.Logger) *node.Node {
+	t.Helper()
 	qbtest.Private(t)
 	lo := netip.MustParseAddr("127.0.0.1")
 	n, err := node.Start(context.Background(), node.Config{
 		Cluster:  config.New("door", config.Node{ID: 1, Name: "one", Votes: 1, Addrs: []string{lo.String()}, Links: []netip.Addr{lo}}),
 		Self:     1,
 		StateDir: t.TempDir(), CorosyncDoor: true,
-		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)

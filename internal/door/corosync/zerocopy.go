@@ -3,6 +3,7 @@ package corosync
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +50,7 @@ func (c *cpgClient) zeroCopyRequest(id int32, msg []byte) bool {
 	switch id {
 	case reqZeroCopyAlloc:
 		if err := c.zcAlloc(msg); err != nil {
-			c.d.cfg.Log.Warn("zero copy buffer refused", "pid", c.q.Cred().PID, "err", err)
+			c.complain(slog.LevelWarn, "zero copy buffer refused", "err", err)
 			c.status(respZeroCopy, service.ErrInvalidParam)
 			return true
 		}
