@@ -140,6 +140,7 @@ type engine interface {
 	Dropped(now proto.Tick, packets int)
 	Leave(now proto.Tick)
 	Conflict(now proto.Tick, r totem.StopReason)
+	Distrust(now proto.Tick, ring proto.RingID)
 	Status() totem.Status
 	CommittedSeq() uint64
 	TokenFirst() bool

@@ -543,3 +543,23 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+// A synchronisation that waits for ever belongs to a ring that was not the same
+// to all of its members: another one is made.
+func TestStuckRound_AnotherRing(t *testing.T) {
+	r := newRig(t, newCounter())
+	r.alone(4)
+	r.engine.form(8, []NodeID{1}, 1, 2) // node 2 says nothing
+	r.flush()
+	r.advance(30 * proto.Second)
+	if len(r.engine.distrusted) != 0 {
+		t.Fatal("given up after the first warning")
+	}
+	r.advance(10 * proto.Second)
+	if len(r.engine.distrusted) != 1 || r.engine.distrusted[0].Seq != 8 {
+		t.Errorf("distrusted %v, want the present ring", r.engine.distrusted)
+	}
+	if d := r.Decisions(0); d[len(d)-1].Reason != "round-stuck" {
+		t.Errorf("the last decision is %+v", d[len(d)-1])
+	}
+}

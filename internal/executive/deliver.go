@@ -77,6 +77,7 @@ func (c *Core) dispatch(d *totem.Delivery) {
 			c.stats.LateSync++
 			return
 		}
+		c.sync.Moved(c.now)
 		s.svc.Deliver(m)
 	case !s.active():
 		// Not in the primary component: nobody acts on the message, and whoever sent

@@ -27,12 +27,14 @@ type fakeEngine struct {
 	full     bool // Submit finds no room
 	consumed int
 	released []RingID
-	answered []totem.Tag
-	heard    []NodeID
-	links    []totem.LinkState
-	dropped  int
-	stopped  totem.StopReason
-	status   totem.Status
+
+	distrusted []RingID
+	answered   []totem.Tag
+	heard      []NodeID
+	links      []totem.LinkState
+	dropped    int
+	stopped    totem.StopReason
+	status     totem.Status
 }
 
 type fakeMessage struct {
@@ -94,6 +96,8 @@ func (e *fakeEngine) LinkState(_ proto.Tick, s totem.LinkState) { e.links = appe
 func (e *fakeEngine) Consumed(_ proto.Tick, n int)              { e.consumed += n }
 func (e *fakeEngine) Dropped(_ proto.Tick, n int)               { e.dropped += n }
 func (e *fakeEngine) Leave(proto.Tick)                          { e.stopped = totem.StopLeft }
+func (e *fakeEngine) Distrust(_ proto.Tick, r RingID)           { e.distrusted = append(e.distrusted, r) }
+
 func (e *fakeEngine) Conflict(_ proto.Tick, r totem.StopReason) { e.stopped = r }
 func (e *fakeEngine) Status() totem.Status                      { return e.status }
 func (e *fakeEngine) CommittedSeq() uint64                      { return e.ring.Seq }

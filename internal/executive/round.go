@@ -159,6 +159,9 @@ func (r *roundHost) Note(n resync.Note) {
 		c.signal()
 	case resync.NoteReady:
 		c.finished()
+	case resync.NoteStuck:
+		c.engine.Distrust(c.now, c.ring)
+		c.dirty, c.wakeNow = true, true
 	case resync.NoteFailed:
 		// Partial state is never served: the node leaves (openais-executive 4.5 Z3).
 		c.leaveBy = due(c.now)

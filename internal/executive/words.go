@@ -69,6 +69,8 @@ func because(r totem.Reason, who string) string {
 		return "this process was not running for a while"
 	case totem.ReasonAlone:
 		return "nobody else was heard"
+	case totem.ReasonDistrust:
+		return "its services found no common state"
 	}
 	return ""
 }
@@ -153,6 +155,10 @@ func (c *Core) roundNoted(n resync.Note) {
 			Text: fmt.Sprintf("The synchronisation of %s in ring %v waits for %s: %s. It goes on waiting; nothing is skipped.",
 				name, n.Ring, c.names(n.Missing), n.Text)})
 		c.log.Warn("synchronisation stalled", "ring", n.Ring, "service", name, "missing", n.Missing)
+	case resync.NoteStuck:
+		c.decide(Decision{Kind: DecisionStall, Ring: n.Ring, Reason: "round-stuck", Node: first(n.Missing),
+			Text: fmt.Sprintf("The synchronisation of %s in ring %v still waits for %s: %s. Another ring is made.", name, n.Ring, c.names(n.Missing), n.Text)})
+		c.log.Warn("synchronisation stuck, making another ring", "ring", n.Ring, "service", name, "missing", n.Missing)
 	case resync.NoteAborted:
 		c.stats.Aborts++
 		c.decide(Decision{Kind: DecisionRound, Ring: n.Ring, Reason: "round-aborted",

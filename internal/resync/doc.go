@@ -27,6 +27,11 @@
 // and not yet activated, once. What is still delivered of that round afterwards
 // is ignored.
 //
+// Everything a round waits for comes out of the order. When nothing comes for
+// long, that is reported, and when nothing comes for longer still, the report
+// says that another ring should be tried: its members were not delivered the
+// same. A Machine never ends a round by itself.
+//
 // # State epochs
 //
 // Each service has a state epoch of its own: 0 after a start; at an activation

@@ -51,6 +51,8 @@ type Machine struct {
 	unsent    [][]byte
 	moved     Tick // last progress
 	warned    bool
+	stuck     bool // said so in this round
+	hopeless  int  // rounds in a row that were stuck
 	completed bool // the round before this one was complete
 }
 
@@ -500,7 +502,7 @@ func (m *Machine) activate(now Tick, p *part) {
 
 func (m *Machine) finish(now Tick) {
 	m.setState(Idle)
-	m.completed = true
+	m.completed, m.hopeless = true, 0
 	m.hellos, m.parts, m.current = nil, nil, 0
 	m.note(now, Note{Kind: NoteReady, Service: NoService})
 }
@@ -537,7 +539,14 @@ func (m *Machine) send(b []byte) {
 
 func (m *Machine) setState(s State) { m.state = s }
 
-func (m *Machine) progress(now Tick) { m.moved, m.warned = now, false }
+func (m *Machine) progress(now Tick) { m.moved, m.warned, m.stuck = now, false, false }
+
+// Moved says that a message of a service in the round in work was delivered.
+func (m *Machine) Moved(now Tick) {
+	if m.state != Idle {
+		m.progress(now)
+	}
+}
 
 func (m *Machine) note(now Tick, n Note) {
 	n.At, n.Ring = now, m.ring
@@ -547,21 +556,33 @@ func (m *Machine) note(now Tick, n Note) {
 	m.host.Note(n)
 }
 
-// Advance notes a round that makes no progress. It never ends one.
+// Advance notes a round that makes no progress, first for people; it ends none.
+// All that a round waits for comes out of the order, so one that waits much
+// longer will wait for ever: somebody was delivered something else. The waits for
+// that note double, for a member may be slow beyond measure too.
 func (m *Machine) Advance(now Tick) {
 	if w := m.Wake(); w == 0 || now < w {
 		return
 	}
-	m.warned = true
 	s := m.Status()
-	m.note(now, Note{Kind: NoteStalled, Service: s.Service, Missing: s.Missing,
-		Text: fmt.Sprintf("%s for %v", s.State, now-m.moved)})
+	n := Note{Kind: NoteStalled, Service: s.Service, Missing: s.Missing, Text: fmt.Sprintf("%s for %v", s.State, now-m.moved)}
+	if m.warned {
+		n.Kind, m.stuck = NoteStuck, true
+		m.hopeless = min(m.hopeless+1, maxHopeless)
+	}
+	m.warned = true
+	m.note(now, n)
 }
+
+const maxHopeless = 5
 
 // Wake is when Advance has something to do, zero: not at all.
 func (m *Machine) Wake() Tick {
-	if m.state == Idle || m.warned {
+	switch {
+	case m.state == Idle || m.stuck:
 		return 0
+	case m.warned:
+		return m.moved + (m.stall+m.stall/3)<<m.hopeless
 	}
 	return m.moved + m.stall
 }

@@ -201,12 +201,42 @@ func TestStallNamesWhoHoldsTheBarrier(t *testing.T) {
 	if len(stalls) != 1 || stalls[0].Service != 2 || !slices.Equal(stalls[0].Missing, ids(2)) {
 		t.Errorf("notes: %+v, want one that names node 2 and service 2", stalls)
 	}
+	if !n.noted(resync.NoteStuck) || n.m.Wake() != 0 {
+		t.Error("40 s without progress, and nobody is told to try another ring")
+	}
 	b.nodes[2].hold[2] = false
 	b.run()
 	if n.m.Wake() != 0 || !n.noted(resync.NoteReady) {
 		t.Error("the round does not end as usual afterwards")
 	}
 	check(t, b)
+}
+
+// The messages of a service are progress, and each round in a row that was stuck
+// has to be so for twice as long.
+func TestStuck_WaitsDouble(t *testing.T) {
+	const second = proto.Second
+	b := newBus(2, service(2))
+	n := b.nodes[1]
+	b.form(true, 1, 2)
+	b.run()
+	b.nodes[1].state[2] = "x"
+	b.nodes[2].hold[2] = true
+	at := n.m.Wake()
+	for _, wait := range []proto.Tick{40, 80, 160, 320, 640, 1280, 1280} {
+		b.form(true, 1, 2)
+		b.run()
+		n.m.Moved(at)
+		n.m.Advance(at + 30*second)
+		if w := n.m.Wake(); w != at+wait*second {
+			t.Fatalf("stuck at %v, want %v", w-at, wait*second)
+		}
+		n.notes = nil
+		at += wait * second
+		if n.m.Advance(at); !n.noted(resync.NoteStuck) {
+			t.Fatalf("not stuck after %v", wait*second)
+		}
+	}
 }
 
 func TestNoRoomIsTriedAgain(t *testing.T) {

@@ -91,6 +91,7 @@ const (
 	NoteAborted                       // Text says why
 	NoteReady                         // the last service was handled
 	NoteStalled                       // no progress for a while: Missing hold Service up
+	NoteStuck                         // none for so long that another ring should be tried
 	NoteFailed                        // Service cannot go on here: Text
 )
 

@@ -174,3 +174,19 @@ func TestLie_AllHavePromised(t *testing.T) {
 	x.saveDelay = 0
 	l.until(20*sec, "formed again", l.formed(1, 2, 3))
 }
+
+// Services that find no common state get another ring.
+func TestDistrust(t *testing.T) {
+	l := newLab(t, 3, nil)
+	l.until(2*sec, "formed", l.formed(1, 2, 3))
+	l.run(sec)
+	x := l.node(2)
+	id := x.ring.id
+	x.Distrust(l.now, RingID{Seq: id.Seq - 4, Rep: id.Rep, Inc: id.Inc}) // an earlier ring: too late
+	if x.state != Operational {
+		t.Fatal("the present ring was left for an earlier one")
+	}
+	x.Distrust(l.now, id)
+	l.flush(x)
+	l.until(2*sec, "formed anew", func() bool { return l.formed(1, 2, 3)() && x.ring.id != id })
+}

@@ -151,3 +151,12 @@ func (m *Machine) ordered(r *ring, body []byte) {
 		m.gatherWith(ReasonMerge, peers[0], peers)
 	}
 }
+
+// Distrust ends a ring whose members were not delivered the same, as the driver
+// found out. They make another one, in which nothing of the old one counts.
+func (m *Machine) Distrust(now Tick, id RingID) {
+	m.begin(now)
+	if m.stopped == Running && m.leaves == 0 && m.state == Operational && m.ring.id == id && len(m.ring.ids) > 1 {
+		m.gather(ReasonDistrust, 0)
+	}
+}

@@ -44,6 +44,7 @@ const (
 	ReasonRecovered               // old frames are exchanged: operational
 	ReasonAlone                   // nobody else: a ring of one
 	ReasonOrderConflict           // slots were used that no token covers
+	ReasonDistrust                // the driver asked for another ring: this one's services find no common state
 	ReasonStopped                 // end
 	numReasons
 )
@@ -52,7 +53,7 @@ const (
 func (r Reason) String() string {
 	return [...]string{"none", "start", "token-lost", "foreign", "merge", "join", "restart", "cannot-receive",
 		"peer-deaf", "suspect", "leave", "consensus-timeout", "settled", "commit-timeout", "refused", "abandoned",
-		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "order-conflict", "stopped"}[r]
+		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "order-conflict", "distrust", "stopped"}[r]
 }
 
 // TraceKind tells what a TraceEvent records.

@@ -90,7 +90,8 @@ func TestSoak(t *testing.T) {
 					sum.Totals.Packets(), sum.Totals.Sealed(), sum.Next, len(sum.Failures))
 			}
 			if r.Failed != "" {
-				t.Errorf("seed %d: %s\n%s\nagain: go test ./internal/sim/fuzz -run TestPackets -seed %d -seeds 1 -v", r.Seed, r.Failed, r.Stack, r.Seed)
+				fmt.Printf("seed %d: %s\n%s\nagain: go test ./internal/sim/fuzz -run TestPackets -seed %d -seeds 1 -v\n", r.Seed, r.Failed, r.Stack, r.Seed)
+				t.Errorf("seed %d failed", r.Seed)
 			}
 		},
 	}
