@@ -25,10 +25,7 @@ type Config struct {
 	System  System
 	Access  Access
 
-	// Keys are all keys of the file under the names that cmap gives them, in the
-	// order of the file, unknown ones included (corosync-ipc 3.2).
-	Keys []Key
-
+	keys  []Key          // of the file, in its order; see Keys
 	where map[string]Pos // of each key and section, by its cmap name
 }
 
@@ -146,30 +143,6 @@ type System struct {
 type Access struct {
 	UIDs []uint32 // ascending
 	GIDs []uint32 // ascending
-}
-
-// ValueType is the type that cmap gives a key.
-type ValueType uint8
-
-// The types of values; typed getters of libcmap fail on another one.
-const (
-	Str ValueType = iota
-	U8
-	U16
-	U32
-	U64
-	I32
-)
-
-// String is the type's name as corosync-cmapctl has it.
-func (t ValueType) String() string { return [...]string{"str", "u8", "u16", "u32", "u64", "i32"}[t] }
-
-// Key is one key under its cmap name. Numbers are in range of their type.
-type Key struct {
-	Name  string
-	Type  ValueType
-	Value string
-	Pos   Pos
 }
 
 // Defaults of places and ports (design section 6).

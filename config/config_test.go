@@ -154,7 +154,7 @@ func TestDecode(t *testing.T) {
 		t.Error(d)
 	}
 	var keys strings.Builder
-	for _, k := range c.Keys {
+	for _, k := range c.Keys() {
 		fmt.Fprintf(&keys, "%s %v %s\n", k.Name, k.Type, k.Value)
 	}
 	want := `totem.version u32 2
@@ -162,7 +162,6 @@ totem.cluster_name str demo
 totem.config_version u64 7
 totem.secauth str on
 totem.token u32 1000
-totem.interface.0.linknumber u8 0
 totem.interface.0.mcastport u16 6000
 totem.interface.0.knet_ping_interval u32 250
 nodelist.node.0.ring0_addr str 10.0.0.1

@@ -75,10 +75,11 @@ type walker struct {
 	problems Problems
 	quorum   quorumSettings
 	set      map[string]bool // keys of quorum that stand in the file
+	members  map[string]int  // addresses in member sections, by interface
 }
 
 func (d Decoder) walk(name string, b []byte) *walker {
-	w := &walker{d: d, set: map[string]bool{}}
+	w := &walker{d: d, set: map[string]bool{}, members: map[string]int{}}
 	root, problem := parse(name, b)
 	if problem != nil {
 		w.problems = append(w.problems, problem)
@@ -138,20 +139,46 @@ func (w *walker) totem(s *section) {
 			w.unknownSection("totem", sub, []string{"interface"})
 			continue
 		}
-		var i Interface
-		for _, set := range sub.settings { // the number first: the names of the keys hold it
-			if n, err := strconv.ParseUint(set.value, 10, 8); err == nil && (set.key == "linknumber" || set.key == "ringnumber") {
-				i.Link = uint8(n)
-			}
-		}
-		name := fmt.Sprintf("totem.interface.%d", i.Link)
-		w.c.where[name+"."] = sub.pos
-		apply(w, name, sub, interfaceKeys, &i)
-		for _, m := range sub.subs {
-			w.member(name, m)
-		}
-		w.c.Totem.Interfaces = append(w.c.Totem.Interfaces, i)
+		w.iface(sub)
 	}
+}
+
+// iface reads one interface section. Its number is in the names of its keys and
+// no key itself; unknown keys go without it, as in Corosync (corosync-ipc 3.2).
+func (w *walker) iface(s *section) {
+	var i Interface
+	for _, set := range s.settings { // first, as the names need it
+		if selectsLink(set.key) {
+			i.Link = w.linkNumber(set)
+		}
+	}
+	name := fmt.Sprintf("totem.interface.%d", i.Link)
+	w.c.where[name+"."] = s.pos
+	for _, set := range s.settings {
+		switch _, known := interfaceKeys[set.key]; {
+		case selectsLink(set.key):
+		case known:
+			applyOne(w, name, set, interfaceKeys, &i)
+		default:
+			w.unknownKey("totem.interface", set, interfaceKeys.names())
+			w.keep("totem.interface."+set.key, Str, set)
+		}
+	}
+	for _, m := range s.subs {
+		w.member(name, m)
+	}
+	w.c.Totem.Interfaces = append(w.c.Totem.Interfaces, i)
+}
+
+func selectsLink(key string) bool { return key == "linknumber" || key == "ringnumber" }
+
+func (w *walker) linkNumber(set setting) uint8 {
+	n, err := strconv.ParseUint(set.value, 10, 8)
+	if err != nil || n >= MaxLinks {
+		w.problems.errorf(set.valuePos, "links are numbered from 0 on", "totem.interface.%s: %q is not a number from 0 to %d", set.key, set.value, MaxLinks-1)
+		return 0
+	}
+	return uint8(n)
 }
 
 // secauth is the old switch for both cryptographic keys at once.
@@ -184,12 +211,13 @@ func (w *walker) member(name string, s *section) {
 		w.unknownSection("totem.interface", s, []string{"member"})
 		return
 	}
-	for n, set := range s.settings {
+	for _, set := range s.settings {
 		if set.key != "memberaddr" {
 			w.problems.errorf(set.pos, "write memberaddr, or better a nodelist", "%s in a member section", set.key)
 			continue
 		}
-		w.keep(fmt.Sprintf("%s.member.%d", name, n), Str, set)
+		w.keep(fmt.Sprintf("%s.member.%d", name, w.members[name]), Str, set)
+		w.members[name]++
 	}
 	w.noSubs("totem.interface.member", s)
 }
@@ -230,7 +258,7 @@ func (w *walker) node(s *section) {
 		w.keep(name+"."+set.key, Str, set)
 	}
 	for _, sub := range s.subs {
-		w.free(name+"."+sub.name, sub, nil)
+		w.free(name, sub, nil) // without the section's name, as in Corosync
 	}
 	w.c.Nodes = append(w.c.Nodes, n)
 }
@@ -293,13 +321,39 @@ func (w *walker) subsystem(s *section, nameKey string) {
 		w.problems.errorf(s.pos, fmt.Sprintf("write %s: NAME in it", nameKey), "a %s section without %s", s.name, nameKey)
 		return
 	}
+	under := subsystemPath(s, s.settings[i].value)
 	for _, set := range s.settings {
 		if !slices.Contains(subsystemKeys, set.key) {
 			w.unknownKey(path, set, subsystemKeys)
 		}
-		w.keep(path+"."+s.settings[i].value+"."+set.key, Str, set)
+		if s.name == "logging_daemon" && s.settings[i].value == "corosync" && (set.key == "name" || set.key == "subsys" && under == "logging") {
+			continue // the section stands for the main one
+		}
+		w.keep(under+"."+set.key, Str, set)
 	}
 	w.noSubs(path, s)
+}
+
+// subsystemPath is where the keys of a logger_subsys or logging_daemon section
+// are kept. A section for the daemon corosync is the main section, or that of a
+// subsystem.
+func subsystemPath(s *section, name string) string {
+	if s.name == "logger_subsys" {
+		return "logging.logger_subsys." + name
+	}
+	sub := ""
+	if i := slices.IndexFunc(s.settings, func(set setting) bool { return set.key == "subsys" }); i >= 0 {
+		sub = s.settings[i].value
+	}
+	switch {
+	case name == "corosync" && sub == "":
+		return "logging"
+	case name == "corosync":
+		return "logging.logger_subsys." + sub
+	case sub == "":
+		return "logging.logging_daemon." + name
+	}
+	return "logging.logging_daemon." + name + "." + sub
 }
 
 // uidgidFiles reads the files that packages drop beside the configuration.
@@ -359,7 +413,7 @@ func (w *walker) allow(list *[]uint32, key, what string, set setting, lookup, sy
 	}
 	if i, found := slices.BinarySearch(*list, id); !found {
 		*list = slices.Insert(*list, i, id)
-		w.c.Keys = append(w.c.Keys, Key{fmt.Sprintf("uidgid.config.%s.%d", key, id), U8, "1", set.pos})
+		w.c.keys = append(w.c.keys, Key{fmt.Sprintf("uidgid.config.%s.%d", key, id), U8, "1", set.pos})
 	}
 }
 
@@ -435,10 +489,10 @@ func (w *walker) keep(name string, typ ValueType, set setting) bool {
 	}
 	if before, twice := w.c.where[name]; twice {
 		w.problems.add(Warning, set.pos, fmt.Sprintf("%s is set twice, in line %d before: this one counts", generic(name), before.Line), "remove one")
-		w.c.Keys = slices.DeleteFunc(w.c.Keys, func(k Key) bool { return k.Name == name })
+		w.c.keys = slices.DeleteFunc(w.c.keys, func(k Key) bool { return k.Name == name })
 	}
 	w.c.where[name] = set.pos
-	w.c.Keys = append(w.c.Keys, Key{name, typ, value, set.pos})
+	w.c.keys = append(w.c.keys, Key{name, typ, value, set.pos})
 	return true
 }
 
