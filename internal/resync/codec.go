@@ -46,7 +46,8 @@ type Entry struct {
 	Trans    []NodeID // nil: the Hello's; else since this service was activated
 }
 
-// Barrier says that its sender has sent all it has to say about a service.
+// Barrier says that its sender has sent all it has to say about a service; with
+// NoService it says that its sender is still at work.
 type Barrier struct {
 	Ring    RingID
 	Round   uint32
@@ -148,7 +149,7 @@ func ParseBarrier(b []byte) (Barrier, error) {
 	d := decoder{b: b[2:]}
 	r := Barrier{Ring: d.ring(), Round: d.u32(), Service: d.u16()}
 	passed := d.u8()
-	if passed > 1 || r.Service >= MaxServices {
+	if passed > 1 || r.Service >= MaxServices && r.Service != NoService {
 		return Barrier{}, fmt.Errorf("barrier of service %d with flag %d: %w", r.Service, passed, ErrMalformed)
 	}
 	r.Passed = passed == 1

@@ -27,10 +27,12 @@
 // and not yet activated, once. What is still delivered of that round afterwards
 // is ignored.
 //
-// Everything a round waits for comes out of the order. When nothing comes for
-// long, that is reported, and when nothing comes for longer still, the report
-// says that another ring should be tried: its members were not delivered the
-// same. A Machine never ends a round by itself.
+// When a round makes no progress for long, that is reported, and a member whose
+// own services hold it up says so again and again. All else that a round waits
+// for comes out of the order: when nothing comes and nobody says that it is at
+// work, the report says that another ring should be tried, for its members were
+// not delivered the same. A Machine never ends a round by itself, and no slowness
+// of a service ends one.
 //
 // # State epochs
 //

@@ -50,9 +50,10 @@ type Machine struct {
 	current   int // index in parts of the service that is activated next
 	unsent    [][]byte
 	moved     Tick // last progress
+	worked    Tick // the same, or the last word of a member that is still at work
 	warned    bool
 	stuck     bool // said so in this round
-	hopeless  int  // rounds in a row that were stuck
+	hopeless  int  // rounds in a row that were aborted after a warning
 	completed bool // the round before this one was complete
 }
 
@@ -249,6 +250,9 @@ func (m *Machine) renewed(now Tick, round uint32) {
 
 func (m *Machine) heardBarrier(now Tick, from NodeID, b Barrier) {
 	i, ok := slices.BinarySearch(m.members, from)
+	if ok && b.Service == NoService {
+		m.worked = now
+	}
 	k, known := m.find(b.Service)
 	if !ok || !known {
 		return
@@ -513,6 +517,9 @@ func (m *Machine) abort(now Tick, cause error) {
 	if m.state == Idle {
 		return
 	}
+	if m.warned { // counted here, because one member's note ends it for all
+		m.hopeless = min(m.hopeless+1, maxHopeless)
+	}
 	service := uint16(NoService)
 	if m.current < len(m.parts) {
 		service = m.parts[m.current].id
@@ -539,7 +546,9 @@ func (m *Machine) send(b []byte) {
 
 func (m *Machine) setState(s State) { m.state = s }
 
-func (m *Machine) progress(now Tick) { m.moved, m.warned, m.stuck = now, false, false }
+func (m *Machine) progress(now Tick) {
+	m.moved, m.worked, m.warned, m.stuck = now, now, false, false
+}
 
 // Moved says that a message of a service in the round in work was delivered.
 func (m *Machine) Moved(now Tick) {
@@ -556,19 +565,28 @@ func (m *Machine) note(now Tick, n Note) {
 	m.host.Note(n)
 }
 
-// Advance notes a round that makes no progress, first for people; it ends none.
-// All that a round waits for comes out of the order, so one that waits much
-// longer will wait for ever: somebody was delivered something else. The waits for
-// that note double, for a member may be slow beyond measure too.
+// Advance notes a round that makes no progress, first for people; it ends none. A
+// member whose own services hold it up, because a disk is slow for instance, says
+// from then on that it is still at work, and nobody gives the ring up for it. All
+// else that a round waits for comes out of the order, so one that waits much longer
+// will wait for ever: somebody was delivered something else. The waits for that note
+// double, for what this reasoning forgets.
 func (m *Machine) Advance(now Tick) {
 	if w := m.Wake(); w == 0 || now < w {
 		return
 	}
 	s := m.Status()
 	n := Note{Kind: NoteStalled, Service: s.Service, Missing: s.Missing, Text: fmt.Sprintf("%s for %v", s.State, now-m.moved)}
-	if m.warned {
+	if m.Busy() {
+		m.worked = now
+		if len(m.unsent) == 0 {
+			m.send(Barrier{Ring: m.ring, Round: m.round, Service: NoService}.AppendTo(nil))
+		}
+		if m.warned {
+			return
+		}
+	} else if m.warned {
 		n.Kind, m.stuck = NoteStuck, true
-		m.hopeless = min(m.hopeless+1, maxHopeless)
 	}
 	m.warned = true
 	m.note(now, n)
@@ -581,10 +599,12 @@ func (m *Machine) Wake() Tick {
 	switch {
 	case m.state == Idle || m.stuck:
 		return 0
-	case m.warned:
-		return m.moved + (m.stall+m.stall/3)<<m.hopeless
+	case !m.warned:
+		return m.moved + m.stall
+	case m.Busy():
+		return m.worked + m.stall
 	}
-	return m.moved + m.stall
+	return m.worked + (m.stall+m.stall/3)<<m.hopeless
 }
 
 // Status is a copy of what people may want to know.

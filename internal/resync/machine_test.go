@@ -202,11 +202,40 @@ func TestStallNamesWhoHoldsTheBarrier(t *testing.T) {
 		t.Errorf("notes: %+v, want one that names node 2 and service 2", stalls)
 	}
 	if !n.noted(resync.NoteStuck) || n.m.Wake() != 0 {
-		t.Error("40 s without progress, and nobody is told to try another ring")
+		t.Error("40 s without progress or a word of node 2, and nobody is told to try another ring")
 	}
 	b.nodes[2].hold[2] = false
 	b.run()
 	if n.m.Wake() != 0 || !n.noted(resync.NoteReady) {
+		t.Error("the round does not end as usual afterwards")
+	}
+	check(t, b)
+}
+
+// A member whose own service takes long, because its disk does not answer for
+// instance, says so again and again: another ring would not help.
+func TestStuck_NotWhileAMemberIsAtWork(t *testing.T) {
+	const second = proto.Second
+	b := newBus(3, service(2))
+	b.nodes[2].state[2] = "x"
+	b.nodes[2].hold[2] = true
+	b.form(true, 1, 2, 3)
+	b.run()
+	for now := proto.Tick(0); now < 1000*second; now += second {
+		b.now = now
+		for _, n := range b.order {
+			n.m.Advance(now)
+		}
+		b.run()
+	}
+	for id, n := range b.nodes {
+		if n.noted(resync.NoteStuck) || !n.noted(resync.NoteStalled) {
+			t.Errorf("node %d gave up, or nobody was told of the wait", id)
+		}
+	}
+	b.nodes[2].hold[2] = false
+	b.run()
+	if n := b.nodes[1]; n.m.Wake() != 0 || !n.noted(resync.NoteReady) {
 		t.Error("the round does not end as usual afterwards")
 	}
 	check(t, b)
