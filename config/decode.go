@@ -74,12 +74,12 @@ type walker struct {
 	c        *Config
 	problems Problems
 	quorum   quorumSettings
-	set      map[string]bool // keys of quorum that stand in the file
-	members  map[string]int  // addresses in member sections, by interface
+	set      map[string]bool     // keys of quorum that stand in the file
+	members  [MaxLinks][]setting // addresses in member sections, by link
 }
 
 func (d Decoder) walk(name string, b []byte) *walker {
-	w := &walker{d: d, set: map[string]bool{}, members: map[string]int{}}
+	w := &walker{d: d, set: map[string]bool{}}
 	root, problem := parse(name, b)
 	if problem != nil {
 		w.problems = append(w.problems, problem)
@@ -165,7 +165,7 @@ func (w *walker) iface(s *section) {
 		}
 	}
 	for _, m := range s.subs {
-		w.member(name, m)
+		w.member(name, i.Link, m)
 	}
 	w.c.Totem.Interfaces = append(w.c.Totem.Interfaces, i)
 }
@@ -206,7 +206,7 @@ func (w *walker) secauth(s *section) {
 }
 
 // member is a list of addresses for a transport before the nodelist existed.
-func (w *walker) member(name string, s *section) {
+func (w *walker) member(name string, link uint8, s *section) {
 	if s.name != "member" {
 		w.unknownSection("totem.interface", s, []string{"member"})
 		return
@@ -216,8 +216,8 @@ func (w *walker) member(name string, s *section) {
 			w.problems.errorf(set.pos, "write memberaddr, or better a nodelist", "%s in a member section", set.key)
 			continue
 		}
-		w.keep(fmt.Sprintf("%s.member.%d", name, w.members[name]), Str, set)
-		w.members[name]++
+		w.keep(fmt.Sprintf("%s.member.%d", name, len(w.members[link])), Str, set)
+		w.members[link] = append(w.members[link], set)
 	}
 	w.noSubs("totem.interface.member", s)
 }

@@ -65,9 +65,9 @@ func (c *Config) Keys() []Key {
 	return l
 }
 
-// RuntimeKeys are the keys that a daemon makes of the configuration for the node
-// self: its place in the list, its address on each link, and the values in force
-// (corosync-ipc 3.3, runtime.config). The timing is Corosync's arithmetic on
+// RuntimeKeys are the keys that a daemon makes of a resolved configuration for
+// the node self: its place in the list, its address on each link, node ids that
+// come from addresses, and the values in force (corosync-ipc 3.3, runtime.config). The timing is Corosync's arithmetic on
 // TokenTimeout, where the file does not set a value itself.
 func (c *Config) RuntimeKeys(self NodeID) []Key {
 	var l keyList
@@ -79,15 +79,18 @@ func (c *Config) RuntimeKeys(self NodeID) []Key {
 			}
 		}
 	}
+	for i, n := range c.Nodes { // ids that Resolve made of addresses
+		if name := fmt.Sprintf("nodelist.node.%d.nodeid", i); c.byAddress() && c.fileText(name) == "" {
+			l.num(name, U32, uint64(n.ID))
+		}
+	}
 	for _, v := range c.inForce() {
 		l.add("runtime.config.totem."+v.name, v.typ, v.value)
 	}
-	if !c.byAddress() {
-		for link := range c.LinkCount() {
-			interval, timeout := c.pings(link)
-			l.add(fmt.Sprintf("runtime.config.totem.interface.%d.knet_ping_interval", link), U32, interval.Milliseconds())
-			l.add(fmt.Sprintf("runtime.config.totem.interface.%d.knet_ping_timeout", link), U32, timeout.Milliseconds())
-		}
+	for link := range c.LinkCount() {
+		interval, timeout := c.pings(link)
+		l.add(fmt.Sprintf("runtime.config.totem.interface.%d.knet_ping_interval", link), U32, interval.Milliseconds())
+		l.add(fmt.Sprintf("runtime.config.totem.interface.%d.knet_ping_timeout", link), U32, timeout.Milliseconds())
 	}
 	return l
 }

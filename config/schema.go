@@ -13,8 +13,29 @@ import (
 // does to a value of type T. A nil set only keeps the key.
 type keySpec[T any] struct {
 	typ  ValueType
+	kind kind
 	set  func(t T, value string) (fix string, err error)
 	none string // why the key has no effect here; empty: it has one, or it is a matter of taste
+}
+
+// A kind is how a value is written in moot.toml.
+type kind uint8
+
+const (
+	asText   kind = iota // "text"
+	asNumber             // 5
+	asMillis             // "650ms", or 650
+	asFlag               // true, which is 1 in corosync.conf
+	asYesNo              // true, which is yes there
+	asOnOff              // true, which is on there
+)
+
+// kindOf is the kind of a type without more meaning.
+func kindOf(typ ValueType) kind {
+	if typ == Str {
+		return asText
+	}
+	return asNumber
 }
 
 type keyTable[T any] map[string]keySpec[T]
@@ -23,7 +44,7 @@ func (k keyTable[T]) names() []string { return slices.Sorted(maps.Keys(k)) }
 
 // number stores an integer that the type already holds in range.
 func number[T any, N uint8 | uint16 | uint32 | uint64 | NodeID](typ ValueType, field func(T) *N) keySpec[T] {
-	return keySpec[T]{typ: typ, set: func(t T, v string) (string, error) {
+	return keySpec[T]{typ: typ, kind: asNumber, set: func(t T, v string) (string, error) {
 		n, err := strconv.ParseUint(strings.TrimPrefix(v, "+"), 10, 64)
 		*field(t) = N(n)
 		return "", err
@@ -32,7 +53,7 @@ func number[T any, N uint8 | uint16 | uint32 | uint64 | NodeID](typ ValueType, f
 
 // millis stores a duration that the file gives in milliseconds.
 func millis[T any](field func(T) *time.Duration) keySpec[T] {
-	return keySpec[T]{typ: U32, set: func(t T, v string) (string, error) {
+	return keySpec[T]{typ: U32, kind: asMillis, set: func(t T, v string) (string, error) {
 		n, err := strconv.ParseUint(strings.TrimPrefix(v, "+"), 10, 32)
 		*field(t) = time.Duration(n) * time.Millisecond
 		return "", err
@@ -41,7 +62,7 @@ func millis[T any](field func(T) *time.Duration) keySpec[T] {
 
 // flag stores a u8 that is zero for no.
 func flag[T any](field func(T) *bool) keySpec[T] {
-	return keySpec[T]{typ: U8, set: func(t T, v string) (string, error) {
+	return keySpec[T]{typ: U8, kind: asFlag, set: func(t T, v string) (string, error) {
 		*field(t) = strings.Trim(v, "+0") != ""
 		return "", nil
 	}}
@@ -68,7 +89,7 @@ func oneOf[T any](field func(T) *string, values ...string) keySpec[T] {
 
 // yesNo stores one of the four words for a truth value.
 func yesNo[T any](field func(T) *bool) keySpec[T] {
-	return keySpec[T]{set: func(t T, v string) (string, error) {
+	return keySpec[T]{kind: asYesNo, set: func(t T, v string) (string, error) {
 		switch v {
 		case "yes", "on":
 			*field(t) = true
@@ -90,7 +111,9 @@ func orList(words []string) string {
 }
 
 // without is a key that is taken and has no effect, and why.
-func without[T any](typ ValueType, why string) keySpec[T] { return keySpec[T]{typ: typ, none: why} }
+func without[T any](typ ValueType, why string) keySpec[T] {
+	return keySpec[T]{typ: typ, kind: kindOf(typ), none: why}
+}
 
 // idle is a key that is checked and has no effect, and why.
 func idle[T any](k keySpec[T], why string) keySpec[T] {
@@ -98,7 +121,7 @@ func idle[T any](k keySpec[T], why string) keySpec[T] {
 	return k
 }
 
-func kept[T any](typ ValueType) keySpec[T] { return keySpec[T]{typ: typ} }
+func kept[T any](typ ValueType) keySpec[T] { return keySpec[T]{typ: typ, kind: kindOf(typ)} }
 
 const (
 	whyWindow    = "flow control adapts by itself"
@@ -119,7 +142,7 @@ var totemKeys = keyTable[*Totem]{
 	"crypto_cipher":     oneOf(func(t *Totem) *string { return &t.CryptoCipher }, "none", "aes128", "aes192", "aes256"),
 	"crypto_hash":       oneOf(func(t *Totem) *string { return &t.CryptoHash }, "none", "md5", "sha1", "sha256", "sha384", "sha512"),
 	"crypto_model":      idle(oneOf[*Totem](nil, "nss", "openssl"), "frames are sealed with AES-256-GCM of the Go library"),
-	"secauth":           kept[*Totem](Str), // see crypto in decode.go
+	"secauth":           {kind: asOnOff}, // see secauth in decode.go
 	"keyfile":           text(func(t *Totem) *string { return &t.KeyFile }),
 	"key":               text(func(t *Totem) *string { return &t.Key }),
 	"ip_version":        oneOf(func(t *Totem) *string { return &t.IPVersion }, "ipv4", "ipv6", "ipv4-6", "ipv6-4"),
@@ -245,7 +268,7 @@ var loggingKeys = keyTable[*Logging]{
 
 // subsystemKeys are taken in logger_subsys and logging_daemon, which override
 // the main section for a part of the daemon that ours does not have.
-var subsystemKeys = append(loggingKeys.names(), "name", "subsys")
+var subsystemKeys = subsystemTable.names()
 
 var systemKeys = keyTable[*System]{
 	"qb_ipc_type":                oneOf(func(s *System) *string { return &s.IPCType }, "native", "shm", "socket"),
@@ -263,3 +286,23 @@ var (
 	freeNozzle    = []string{"name", "ipaddr", "ipprefix", "macaddr"}
 	topSections   = []string{"totem", "nodelist", "quorum", "logging", "system", "uidgid", "resources", "nozzle"}
 )
+
+// places are the sections with known keys, by their generic path.
+var places = map[string]interface {
+	find(key string) (typ ValueType, k kind, none string, known bool)
+}{
+	"totem": totemKeys, "totem.interface": interfaceKeys, "nodelist.node": nodeKeys, "quorum": quorumKeys, "quorum.device": deviceKeys,
+	"logging": loggingKeys, "logging.logger_subsys": subsystemTable, "logging.logging_daemon": subsystemTable, "system": systemKeys,
+}
+
+// subsystemTable are subsystemKeys with their kinds.
+var subsystemTable = func() keyTable[*Logging] {
+	t := maps.Clone(loggingKeys)
+	t["name"], t["subsys"] = kept[*Logging](Str), kept[*Logging](Str)
+	return t
+}()
+
+func (k keyTable[T]) find(key string) (ValueType, kind, string, bool) {
+	spec, known := k[key]
+	return spec.typ, spec.kind, spec.none, known
+}

@@ -13,6 +13,7 @@ func (w *walker) finish() (*Config, Problems) {
 	if w.c == nil {
 		return nil, w.problems
 	}
+	w.membersAsNodes()
 	w.effectiveQuorum()
 	if w.problems.Err() == nil {
 		w.problems = append(w.problems, w.c.Validate()...)
@@ -231,7 +232,7 @@ func (v *validator) timing() {
 
 func (v *validator) nodes() {
 	if len(v.c.Nodes) == 0 {
-		v.fail("nodelist.", "write a nodelist with a node section for each node", "there is no node")
+		v.noNodes()
 		return
 	}
 	seen := map[NodeID]int{}
@@ -252,6 +253,19 @@ func (v *validator) nodes() {
 		}
 		seen[n.ID] = i
 	}
+}
+
+// noNodes says what is missing, to a file for multicast what is different here.
+func (v *validator) noNodes() {
+	for _, i := range v.c.Totem.Interfaces {
+		key := fmt.Sprintf("totem.interface.%d.bindnetaddr", i.Link)
+		if _, ok := v.c.where[key]; ok {
+			v.fail(key, "write a nodelist with a node section for each node, or let moot migrate --nodes ADDRESS,ADDRESS write it",
+				"there is no node: bindnetaddr finds this node, and multicast would find the others, but frames go to each node by itself, so all have to be listed")
+			return
+		}
+	}
+	v.fail("nodelist.", "write a nodelist with a node section for each node", "there is no node")
 }
 
 // byAddress reports whether ids may come from addresses.
@@ -320,7 +334,7 @@ func (v *validator) family(link int) {
 
 func (v *validator) iface(i Interface, links int) {
 	key := fmt.Sprintf("totem.interface.%d.", i.Link)
-	if int(i.Link) >= links {
+	if int(i.Link) >= links && links > 0 {
 		v.problems.add(Warning, v.c.at(key), fmt.Sprintf("an interface section for link %d, which no node has an address on", i.Link), fmt.Sprintf("write ring%d_addr in the node sections, or remove it", i.Link))
 	}
 	if i.TTL > 1 && v.c.Totem.Transport != "udp" {
