@@ -11,7 +11,7 @@ STATES  ?= 2000000
 RESULTS ?= soak.results
 PKG     ?= ./...
 
-.PHONY: help build test deps check lint bench microbench soak soak-real mutants explore fuzz clean
+.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ test: deps check ## everything that has to pass: check, then all tests; within 1
 
 deps:
 	@scripts/testdeps.sh
+
+interop: interopdeps ## what Debian has on top of Corosync, on Debian's corosync and on our agents; within 20 minutes
+	MOOT_INTEROP=1 go test -count=1 -timeout 40m -v -run '^TestDropIn' ./internal/interop
+
+interopdeps:
+	@scripts/interopdeps.sh
 
 check: ## gofmt, go vet, staticcheck, walls between packages and purity of the cores
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l); \

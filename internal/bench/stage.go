@@ -181,6 +181,12 @@ func (n *Node) Command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Path is how this program finds a file that the node knows by an absolute path
+// on a file system of its own.
+func (n *Node) Path(inside string) string {
+	return fmt.Sprintf("/proc/%d/root%s", n.holder.Process.Pid, inside)
+}
+
 // NetNS opens the network namespace of the node.
 func (n *Node) NetNS() (*os.File, error) {
 	return os.Open(fmt.Sprintf("/proc/%d/ns/net", n.holder.Process.Pid))

@@ -531,16 +531,8 @@ func (x *soak) cut(d time.Duration, ways []pair) {
 
 // filter makes the packet filter of a node what it should be.
 func (x *soak) filter(m *soaked) {
-	var b bytes.Buffer
-	b.WriteString("table inet soak\nflush table inet soak\ntable inet soak {\nchain in {\ntype filter hook input priority 0; policy accept;\n")
-	for _, d := range m.drops {
-		fmt.Fprintln(&b, d)
-	}
-	b.WriteString("}\n}\n")
-	cmd := m.node.Command("nft", "-f", "-")
-	cmd.Stdin = &b
-	if out, err := cmd.CombinedOutput(); err != nil {
-		x.t.Fatalf("nft on node %d: %v\n%s", m.id, err, out)
+	if err := testenv.Filter(m.node, m.drops); err != nil {
+		x.t.Fatal(err)
 	}
 	x.note(m, nil, "lost on the way in: %q", m.drops)
 }

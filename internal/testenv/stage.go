@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/bench"
@@ -18,7 +19,11 @@ func OnStage(t *testing.T, nodes int, body func(t *testing.T, s *bench.Stage)) {
 			t.Skipf("needs iproute2, mount and util-linux: %v", err)
 		}
 	}
-	inside, status, err := bench.Enter(t.Context(), "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.v")
+	args := []string{"-test.run=^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$", "-test.count=1", "-test.v"}
+	if *update {
+		args = append(args, "-update")
+	}
+	inside, status, err := bench.Enter(t.Context(), args...)
 	switch {
 	case err != nil:
 		t.Skipf("no namespaces here: %v", err)

@@ -30,6 +30,9 @@ func Eventually(t testing.TB, within time.Duration, what string, ok func() (bool
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
+// Updating reports whether golden files are to be rewritten.
+func Updating() bool { return *update }
+
 // Golden compares with a file below testdata, which -update rewrites.
 func Golden(t testing.TB, name string, got []byte) {
 	t.Helper()
