@@ -566,8 +566,8 @@ func (m *Machine) note(now Tick, n Note) {
 }
 
 // Advance notes a round that makes no progress, first for people; it ends none. A
-// member whose own services hold it up, because a disk is slow for instance, says
-// from then on that it is still at work, and nobody gives the ring up for it. All
+// member with a service that holds it up by itself says from then on that it is
+// still at work, and nobody gives the ring up for it (ordering 4.1, timeout). All
 // else that a round waits for comes out of the order, so one that waits much longer
 // will wait for ever: somebody was delivered something else. The waits for that note
 // double, for what this reasoning forgets.
@@ -577,7 +577,7 @@ func (m *Machine) Advance(now Tick) {
 	}
 	s := m.Status()
 	n := Note{Kind: NoteStalled, Service: s.Service, Missing: s.Missing, Text: fmt.Sprintf("%s for %v", s.State, now-m.moved)}
-	if m.Busy() {
+	if m.working() {
 		m.worked = now
 		if len(m.unsent) == 0 {
 			m.send(Barrier{Ring: m.ring, Round: m.round, Service: NoService}.AppendTo(nil))
@@ -601,10 +601,16 @@ func (m *Machine) Wake() Tick {
 		return 0
 	case !m.warned:
 		return m.moved + m.stall
-	case m.Busy():
+	case m.working():
 		return m.worked + m.stall
 	}
 	return m.worked + (m.stall+m.stall/3)<<m.hopeless
+}
+
+// working reports whether a service of this member holds the round up by itself.
+// The quorum service never does: it ends with the last info of the members.
+func (m *Machine) working() bool {
+	return slices.ContainsFunc(m.parts, func(p part) bool { return p.phase == processing && !m.local[p.local].Quorum })
 }
 
 // Status is a copy of what people may want to know.

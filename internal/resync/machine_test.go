@@ -212,8 +212,8 @@ func TestStallNamesWhoHoldsTheBarrier(t *testing.T) {
 	check(t, b)
 }
 
-// A member whose own service takes long, because its disk does not answer for
-// instance, says so again and again: another ring would not help.
+// A member with a service that takes long by itself says so again and again:
+// another ring would not help.
 func TestStuck_NotWhileAMemberIsAtWork(t *testing.T) {
 	const second = proto.Second
 	b := newBus(3, service(2))
