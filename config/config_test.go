@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,11 @@ var decoder = config.Decoder{
 }
 
 func lookup(name, known string, id uint32) (uint32, error) {
-	if name == known {
+	switch name {
+	case known:
 		return id, nil
+	case "root":
+		return 0, nil
 	}
 	return 0, errors.New("unknown")
 }
@@ -502,19 +506,32 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte(prelude + "quorum {\nprovider: corosync_votequorum\ndevice {\nmodel: net\n}\n}\n"))
 	f.Add([]byte("uidgid {\nuid: x\n}\nnodelist {\nnode {\nring9_addr: 1\n}\n}\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, problems := decoder.Decode("f", b)
-		if c == nil && problems.Err() == nil {
-			t.Fatal("neither a configuration nor an error")
+	f.Fuzz(func(t *testing.T, b []byte) { decodeAnything(t, "f", b) })
+}
+
+// decodeAnything asks that whatever stands in a file is taken with its meaning,
+// or refused with errors that have places.
+func decodeAnything(t *testing.T, name string, b []byte) {
+	c, problems := decoder.Decode(name, b)
+	if c == nil && problems.Err() == nil {
+		t.Fatal("neither a configuration nor an error")
+	}
+	for _, p := range problems {
+		if p.File == "" || p.Line > bytes.Count(b, []byte("\n"))+1 {
+			t.Fatalf("a problem at a place that is not there: %v", p)
 		}
-		if problems.Err() != nil {
-			return
-		}
-		c.TokenTimeout()
-		_ = c.Resolve(t.Context(), names{})
-		_, _ = c.FindLocal(t.Context(), config.Host{Name: "h", Resolver: names{}})
-		for l := range c.LinkCount() {
-			c.Addr(c.Nodes[0], l)
-		}
-	})
+	}
+	if problems.Err() != nil {
+		return
+	}
+	c.TokenTimeout()
+	c.Keys()
+	_ = c.Resolve(t.Context(), names{})
+	_, _ = c.FindLocal(t.Context(), config.Host{Name: "h", Resolver: names{}})
+	for l := range c.LinkCount() {
+		c.Addr(c.Nodes[0], l)
+	}
+	for _, k := range c.RuntimeKeys(c.Nodes[0].ID) {
+		k.Int()
+	}
 }

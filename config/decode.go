@@ -11,32 +11,42 @@ import (
 	"time"
 )
 
-// A Decoder reads corosync.conf. The zero value looks users and groups up in
+// A Decoder reads corosync.conf, or moot.toml if the file's name ends in .toml.
+// In moot.toml unknown names are errors. The zero value looks users and groups up in
 // the system.
 type Decoder struct {
 	LookupUser  func(name string) (uint32, error)
 	LookupGroup func(name string) (uint32, error)
 }
 
-// Load reads a corosync.conf and the files of uidgid.d beside it. The Config is
+// Load reads a configuration and the files of uidgid.d beside it. The Config is
 // nil when the file could not be read at all.
 func Load(name string) (*Config, Problems) { return Decoder{}.Load(name) }
 
 // Load is like the function Load.
 func (d Decoder) Load(name string) (*Config, Problems) {
-	b, problem := readFile(name)
+	w, problem := d.load(name)
 	if problem != nil {
 		return nil, Problems{problem}
+	}
+	return w.finish()
+}
+
+// load reads a file and those of uidgid.d beside it.
+func (d Decoder) load(name string) (*walker, *Problem) {
+	b, problem := readFile(name)
+	if problem != nil {
+		return nil, problem
 	}
 	w := d.walk(name, b)
 	more, err := filepath.Glob(filepath.Join(filepath.Dir(name), "uidgid.d", "*"))
 	if err == nil && w.c != nil {
 		w.uidgidFiles(more)
 	}
-	return w.finish()
+	return w, nil
 }
 
-// Decode reads the bytes of a corosync.conf; name is for messages.
+// Decode reads the bytes of a file; name is for messages and tells the language.
 func (d Decoder) Decode(name string, b []byte) (*Config, Problems) {
 	return d.walk(name, b).finish()
 }
@@ -68,23 +78,37 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// isTOML tells the two languages apart.
+func isTOML(name string) bool { return strings.HasSuffix(name, ".toml") }
+
 // walker turns the sections of a file into a Config.
 type walker struct {
+	toml     bool
+	root     *section
 	d        Decoder
 	c        *Config
 	problems Problems
 	quorum   quorumSettings
 	set      map[string]bool     // keys of quorum that stand in the file
 	members  [MaxLinks][]setting // addresses in member sections, by link
+	access   []setting           // of uidgid sections
 }
 
 func (d Decoder) walk(name string, b []byte) *walker {
 	w := &walker{d: d, set: map[string]bool{}}
-	root, problem := parse(name, b)
-	if problem != nil {
-		w.problems = append(w.problems, problem)
+	var root *section
+	if isTOML(name) {
+		w.toml = true
+		root, w.problems = parseTOML(name, b)
+	} else if r, problem := parse(name, b); problem == nil {
+		root = r
+	} else {
+		w.problems = Problems{problem}
+	}
+	if root == nil {
 		return w
 	}
+	w.root = root
 	w.c = &Config{File: name, where: map[string]Pos{}, Logging: defaultLogging}
 	w.quorum.votes = 1
 	w.quorum.lmsWindow = 10 * time.Second
@@ -126,6 +150,12 @@ func (w *walker) top(s *section) {
 		w.free("resources", s, freeResources)
 	case "nozzle":
 		w.free("nozzle", s, freeNozzle)
+	case "keys":
+		if w.toml {
+			w.programKeys(s)
+			return
+		}
+		fallthrough
 	default:
 		w.unknownSection("", s, topSections)
 	}
@@ -411,6 +441,7 @@ func (w *walker) allow(list *[]uint32, key, what string, set setting, lookup, sy
 			return
 		}
 	}
+	w.access = append(w.access, set)
 	if i, found := slices.BinarySearch(*list, id); !found {
 		*list = slices.Insert(*list, i, id)
 		w.c.keys = append(w.c.keys, Key{fmt.Sprintf("uidgid.config.%s.%d", key, id), U8, "1", set.pos})
@@ -541,6 +572,9 @@ func (w *walker) unknownSection(path string, s *section, known []string) {
 
 func (w *walker) unknown(at Pos, what, path, full, name string, known []string) {
 	fix := "it is kept and does nothing"
+	if w.toml {
+		fix = "remove it, or write it in the section [keys] if a program reads it"
+	}
 	if k, ok := nearest(name, known); ok {
 		if path != "" {
 			k = path + "." + k

@@ -39,6 +39,9 @@ func (w *walker) membersAsNodes() {
 				w.address(&n, link, set)
 			}
 		}
+		if n.Votes != 1 {
+			w.keep(fmt.Sprintf("nodelist.node.%d.quorum_votes", i), U32, setting{key: "quorum_votes", value: fmt.Sprint(n.Votes), pos: at, valuePos: at})
+		}
 		w.c.Nodes = append(w.c.Nodes, n)
 	}
 	w.problems.add(Warning, at, fmt.Sprintf("the %d member addresses are taken as the nodelist, with ids made of them", count),

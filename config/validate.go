@@ -18,6 +18,9 @@ func (w *walker) finish() (*Config, Problems) {
 	if w.problems.Err() == nil {
 		w.problems = append(w.problems, w.c.Validate()...)
 	}
+	if w.toml {
+		w.problems = w.problems.Strict()
+	}
 	slices.SortStableFunc(w.problems, func(a, b *Problem) int { return a.Line - b.Line })
 	return w.c, w.problems
 }
