@@ -26,14 +26,14 @@ func build(t testing.TB, name string) string {
 	if err != nil {
 		t.Skip("no C compiler: ", err)
 	}
-	for _, header := range []string{"cpg.h", "quorum.h"} {
+	for _, header := range []string{"cfg.h", "cmap.h", "cpg.h", "quorum.h"} {
 		if _, err := os.Stat("/usr/include/corosync/" + header); err != nil {
 			t.Skip("Corosync's client libraries are not installed: ", err)
 		}
 	}
 	bin := filepath.Join(t.TempDir(), name)
 	out, err := exec.Command(gcc, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin,
-		filepath.Join("testdata", "c", name+".c"), "-lcpg", "-lquorum").CombinedOutput()
+		filepath.Join("testdata", "c", name+".c"), "-lcfg", "-lcmap", "-lcpg", "-lquorum").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -66,6 +66,7 @@ var services = map[string]func(d *Door, q *qb.Conn) (qb.Handler, error){
 	"cpg":    openCPG,
 	"quorum": openQuorum,
 	"cfg":    openCFG,
+	"cmap":   openCMAP,
 }
 
 // Listen opens the door. If another process holds the names of this network

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
@@ -27,6 +28,8 @@ type fake struct {
 	cluster *servicetest.Cluster
 	ready   bool
 	handles []*fakeHandle
+	keys    cmap.Map // of node 1
+	stats   cmap.Map
 
 	mu   sync.Mutex
 	more *sync.Cond
@@ -42,7 +45,7 @@ func newFake(t testing.TB, nodes int, votes quorum.Config) *fake {
 	f := &fake{ready: true, done: make(chan struct{})}
 	f.more = sync.NewCond(&f.mu)
 	f.cluster = servicetest.New(loud{}, nodes, func(proto.NodeID) []service.Service {
-		return []service.Service{quorum.New(votes), cpg.New()}
+		return []service.Service{quorum.New(votes), cmap.New(cmap.Config{Default: &f.keys, Stats: &f.stats}), cpg.New()}
 	})
 	f.cluster.Run()
 	go f.run()

@@ -111,7 +111,7 @@ type variables map[string]map[uint64]uint64
 
 func newVariables() variables {
 	v := variables{}
-	for _, name := range []string{"pid", "seq", "ring_seq", "handle", "server_address"} {
+	for _, name := range []string{"pid", "seq", "ring_seq", "handle", "iter_handle", "track_handle", "server_address"} {
 		v[name] = map[uint64]uint64{}
 	}
 	return v
