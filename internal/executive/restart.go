@@ -3,6 +3,7 @@ package executive
 import (
 	"fmt"
 
+	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/totem"
 )
@@ -54,6 +55,7 @@ func (c *Core) startAnew() {
 		c.stopServices()
 		c.engine, c.sealWake, c.engineWake, c.workWake = nil, 0, 0, 0
 		c.saver.record.Inc, c.saver.record.SeqBound = s.inc, s.bound
+		c.saver.record.Primary = proto.Primary{} // perhaps as old as the start was: no tie is to be decided by it
 		w := c.saver.pending()
 		w.engine = 0
 		w.done = append(w.done, func(err error) { s.saved = err == nil })

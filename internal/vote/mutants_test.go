@@ -12,13 +12,16 @@ import (
 // table or the enumeration finds it.
 func TestMutants_AreFound(t *testing.T) {
 	finders := map[string]func() error{
-		"table":       func() error { _, err := checkTruth(); return err },
+		"table":       checkTruth,
 		"enumeration": func() error { _, err := enumerate(4); return err },
+		"restarts":    func() error { return tieHistories(20_000) },
 	}
 	for fault, by := range map[string][]string{
-		"vote-majority-off-by-one": {"table", "enumeration"},
-		"vote-wfa-ignored":         {"table", "enumeration"},
-		"vote-two-node-always":     {"table"},
+		"vote-majority-off-by-one":  {"table", "enumeration"},
+		"vote-wfa-ignored":          {"table", "enumeration"},
+		"vote-two-node-always":      {"table"},
+		"vote-tie-attempts-ignored": {"table", "enumeration"},
+		"vote-tie-without-record":   {"table", "restarts"},
 	} {
 		for _, finder := range by {
 			bug.Plant(fault)
@@ -31,18 +34,4 @@ func TestMutants_AreFound(t *testing.T) {
 			t.Logf("%s: %v", fault, err)
 		}
 	}
-}
-
-// checkTruth walks the table as TestDecide_TruthTable does.
-func checkTruth() (left int, err error) {
-	for _, r := range truth {
-		if r.later != "" {
-			left++
-			continue
-		}
-		if err := r.check(); err != nil {
-			return left, err
-		}
-	}
-	return left, nil
 }

@@ -72,7 +72,8 @@ func (s *Service) Start(x service.Executive) error {
 	}
 	s.x, s.keeper, s.self = x, keeper, x.Self()
 	s.record, _ = keeper.Kept()
-	s.state = s.cfg.Vote.Start(s.record.Primary)
+	s.cfg.Vote.Self = s.self
+	s.state = s.cfg.Vote.Start(s.record.Primary, s.record.Tracked)
 	if !s.cfg.Provider {
 		s.shown = decision{quorate: true, row: vote.RowNoProvider}
 	}

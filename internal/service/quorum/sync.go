@@ -40,7 +40,7 @@ func (s *Service) SyncInit(r service.Round) {
 func (s *Service) SyncProcess(int) (done bool, err error) {
 	r := s.round
 	if !r.sent {
-		s.scratch = appendInfo(s.scratch[:0], s.cfg.Vote.Announce(s.self, s.state))
+		s.scratch = appendInfo(s.scratch[:0], s.cfg.Vote.Announce(s.state))
 		err := s.x.Multicast(msgInfo, service.Sync, service.Agreed, service.Source{}, s.scratch)
 		r.sent = err == nil
 	}
