@@ -11,8 +11,9 @@ const (
 	turnBytes    = 2 << 20
 )
 
-// maxUnread is when the bytes of requests are thrown away.
-const maxUnread = 64
+// maxUnread is when the bytes of requests are thrown away. With 256 requests on
+// their way as well the socket is not full, where the client would spin.
+const maxUnread = 16
 
 // turn is the connection's turn on the owner goroutine.
 func (c *Conn) turn() {
