@@ -444,7 +444,9 @@ func (w *walker) allow(list *[]uint32, key, what string, set setting, lookup, sy
 	w.access = append(w.access, set)
 	if i, found := slices.BinarySearch(*list, id); !found {
 		*list = slices.Insert(*list, i, id)
-		w.c.keys = append(w.c.keys, Key{fmt.Sprintf("uidgid.config.%s.%d", key, id), U8, "1", set.pos})
+		name := fmt.Sprintf("uidgid.config.%s.%d", key, id)
+		w.c.where[name] = set.pos
+		w.c.keys = append(w.c.keys, Key{name, U8, "1", set.pos})
 	}
 }
 
