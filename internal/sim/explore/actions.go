@@ -225,7 +225,7 @@ func (x *explorer) post(s *state, from uint8, o flight) {
 	if s.nodes[o.to].at == down || !s.reach(from, o.to) {
 		return
 	}
-	if x.frames[o.frame].kind == wire.TypeJoin { // a newer one takes its place
+	if x.frames[o.frame].kind == wire.TypeJoin && !x.bounds.LateJoins { // a newer one takes its place
 		for _, f := range s.net {
 			if fr := &x.frames[f.frame]; f.to == o.to && fr.kind == wire.TypeJoin && fr.from == from {
 				s.remove(f)

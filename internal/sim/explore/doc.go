@@ -16,8 +16,15 @@
 // The network is a set of frames for each receiver: frames overtake each other, and
 // equal frames in flight are one. Losing a frame is not an action: a frame that
 // stays in flight to the end of a path was lost. A partition drops what is in
-// flight across it. Of one sender's Joins only the last stays in flight, and a
-// frame that neither now nor later does anything is taken away.
+// flight across it. Of one sender's Joins only the last stays in flight, unless
+// Bounds.LateJoins keeps all, and a frame that neither now nor later does anything
+// is taken away.
+//
+// What is judged: the properties of ordering 1.3 that concern safety, each by one
+// node's record or by a pair of them (judge.go), stable claims against what all
+// hold, promises against the disk, the invariants of the engine, panics and stops.
+// Of liveness only this is seen: an engine that waits while no timer of its own
+// would bring it on.
 //
 // # How it is fast
 //

@@ -268,6 +268,9 @@ func (e *engines) finish(m *totem.Machine, node uint8, inc uint64, pending []tot
 		mv.fault = "invariant " + err.Error()
 	}
 	mv.to = e.keep(m, pending)
+	if l := &e.locals[mv.to]; mv.fault == "" && l.stuck() {
+		mv.fault = fmt.Sprintf("L1 node %d waits in %v for nothing", id(node), l.facts.State)
+	}
 	mv.noop = mv.to == before && len(mv.outs) == 0 && len(mv.events) == 0
 	return mv
 }
@@ -284,6 +287,28 @@ func (e *engines) keep(m *totem.Machine, pending []totem.Persist) int32 {
 	e.localIDs[k] = i
 	e.locals = append(e.locals, local{machine: m.Clone(), form: k.form, facts: facts, timers: m.ArmedTimers(), pending: pending})
 	return i
+}
+
+// stuck reports an engine that nothing but others can bring on: no timer is armed
+// that ends its state, and no disk will answer.
+func (l *local) stuck() bool {
+	armed := func(ks ...totem.Timer) bool {
+		for _, k := range ks {
+			if l.timers>>k&1 == 1 {
+				return true
+			}
+		}
+		return false
+	}
+	switch l.facts.State {
+	case totem.Gather:
+		return !armed(totem.TimerConsensus) || !armed(totem.TimerJoin)
+	case totem.Commit, totem.Recovery:
+		return !armed(totem.TimerToken)
+	case totem.Operational:
+		return l.facts.Members > 1 && !armed(totem.TimerToken, totem.TimerHold)
+	}
+	return len(l.pending) == 0
 }
 
 func (e *engines) form(b []byte) int32 {

@@ -9,15 +9,16 @@ import (
 // Bounds say how much may happen on a path.
 type Bounds struct {
 	Crashes, Restarts, Partitions int
-	Agreed, Safe, Large           int // messages; a large one fills more frames than a visit may send
-	TokenLosses                   int // token-loss timers that fire
-	Consensus                     int // consensus timers that fire
-	Merges                        int // probe and merge timers that fire
-	Resends                       int // hop timers that fire
-	Joins                         int // Joins that repeat the last one
-	Visits                        int // of a token to each ring, commit rotations included
-	Promises                      int // ring numbers that a node promises or installs in all its lives
-	States                        int // distinct states; zero: all
+	Agreed, Safe, Large           int  // messages; a large one fills more frames than a visit may send
+	TokenLosses                   int  // token-loss timers that fire
+	Consensus                     int  // consensus timers that fire
+	Merges                        int  // probe and merge timers that fire
+	Resends                       int  // hop timers that fire
+	Joins                         int  // Joins that repeat the last one
+	LateJoins                     bool // all Joins stay in flight, not only the last one of a sender
+	Visits                        int  // of a token to each ring, commit rotations included
+	Promises                      int  // ring numbers that a node promises or installs in all its lives
+	States                        int  // distinct states; zero: all
 }
 
 // String lists what is allowed at all.
@@ -34,6 +35,9 @@ func (b Bounds) String() string {
 		if x.n > 0 {
 			s += fmt.Sprintf(", %d %s", x.n, x.what)
 		}
+	}
+	if b.LateJoins {
+		s += ", late Joins"
 	}
 	return s
 }

@@ -116,6 +116,12 @@ func (l *Lead) Down(node, other int) {
 	l.do(action{kind: actLinkDown, node: uint8(node - 1), arg: int32(other - 1)})
 }
 
+// Cut puts one node on a side of its own.
+func (l *Lead) Cut(node int) { l.do(action{kind: actCut, arg: 1 << (node - 1)}) }
+
+// Heal ends the partition.
+func (l *Lead) Heal() { l.do(action{kind: actHeal}) }
+
 // Regroup brings nodes that gather, or are told to by a suspicion, to where all
 // but timers is done: the settle timers end, everything is delivered.
 func (l *Lead) Regroup(done func() bool, nodes ...int) {
@@ -143,10 +149,17 @@ func (l *Lead) armed(node int, k totem.Timer) bool {
 // Installed reports whether a node showed so many regular configurations in its
 // present life.
 func (l *Lead) Installed(node, count int) func() bool {
-	return func() bool {
-		ls := l.x.records.list[l.s.nodes[node-1].rec].lives
-		return len(ls[len(ls)-1].confs) >= count
+	return func() bool { return l.configurations(node) >= count }
+}
+
+// configurations is how many regular ones nodes showed in their present lives.
+func (l *Lead) configurations(nodes ...int) int {
+	sum := 0
+	for _, n := range nodes {
+		ls := l.x.records.list[l.s.nodes[n-1].rec].lives
+		sum += len(ls[len(ls)-1].confs)
 	}
+	return sum
 }
 
 // pick chooses the next frame or disk answer, the oldest frame first.
@@ -226,6 +239,3 @@ func (l *Lead) Submit(node int, what int32) {
 
 // Crash ends a node.
 func (l *Lead) Crash(node int) { l.do(action{kind: actCrash, node: uint8(node - 1)}) }
-
-// Restart starts the next life of a node.
-func (l *Lead) Restart(node int) { l.do(action{kind: actRestart, node: uint8(node - 1)}) }

@@ -16,8 +16,8 @@ var mutants = []struct {
 	scenario Scenario
 }{
 	{"cut-through", messages},
-	{"d-replaced-by-t", exhausted[7]},
-	{"deliver-behind-holes", exhausted[5]},
+	{"d-replaced-by-t", scenario("three nodes, an interrupted recovery")},
+	{"deliver-behind-holes", scenario("three nodes, a hole")},
 	{"forget-to-persist", messages},
 	{"half-message-not-restarted", Scenario{Name: "a large message", Nodes: 2, Lead: halved, Bounds: Bounds{TokenLosses: 1, Promises: 2, Visits: 20}}},
 	{"kept-token-stable", messages},
@@ -25,12 +25,12 @@ var mutants = []struct {
 	{"safe-at-aru", messages},
 	{"safe-in-the-old-regular", messages},
 	{"save-old-ring-twice", messages},
-	{"skip-aru-owner", exhausted[8]},
+	{"skip-aru-owner", scenario("three nodes, a safe message")},
 	{"skip-aru-rule", messages},
 	{"stable-at-aru", messages},
 	{"stop-at-the-hole", messages},
 	{"t-by-id-only", messages},
-	{"use-late-old-frames", exhausted[4]},
+	{"use-late-old-frames", scenario("three nodes, a late frame")},
 }
 
 // messages finds what shows within two nodes.

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/wire"
 )
 
@@ -66,4 +67,29 @@ func wrapped(l *Lead) {
 	l.Deliver(3, 2)
 	l.Crash(2)
 	l.Lose(func(from, _ int, _ wire.Type) bool { return from == 2 })
+}
+
+// healed: the last node was cut off, both sides made their rings, and the cut is over.
+func healed(l *Lead) {
+	l.Form()
+	last := l.x.nodes
+	var all []int
+	for n := 1; n <= last; n++ {
+		all = append(all, n)
+	}
+	before := l.configurations(all...)
+	l.Cut(last)
+	for _, n := range all[:last-1] {
+		l.Down(n, last)
+		l.Down(last, n)
+	}
+	for _, n := range all {
+		if l.armed(n, totem.TimerHold) {
+			l.Fire(n, totem.TimerHold)
+		}
+	}
+	l.Settle(func(_, _ int, k wire.Type) bool { return k == wire.TypeToken })
+	l.Regroup(func() bool { return l.configurations(all...) >= before+last }, all...)
+	l.Settle()
+	l.Heal()
 }
