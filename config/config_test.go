@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -533,5 +534,27 @@ func decodeAnything(t *testing.T, name string, b []byte) {
 	}
 	for _, k := range c.RuntimeKeys(c.Nodes[0].ID) {
 		k.Int()
+	}
+	c.Differences()
+	if changes := config.Compare(c, c, c.Nodes[0].ID, nil); len(changes) > 0 {
+		t.Fatalf("it differs from itself: %v", changes)
+	}
+	sameInTOML(t, name, b)
+}
+
+// sameInTOML asks that a good file means the same when it is translated.
+func sameInTOML(t *testing.T, name string, b []byte) {
+	out, from, problems := decoder.TranslateText(name, b)
+	if problems.Err() != nil {
+		return // not UTF-8
+	}
+	to, problems := decoder.Decode("moot.toml", out)
+	if err := problems.Err(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, pair := range [][2]any{{from.Totem, to.Totem}, {from.Nodes, to.Nodes}, {from.Quorum, to.Quorum}, {from.Logging, to.Logging}, {from.System, to.System}, {from.Access, to.Access}} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Fatalf("another meaning:\n%+v\n%+v\n%s", pair[0], pair[1], out)
+		}
 	}
 }

@@ -15,6 +15,9 @@ import (
 // In moot.toml unknown names are errors. The zero value looks users and groups up in
 // the system.
 type Decoder struct {
+	// Nodes are taken as the nodelist of a file that has none, because multicast
+	// found the nodes.
+	Nodes       []Node
 	LookupUser  func(name string) (uint32, error)
 	LookupGroup func(name string) (uint32, error)
 }
@@ -116,10 +119,35 @@ func (d Decoder) walk(name string, b []byte) *walker {
 		w.unknownKey("", s, nil)
 		w.keep(s.key, Str, s)
 	}
+	d.nodelist(root)
 	for _, s := range root.subs {
 		w.top(s)
 	}
 	return w
+}
+
+// nodelist adds the nodes that the caller gives.
+func (d Decoder) nodelist(root *section) {
+	if len(d.Nodes) == 0 || slices.ContainsFunc(root.subs, func(s *section) bool { return s.name == "nodelist" }) {
+		return
+	}
+	at := root.pos
+	list := &section{name: "nodelist", pos: at}
+	for _, n := range d.Nodes {
+		s := &section{name: "node", pos: at}
+		put := func(key, value string) {
+			s.settings = append(s.settings, setting{key: key, value: value, pos: at, valuePos: at})
+		}
+		for link, addr := range n.Addrs {
+			put(fmt.Sprintf("ring%d_addr", link), addr)
+		}
+		if n.Name != "" {
+			put("name", n.Name)
+		}
+		put("nodeid", fmt.Sprint(n.ID))
+		list.subs = append(list.subs, s)
+	}
+	root.subs = append(root.subs, list)
 }
 
 // top dispatches one section of the file.
@@ -346,6 +374,7 @@ func (w *walker) logging(s *section) {
 
 func (w *walker) subsystem(s *section, nameKey string) {
 	path := "logging." + s.name
+	w.c.where[path+"."] = s.pos
 	i := slices.IndexFunc(s.settings, func(set setting) bool { return set.key == nameKey })
 	if i < 0 {
 		w.problems.errorf(s.pos, fmt.Sprintf("write %s: NAME in it", nameKey), "a %s section without %s", s.name, nameKey)

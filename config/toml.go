@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -371,8 +370,8 @@ func (w *walker) programKeys(s *section) {
 	}
 }
 
-// tomlQuote writes a string of TOML; ok is false for what TOML cannot hold.
-func tomlQuote(s string) (quoted string, ok bool) {
+// tomlQuote writes a string of UTF-8 as TOML does.
+func tomlQuote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {
@@ -387,7 +386,7 @@ func tomlQuote(s string) (quoted string, ok bool) {
 		}
 	}
 	b.WriteByte('"')
-	return b.String(), utf8.ValidString(s)
+	return b.String()
 }
 
 // tomlKey writes a key, in quotes where it has to.
@@ -399,6 +398,5 @@ func tomlKey(key string) string {
 	if bare {
 		return key
 	}
-	quoted, _ := tomlQuote(key)
-	return quoted
+	return tomlQuote(key)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Translate reads a configuration and writes it as a moot.toml of the same
@@ -16,12 +17,22 @@ func (d Decoder) Translate(name string) (text []byte, c *Config, problems Proble
 	if problem != nil {
 		return nil, nil, Problems{problem}
 	}
+	return w.translate()
+}
+
+func (w *walker) translate() (text []byte, c *Config, problems Problems) {
 	c, problems = w.finish()
 	if problems.Err() != nil {
 		return nil, c, problems
 	}
+	for _, k := range c.keys {
+		if !utf8.ValidString(k.Value) {
+			problems.errorf(k.Pos, "write it in UTF-8, in which moot.toml is", "%s is not UTF-8", generic(k.Name))
+			return nil, c, problems
+		}
+	}
 	t := tomlWriter{w: w, done: map[string]bool{}}
-	return t.file(name), c, problems
+	return t.file(c.File), c, problems
 }
 
 // tomlWriter writes the sections that a walker has read.
@@ -142,8 +153,7 @@ func tomlValue(k kind, v string) string {
 	case asYesNo, asOnOff:
 		return strconv.FormatBool(v == "yes" || v == "on")
 	}
-	quoted, _ := tomlQuote(strings.ToValidUTF8(v, "?"))
-	return quoted
+	return tomlQuote(v)
 }
 
 // duration is "3s" or "650ms".
