@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -147,7 +148,8 @@ type Access struct {
 
 // Defaults of places and ports (design section 6).
 const (
-	DefaultFile     = "/etc/corosync/corosync.conf"
+	DefaultTOML     = "/etc/moothall/moot.toml"
+	DefaultFile     = "/etc/corosync/corosync.conf" // if there is no DefaultTOML
 	CorosyncKeyFile = "/etc/corosync/authkey"
 	DefaultKeyFile  = "/etc/moothall/key"
 	DefaultStateDir = "/var/lib/moothall" // with the cluster's name below it
@@ -156,6 +158,14 @@ const (
 	MaxLinks        = 8
 	MaxNodes        = 1024
 )
+
+// DefaultPath is the file that is read unless another is named.
+func DefaultPath() string {
+	if _, err := os.Stat(DefaultTOML); err == nil {
+		return DefaultTOML
+	}
+	return DefaultFile
+}
 
 // New makes a Config for a program that brings its own list of nodes. Nodes
 // without Votes get one vote; quorum is a majority of the votes.

@@ -62,7 +62,7 @@ func (d *describer) token() {
 func (d *describer) sealing() {
 	t := &d.c.Totem
 	if !d.c.Authenticated() {
-		d.add(Warning, "totem.", "there is no key: packets are sealed with one that is made from the cluster's name, which keeps out nobody who knows it; status and log say authentication: none",
+		d.add(Note, "totem.", "there is no key: packets are sealed with one that is made from the cluster's name, which keeps out nobody who knows it; status and log say authentication: none",
 			"run moot key generate, copy the key to all nodes, and write crypto_cipher: aes256 and crypto_hash: sha256")
 		return
 	}

@@ -50,15 +50,16 @@ func newConfigCheckCommand() *cobra.Command {
 		Short: "Read a configuration as the agent does, and more strictly",
 		Long: fmt.Sprintf(`Read a configuration as the agent does and print every problem with its place and
 what to write instead. Unknown keys, which the agent only warns of, are errors
-here. FILE is %s unless given.
+here. FILE is %s unless given,
+or %s where there is none.
 
 EXIT STATUS
   0  no errors; there may be warnings
   2  wrong flag or argument
-  8  errors`, config.DefaultFile),
+  8  errors`, config.DefaultTOML, config.DefaultFile),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name := env("MOOTHALL_CONFIG", config.DefaultFile)
+			name := env("MOOTHALL_CONFIG", config.DefaultPath())
 			if len(args) == 1 {
 				name = args[0]
 			}

@@ -77,6 +77,7 @@ var commands = []func() *cobra.Command{
 	newBenchCommand,
 	newConfigCommand,
 	newKeyCommand,
+	newMigrateCommand,
 	newPlayCommand,
 	newSimCommand,
 	newStatusCommand,
