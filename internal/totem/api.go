@@ -215,7 +215,7 @@ type Limits struct {
 	ReceiveWnd  int // frames that the receive buffer takes, zero: no limit
 	QueueBytes  int // submitted, not yet ordered, per class; 16 MiB
 	QueueCount  int // the same in messages; 65536
-	Undelivered int // delivered and not Consumed, in bytes; 16 MiB
+	Undelivered int // delivered and not Consumed, in bytes; 16 MiB; each ring change may add up to Window frames on top (ordering 2.16 R6)
 	MaxMessage  int // 1 MiB
 	RingBytes   int // slot buffer, 64 MiB
 	HopTries    int // 6
