@@ -94,6 +94,7 @@ func (n *Node) services() []func() service.Service {
 	}}
 	return []func() service.Service{
 		func() service.Service { return quorum.New(votes) },
+		func() service.Service { return n.keys.service() },
 		func() service.Service { return cpg.New() },
 	}
 }

@@ -40,13 +40,15 @@ type Node struct {
 	admin *admin
 	trace *tracefile.Recorder // nil: none
 
-	core    *executive.Core // for the door, set and used on the member's goroutine
+	core    *executive.Core // for the doors, set and used on the member's goroutine
+	keys    *keys           // likewise, once the member runs
 	running chan struct{}   // closed when loop is set, or never will be
 	addrs   map[netip.AddrPort]config.NodeID
 	batches batches
 	done    chan struct{} // closed when all has ended
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex       // guards what follows
+	access  *corosync.Access // set at run time; nil: as configured
 	diskErr error
 	why     string // the decision that explains an end
 	err     error
@@ -112,9 +114,11 @@ func (n *Node) start() error {
 	if err := n.openLinks(); err != nil {
 		return failed(PartLinks, err)
 	}
+	n.keys = newKeys(n)
 	if n.loop, err = executive.NewLoop(n.loopConfig(record, !found.First)); err != nil {
 		return failed(PartService, err)
 	}
+	n.post(func(c *executive.Core) { n.core = c })
 	close(n.running)
 	if err := n.openDoor(); err != nil {
 		return failed(PartDoor, err)
@@ -160,6 +164,7 @@ func (n *Node) observer(record store.Record) executive.Observer {
 		o = n.trace.Observer(record.SeqBound)
 	}
 	o.Decision = n.decided
+	n.keys.watch(&o)
 	return o
 }
 
@@ -171,16 +176,43 @@ func (n *Node) openAdmin() (err error) {
 	return err
 }
 
-func (n *Node) openDoor() (err error) {
+func (n *Node) openDoor() error {
 	if !n.cfg.CorosyncDoor {
 		return nil
 	}
 	a := n.cfg.Cluster.Access
-	n.door, err = corosync.Listen(corosync.Config{
+	door, err := corosync.Listen(corosync.Config{
 		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
 		Access: corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.door = door
+	changed := n.access
+	n.mu.Unlock()
+	if changed != nil {
+		door.SetAccess(*changed)
+	}
+	return nil
+}
+
+// setAccess decides who may connect from now on.
+func (n *Node) setAccess(a corosync.Access) {
+	n.mu.Lock()
+	n.access = &a
+	n.mu.Unlock()
+	if door := n.openedDoor(); door != nil {
+		door.SetAccess(a)
+	}
+}
+
+// openedDoor is the Corosync door once it is open, on any goroutine.
+func (n *Node) openedDoor() *corosync.Door {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.door
 }
 
 // clock is the member's monotonic clock.

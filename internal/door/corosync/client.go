@@ -29,11 +29,13 @@ type client struct {
 	translator translator
 	sizes      []int  // of the fixed parts of the requests, by id
 	handle     Handle // nil if no service is behind the client
+	no         uint64 // among the door's clients
 	tag        uint64
 	full       bool   // the backend did not take a call
 	out        []byte // response or head of an event in the making
 	body       []byte // of a call in the making
 	complaints int
+	count      counts
 }
 
 func newClient(d *Door, q *qb.Conn, sizes []int) client {
@@ -44,10 +46,15 @@ func newClient(d *Door, q *qb.Conn, sizes []int) client {
 // with a bare header (corosync-ipc 2.0), and so is a request that is too short.
 func (c *client) Request(id int32, msg []byte) bool {
 	if id < 0 || int(id) >= len(c.sizes) || len(msg) < c.sizes[id] {
+		c.count.invalid++
 		c.invalid()
 		return true
 	}
-	return c.translator.request(id, msg)
+	taken := c.translator.request(id, msg)
+	if taken {
+		c.count.requests++
+	}
+	return taken
 }
 
 // Consumed implements qb.Handler. Each event has the weight one.
@@ -69,6 +76,7 @@ func (c *client) Closed(err error) {
 	if c.handle != nil {
 		c.handle.Close()
 	}
+	c.d.forget(c)
 }
 
 // maxComplaints are logged of one connection: no client can fill the log.
@@ -88,6 +96,7 @@ type sink struct{ c *client }
 // not go on.
 func (s sink) Push(kind uint16, body []byte) {
 	c := s.c
+	c.count.events++
 	if err := c.translator.event(kind, body); err != nil {
 		if !errors.Is(err, qb.ErrClosed) && !errors.Is(err, qb.ErrOverflow) {
 			c.d.cfg.Log.Error("no way to tell a client of an event", "service", c.q.Service(), "kind", kind, "err", err)
@@ -98,7 +107,9 @@ func (s sink) Push(kind uint16, body []byte) {
 
 // Flow implements Sink.
 func (s sink) Flow(blocked bool) {
+	s.c.count.held = blocked
 	if blocked {
+		s.c.count.holds++
 		s.c.q.SetFlow(qb.FlowMcast)
 		return
 	}
@@ -163,7 +174,10 @@ func (c *client) eventHead(id int32, size, head int) []byte {
 }
 
 // send sends a response. A failure ends the connection by itself.
-func (c *client) send(b []byte) { _ = c.q.Respond(b, nil) }
+func (c *client) send(b []byte) {
+	c.count.responses++
+	_ = c.q.Respond(b, nil)
+}
 
 // status answers with nothing but a header.
 func (c *client) status(id int32, code service.Code) {

@@ -13,8 +13,8 @@
 //
 // # Concurrency
 //
-// Listen, Close and SetAccess may be called on any goroutine but the owner's.
-// Everything that touches a service runs on the owner goroutine, in batches
+// Listen and Close may be called on any goroutine but the owner's, SetAccess on
+// any. Everything that touches a service runs on the owner goroutine, in batches
 // handed over through Backend.Do.
 //
 // # Order and back-pressure

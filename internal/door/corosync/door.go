@@ -59,6 +59,11 @@ type Door struct {
 	cfg    Config
 	access atomic.Pointer[Access]
 	server *qb.Server
+
+	// Of the owner goroutine.
+	clients []*client // in the order they came
+	made    uint64    // clients ever
+	ended   uint64    // of them that are gone
 }
 
 // services are the names of the setup sockets and what answers there.
@@ -140,6 +145,7 @@ func (d *Door) connect(c *client, id uint16, t translator) (qb.Handler, error) {
 	switch code {
 	case service.OK:
 		c.handle = h
+		d.remember(c)
 		return c, nil
 	case service.ErrAgain:
 		return nil, syscall.EAGAIN

@@ -127,7 +127,7 @@ type fuzzClient struct {
 	patient bool // waits a little for the answer to each request: the ring may hold no more than one
 }
 
-var fuzzServices = []string{"cpg", "cpg", "cpg", "quorum", "cfg"}
+var fuzzServices = []string{"cpg", "cpg", "cpg", "quorum", "cmap", "cfg"}
 
 // connection opens one, sends requests and leaves it as it pleases.
 func (x *fuzzClient) connection() {
