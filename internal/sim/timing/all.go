@@ -104,7 +104,7 @@ func oneWay(seed uint64) (*sim.Plan, Want) {
 	a := 1 + r.intn(5)
 	b := 1 + (a+r.intn(4))%5
 	add(p, sim.Action{Do: sim.DoCut, A: NodeID(a), B: NodeID(b), At: 3 * sec})
-	return p, Want{From: 10 * sec, Rings: 100}
+	return p, Want{From: 10 * sec, Rings: 60}
 }
 
 // noWaste loads a network on which nothing is lost.
