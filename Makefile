@@ -9,6 +9,8 @@ SEEDS   ?= 1000
 SECONDS ?= 10
 STATES  ?= 2000000
 RESULTS ?= soak.results
+PACKETS ?= 10000000
+REQUESTS ?= 1000000
 PKG     ?= ./...
 
 .PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz clean
@@ -63,6 +65,10 @@ explore: ## walk small clusters exhaustively, three nodes for STATES=n distinct 
 
 fuzz: ## every fuzz target for SECONDS=n
 	scripts/fuzz.sh $(SECONDS)
+
+fuzz-soak: ## attack clusters with PACKETS=n datagrams and the Corosync door with REQUESTS=n; about half an hour on two cores
+	go test ./internal/sim/fuzz -count=1 -timeout 0 -v -run '^TestSoak$$' -args -packets $(PACKETS)
+	go test ./internal/door/corosync -count=1 -timeout 0 -v -run '^TestFuzzedRequests$$' -args -requests $(REQUESTS)
 
 clean: ## remove what was built
 	rm -rf bin
