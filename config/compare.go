@@ -151,9 +151,9 @@ func area(name string) Area {
 
 // effect looks a key up by its cmap name; none says why it has no effect.
 func effect(name string) (none string, known bool) {
-	i := strings.LastIndexByte(name, '.')
-	if place, ok := places[generic(name[:max(i, 0)])]; ok {
-		_, _, none, known = place.find(name[i+1:])
+	path, key := cutLast(name)
+	if place, ok := places[generic(path)]; ok {
+		_, _, none, known = place.find(key)
 	}
 	return none, known
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/testenv"
 )
 
-// Each case of testdata/compare.txt gives replacements in a file, old=new a
-// line; the answer is what a reload on node 1 would do with them.
+// Each case of testdata/compare.txt gives edits of a file; the answer is what a reload on node 1 would do with them.
 func TestCompare(t *testing.T) {
 	const before = prelude + `quorum {
   provider: corosync_votequorum
@@ -24,13 +24,9 @@ uidgid {
 }
 `
 	datadriven.RunTest(t, "testdata/compare.txt", func(t *testing.T, d *datadriven.TestData) string {
-		text := before
-		for line := range strings.Lines(d.Input) {
-			from, to, ok := strings.Cut(strings.TrimSpace(line), "=")
-			if !ok || !strings.Contains(text, from) {
-				d.Fatalf(t, "%q is not in the file", from)
-			}
-			text = strings.Replace(text, from, strings.ReplaceAll(to, "|", "\n"), 1)
+		text, err := testenv.Edit(before, d.Input)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
 		}
 		old, new := mustDecode(t, before), mustDecode(t, text)
 		for _, c := range []*config.Config{old, new} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -284,9 +285,21 @@ func (c *Config) PacketSize() int {
 	return int(min(max(size, MinPacket), 65535))
 }
 
+// at is the place of a key or section, or else of the section that it belongs
+// in, or else the start of the file.
 func (c *Config) at(name string) Pos {
-	if p, ok := c.where[name]; ok {
-		return p
+	for {
+		if p, ok := c.where[name]; ok {
+			return p
+		}
+		i := strings.LastIndexByte(strings.TrimSuffix(name, "."), '.')
+		if i < 0 {
+			break
+		}
+		name = name[:i+1]
 	}
-	return Pos{File: c.File}
+	if c.File == "" {
+		return Pos{}
+	}
+	return Pos{File: c.File, Line: 1, Col: 1}
 }

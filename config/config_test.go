@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,10 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/testenv"
 )
 
 // decoder does not look at the users of the machine that runs the tests.
@@ -67,6 +69,32 @@ func TestProblems(t *testing.T) {
 		}
 		return problems.String()
 	})
+}
+
+// TestMistakes holds each text to a place, a cause and a remedy.
+func TestMistakes(t *testing.T) {
+	good := goodFile(t)
+	datadriven.RunTest(t, "testdata/mistakes.txt", func(t *testing.T, d *datadriven.TestData) string {
+		text, err := testenv.Edit(good, d.Input)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		_, problems := decoder.Decode("corosync.conf", []byte(text))
+		for _, p := range problems {
+			if p.Severity != config.Note && (p.Line == 0 || p.Col == 0 || p.What == "" || p.Fix == "") {
+				t.Errorf("%s: place, cause or remedy is missing: %v", d.Pos, p)
+			}
+		}
+		return cmp.Or(problems.String(), "no problems\n")
+	})
+}
+
+func goodFile(t *testing.T) string {
+	b, err := os.ReadFile("testdata/good.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func mustDecode(t *testing.T, text string) *config.Config {
@@ -141,21 +169,21 @@ func TestDecode(t *testing.T) {
 	}
 	wantTotem := config.Totem{Version: 2, ClusterName: "demo", ConfigVersion: 7, SecAuth: true, CryptoCipher: "aes256", CryptoHash: "sha256",
 		Token: time.Second, Interfaces: []config.Interface{{Port: 6000, PingInterval: 250 * time.Millisecond}}}
-	if d := cmp.Diff(wantTotem, c.Totem); d != "" {
+	if d := gocmp.Diff(wantTotem, c.Totem); d != "" {
 		t.Error(d)
 	}
 	wantNodes := []config.Node{{ID: 1, Name: "a", Votes: 2, Addrs: []string{"10.0.0.1"}}, {ID: 2, Name: "b", Votes: 1, Addrs: []string{"10.0.0.2"}}}
-	if d := cmp.Diff(wantNodes, c.Nodes, cmp.AllowUnexported(netip.Addr{})); d != "" {
+	if d := gocmp.Diff(wantNodes, c.Nodes, gocmp.AllowUnexported(netip.Addr{})); d != "" {
 		t.Error(d)
 	}
 	wantQuorum := config.Quorum{Votequorum: true, ExpectedVotes: 2, TwoNode: true, WaitForAll: true, LastManStandingWindow: 10 * time.Second}
-	if d := cmp.Diff(wantQuorum, c.Quorum); d != "" {
+	if d := gocmp.Diff(wantQuorum, c.Quorum); d != "" {
 		t.Error(d)
 	}
 	if l := c.Logging; l.ToSyslog || !l.ToStderr || !l.ToFile || l.File != "/var/log/cluster.log" || l.Debug != "on" {
 		t.Errorf("logging %+v", l)
 	}
-	if d := cmp.Diff(config.Access{UIDs: []uint32{189}, GIDs: []uint32{7}}, c.Access); d != "" {
+	if d := gocmp.Diff(config.Access{UIDs: []uint32{189}, GIDs: []uint32{7}}, c.Access); d != "" {
 		t.Error(d)
 	}
 	var keys strings.Builder
@@ -191,7 +219,7 @@ uidgid.config.gid.7 u8 1
 mine.colour str blue
 mine.deeper.xyz str a}
 `
-	if d := cmp.Diff(want, keys.String()); d != "" {
+	if d := gocmp.Diff(want, keys.String()); d != "" {
 		t.Error(d)
 	}
 }
@@ -271,7 +299,7 @@ ring2_addr: 10.2.0.1
 	for l := range c.LinkCount() + 1 {
 		got = append(got, c.Addr(c.Nodes[0], l).String())
 	}
-	if d := cmp.Diff([]string{"10.0.0.1:5405", "[fd00::1]:7000", "10.2.0.1:5409", "invalid AddrPort"}, got); d != "" {
+	if d := gocmp.Diff([]string{"10.0.0.1:5405", "[fd00::1]:7000", "10.2.0.1:5409", "invalid AddrPort"}, got); d != "" {
 		t.Error(d)
 	}
 }
@@ -456,7 +484,7 @@ func TestLoad(t *testing.T) {
 	if len(problems) != 0 {
 		t.Fatal(problems)
 	}
-	if d := cmp.Diff(config.Access{UIDs: []uint32{3, 5}, GIDs: []uint32{190}}, c.Access); d != "" {
+	if d := gocmp.Diff(config.Access{UIDs: []uint32{3, 5}, GIDs: []uint32{190}}, c.Access); d != "" {
 		t.Error(d)
 	}
 	write("uidgid.d/c", "totem {\nversion: 2\n}\n")
@@ -478,19 +506,14 @@ func TestNewIsValid(t *testing.T) {
 	}
 }
 
-// What Corosync itself answers to each text of problems.txt.
+// What Corosync itself answers to each text of problems.txt and mistakes.txt.
 func TestSameVerdictAsCorosync(t *testing.T) {
 	corosync, err := exec.LookPath("corosync")
 	if err != nil {
 		t.Skip("corosync is not installed, so there is nothing to compare with")
 	}
 	name := filepath.Join(t.TempDir(), "corosync.conf")
-	datadriven.RunTest(t, "testdata/problems.txt", func(t *testing.T, d *datadriven.TestData) string {
-		text := d.Input + "\n"
-		if d.HasArg("prelude") {
-			text = prelude + text
-		}
-		text = strings.ReplaceAll(text, "10.0.0.1\n", "127.0.0.1\n") // so that it finds itself
+	compare := func(t *testing.T, d *datadriven.TestData, text string) {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -499,6 +522,22 @@ func TestSameVerdictAsCorosync(t *testing.T) {
 		if ours := problems.Err(); (ours == nil) != (err == nil) && !d.HasArg("stricter") {
 			t.Errorf("%s: Corosync says %v, we say %v\n%s\n%s", d.Pos, err, ours, text, out)
 		}
+	}
+	datadriven.RunTest(t, "testdata/problems.txt", func(t *testing.T, d *datadriven.TestData) string {
+		text := d.Input + "\n"
+		if d.HasArg("prelude") {
+			text = prelude + text
+		}
+		compare(t, d, strings.ReplaceAll(text, "10.0.0.1\n", "127.0.0.1\n")) // so that it finds itself
+		return d.Expected
+	})
+	good := goodFile(t)
+	datadriven.RunTest(t, "testdata/mistakes.txt", func(t *testing.T, d *datadriven.TestData) string {
+		text, err := testenv.Edit(good, d.Input)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		compare(t, d, text)
 		return d.Expected
 	})
 }

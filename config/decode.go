@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -544,18 +545,44 @@ func (w *walker) keep(name string, typ ValueType, set setting) bool {
 	if typ != Str {
 		n, err := checkRange(typ, value)
 		if err != nil {
-			w.problems.errorf(set.valuePos, "", "%s: %v", generic(name), err)
+			w.problems.errorf(set.valuePos, numberFix(name, value), "%s: %v", generic(name), err)
 			return false
 		}
 		value = n
 	}
 	if before, twice := w.c.where[name]; twice {
-		w.problems.add(Warning, set.pos, fmt.Sprintf("%s is set twice, in line %d before: this one counts", generic(name), before.Line), "remove one")
+		path, _ := cutLast(name)
+		if _, ours := places[generic(path)]; ours {
+			w.problems.add(Warning, set.pos, fmt.Sprintf("%s is set twice, in line %d before: this one counts", generic(name), before.Line), "remove one")
+		}
 		w.c.keys = slices.DeleteFunc(w.c.keys, func(k Key) bool { return k.Name == name })
 	}
 	w.c.where[name] = set.pos
 	w.c.keys = append(w.c.keys, Key{name, typ, value, set.pos})
 	return true
+}
+
+// cutLast cuts a dotted name before its last part.
+func cutLast(name string) (path, key string) {
+	i := strings.LastIndexByte(name, '.')
+	return name[:max(i, 0)], name[i+1:]
+}
+
+// numberFix says how a number is written in corosync.conf.
+func numberFix(name, value string) string {
+	if strings.Contains(value, "#") {
+		return "put the comment on a line of its own"
+	}
+	path, key := cutLast(name)
+	if place, ok := places[generic(path)]; ok {
+		switch _, k, _, _ := place.find(key); k {
+		case asMillis:
+			return "write milliseconds, without a unit"
+		case asFlag:
+			return "write 1 or 0"
+		}
+	}
+	return "write a number in that range"
 }
 
 // checkName holds a key to the names that cmap can store.
@@ -611,6 +638,13 @@ func (w *walker) unknown(at Pos, what, path, full, name string, known []string) 
 			k = path + "." + k
 		}
 		fix = fmt.Sprintf("did you mean %s?", k)
+	} else if what == "key" {
+		for _, place := range slices.Sorted(maps.Keys(places)) {
+			if _, _, _, elsewhere := places[place].find(name); elsewhere && path != "" {
+				fix = fmt.Sprintf("it belongs in the section %s", place)
+				break
+			}
+		}
 	}
 	w.problems.add(Warning, at, fmt.Sprintf("unknown %s %s", what, full), fix).Unknown = true
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -355,19 +357,36 @@ func (t *tomlTree) version() {
 // programKeys keeps the keys of the section [keys] of a moot.toml.
 func (w *walker) programKeys(s *section) {
 	for _, set := range s.settings {
-		i := strings.LastIndexByte(set.key, '.')
-		path := set.key[:max(i, 0)]
+		path, key := cutLast(set.key)
 		if place, ok := places[generic(path)]; ok {
-			if _, _, _, known := place.find(set.key[i+1:]); known {
+			if _, _, _, known := place.find(key); known {
 				w.problems.errorf(set.pos, fmt.Sprintf("write it in the section %s", generic(path)), "%s among the keys for programs", set.key)
 				continue
 			}
 		}
-		w.keep(set.key, freeType(path, set.key[i+1:]), set)
+		w.keep(set.key, freeType(path, key), set)
 	}
 	for _, sub := range s.subs {
 		w.problems.errorf(sub.pos, `write the whole name in quotes: "section.key" = "text"`, "a section below keys")
 	}
+}
+
+var settingInWords = regexp.MustCompile(`\b([a-z0-9_]+): ([A-Za-z0-9_/]+)`)
+
+// fixInTOML writes the settings in a remedy as moot.toml has them.
+func fixInTOML(fix string) string {
+	return settingInWords.ReplaceAllStringFunc(fix, func(text string) string {
+		key, value, _ := strings.Cut(text, ": ")
+		if _, isAddr := ringAddr(key); isAddr {
+			return fmt.Sprintf("%s = %q", key, value)
+		}
+		for _, place := range slices.Sorted(maps.Keys(places)) {
+			if _, k, _, known := places[place].find(key); known {
+				return key + " = " + tomlValue(k, value)
+			}
+		}
+		return text
+	})
 }
 
 // tomlQuote writes a string of UTF-8 as TOML does.

@@ -284,10 +284,7 @@ func (t *tomlWriter) access() {
 func (t *tomlWriter) keys() {
 	var lines []string
 	for _, k := range t.w.c.keys {
-		path, key := k.Name, ""
-		if i := strings.LastIndexByte(k.Name, '.'); i >= 0 {
-			path, key = k.Name[:i], k.Name[i+1:]
-		}
+		path, key := cutLast(k.Name)
 		if place, ok := places[generic(path)]; ok {
 			if _, _, _, known := place.find(key); known {
 				continue

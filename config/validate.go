@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -20,6 +21,9 @@ func (w *walker) finish() (*Config, Problems) {
 	}
 	if w.toml {
 		w.problems = w.problems.Strict()
+		for _, p := range w.problems {
+			p.Fix = fixInTOML(p.Fix)
+		}
 	}
 	slices.SortStableFunc(w.problems, func(a, b *Problem) int { return a.Line - b.Line })
 	return w.c, w.problems
@@ -134,6 +138,7 @@ func (c *Config) Validate() Problems {
 	v.nodes()
 	v.links()
 	v.quorum()
+	v.logging()
 	v.notInThisVersion()
 	return v.problems
 }
@@ -309,9 +314,49 @@ func (v *validator) links() {
 	}
 	for l := range links {
 		v.family(l)
+		v.addresses(l)
 	}
+	v.names()
 	for _, i := range v.c.Totem.Interfaces {
 		v.iface(i, links)
+	}
+}
+
+// addresses refuses what only looks like an address, or cannot be a node's.
+func (v *validator) addresses(link int) {
+	first := map[netip.Addr]Node{}
+	for i, n := range v.c.Nodes {
+		if link >= len(n.Addrs) || n.Addrs[link] == "" {
+			continue
+		}
+		key, text := fmt.Sprintf("nodelist.node.%d.ring%d_addr", i, link), n.Addrs[link]
+		a, err := netip.ParseAddr(text)
+		if a = a.Unmap(); err != nil {
+			if strings.Trim(text, "0123456789.:/") == "" || strings.ContainsAny(text, ":/ ") {
+				v.fail(key, "write the address alone, without mask and port, or a host name", "%q is not an address", text)
+			}
+			continue
+		}
+		if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			v.fail(key, "write the address that the node has on this network", "%v is not the address of one node", a)
+		}
+		if other, twice := first[a]; twice {
+			v.fail(key, "give each node its own address", "%v has the address %v on link %d, as %v has", n, a, link, other)
+			continue
+		}
+		first[a] = n
+	}
+}
+
+// names warns of what programs cannot tell apart.
+func (v *validator) names() {
+	first := map[string]Node{}
+	for i, n := range v.c.Nodes {
+		if other, twice := first[n.Name]; twice && n.Name != "" {
+			v.problems.add(Warning, v.c.at(fmt.Sprintf("nodelist.node.%d.name", i)), fmt.Sprintf("node %d has the name %s, as node %d has", n.ID, n.Name, other.ID), "give each node its own name")
+			continue
+		}
+		first[n.Name] = n
 	}
 }
 
@@ -353,11 +398,41 @@ func (v *validator) iface(i Interface, links int) {
 
 func (v *validator) quorum() {
 	q := v.c.Quorum
-	if q.Votequorum && len(v.c.Nodes) == 0 && q.ExpectedVotes == 0 {
-		v.fail("quorum.", "write a nodelist", "votequorum without nodelist and expected_votes")
+	if q.Votequorum && len(v.c.Nodes) > 0 {
+		v.votes()
 	}
 	if q.Votequorum && q.TwoNode && q.ExpectedVotes > 2 {
 		v.problems.add(Warning, v.c.at("quorum.two_node"), fmt.Sprintf("two_node has no effect with %d expected votes", q.ExpectedVotes), "remove it")
+	}
+}
+
+// votes warns of numbers of votes that do not go with the nodelist.
+func (v *validator) votes() {
+	q := v.c.Quorum
+	var sum uint32
+	for _, n := range v.c.Nodes {
+		sum += n.Votes
+	}
+	if q.Device != nil {
+		sum += q.Device.Votes
+	}
+	if q.ExpectedVotes < sum {
+		v.problems.add(Warning, v.c.at("quorum.expected_votes"), fmt.Sprintf("quorum.expected_votes is %d, and the nodelist has %d votes: before all have met, two parts of the cluster can be quorate at once", q.ExpectedVotes, sum),
+			"leave it out: the nodelist says it")
+	}
+	if w := q.AutoTieBreakerNode; q.AutoTieBreaker && w != "lowest" && w != "highest" {
+		for _, id := range strings.FieldsFunc(w, func(r rune) bool { return r == ' ' || r == ',' }) {
+			if n, err := strconv.ParseUint(id, 10, 32); err != nil || !slices.ContainsFunc(v.c.Nodes, func(node Node) bool { return node.ID == NodeID(n) }) {
+				v.problems.add(Warning, v.c.at("quorum.auto_tie_breaker_node"), fmt.Sprintf("quorum.auto_tie_breaker_node: there is no node %q", id), "write lowest, highest, or ids of the nodelist")
+			}
+		}
+	}
+}
+
+func (v *validator) logging() {
+	if l := v.c.Logging; l.ToFile && l.File == "" {
+		v.fail("logging.to_logfile", "write logfile: PATH too", "logging.to_logfile is on and there is no file")
+		v.problems[len(v.problems)-1].Logging = true
 	}
 }
 
@@ -365,33 +440,33 @@ func (v *validator) quorum() {
 // absence makes quorum stricter is a warning; one whose absence could make two
 // parts of a cluster quorate is refused.
 func (v *validator) notInThisVersion() {
-	warn := func(key, effect string) {
-		v.problems.add(Warning, v.c.at(key), fmt.Sprintf("%s is not in this version: %s", strings.TrimSuffix(key, "."), effect), "")
+	warn := func(key, effect, fix string) {
+		v.problems.add(Warning, v.c.at(key), fmt.Sprintf("%s is not in this version: %s", strings.TrimSuffix(key, "."), effect), fix)
 	}
 	for _, i := range v.c.Totem.Interfaces {
 		if i.Transport == "sctp" {
-			warn(fmt.Sprintf("totem.interface.%d.knet_transport", i.Link), "the link uses UDP; set it to udp on all nodes")
+			warn(fmt.Sprintf("totem.interface.%d.knet_transport", i.Link), "the link uses UDP", "write udp, or leave it out")
 		}
 	}
 	if m := v.c.Totem.LinkMode; (m == "active" || m == "rr") && v.c.LinkCount() > 1 {
-		warn("totem.link_mode", "frames take the best link, as with passive")
+		warn("totem.link_mode", "frames take the best link, as with passive", "write passive, or leave it out")
 	}
 	q := v.c.Quorum
 	if !q.Votequorum {
 		return
 	}
 	if q.LastManStanding {
-		warn("quorum.last_man_standing", "the votes that quorum needs do not fall with the members")
+		warn("quorum.last_man_standing", "the votes that quorum needs do not fall with the members", "remove it")
 	}
 	if q.AutoTieBreaker {
-		warn("quorum.auto_tie_breaker", "a half of the votes is not quorate")
+		warn("quorum.auto_tie_breaker", "a half of the votes is not quorate", "remove it")
 	}
 	if q.AllowDownscale {
-		warn("quorum.allow_downscale", "the votes that quorum needs do not fall when a node leaves")
+		warn("quorum.allow_downscale", "the votes that quorum needs do not fall when a node leaves", "remove it")
 	} else if q.ExpectedVotesTracking {
 		v.fail("quorum.expected_votes_tracking", "remove it", "quorum.expected_votes_tracking is not in this version, and without it a restarted part could be quorate by the lower number of the file")
 	}
 	if q.Device != nil {
-		warn("quorum.device.", "its votes are expected and nobody casts them, so more nodes are needed for quorum")
+		warn("quorum.device.", "its votes are expected and nobody casts them, so more nodes are needed for quorum", "remove the section")
 	}
 }
