@@ -73,7 +73,7 @@ func init() {
 func each(f func(*member, *Action)) func(*world, *Action) {
 	return func(w *world, a *Action) {
 		for _, m := range w.nodes {
-			if a.A == 0 || a.A == m.id {
+			if a.A == 0 || a.A == m.plan.ID {
 				f(m, a)
 			}
 		}
@@ -106,7 +106,7 @@ func slowLink(_ *world, a *Action, c *condition) {
 func replay(w *world, a *Action) {
 	for _, from := range w.nodes {
 		for _, to := range w.nodes {
-			if from != to && (a.A == 0 || a.A == from.id) && (a.B == 0 || a.B == to.id) {
+			if from != to && (a.A == 0 || a.A == from.plan.ID) && (a.B == 0 || a.B == to.plan.ID) {
 				w.net.replay(from.i, to.i, a.N, &w.faults)
 			}
 		}
@@ -262,7 +262,7 @@ func (w *world) flow(i int) {
 	for w.flows[i] > 0 {
 		wait := a.D
 		for _, m := range w.nodes {
-			if a.A != 0 && a.A != m.id {
+			if a.A != 0 && a.A != m.plan.ID {
 				continue
 			}
 			if _, retry := w.client(m, a.Size, a.Class, w.workload.chance(a.Safe)); retry {
@@ -284,7 +284,7 @@ func (w *world) flow(i int) {
 func (w *world) trigger(m *member, kind frameType) int {
 	for at, i := range w.armed {
 		a := &w.plan.Actions[i]
-		if mask, _ := typeMask(a.Types); a.A != m.id || mask>>kind&1 == 0 || w.phase != phaseChaos {
+		if mask, _ := typeMask(a.Types); a.A != m.plan.ID || mask>>kind&1 == 0 || w.phase != phaseChaos {
 			continue
 		}
 		if w.flows[i] < a.Skip {

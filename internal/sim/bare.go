@@ -76,7 +76,9 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 			QueueCount: k.QueueCount, Undelivered: k.Undelivered, RingBytes: k.RingBytes, MaxMessage: k.MaxMessage},
 	}
 	for _, n := range w.plan.Nodes {
-		c.Nodes = append(c.Nodes, totem.Node{ID: n.ID, Votes: max(1, n.Votes)})
+		if n.As == 0 {
+			c.Nodes = append(c.Nodes, totem.Node{ID: n.ID, Votes: max(1, n.Votes)})
+		}
 	}
 	return c
 }

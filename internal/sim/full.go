@@ -67,8 +67,15 @@ func newFull(m *member, r record) *full {
 // has no effect.
 func (f *full) gone() bool { return f.m.starts != f.proc || f.m.w.ended(f.m.life) }
 
+// address is that of a machine.
 func address(id NodeID) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(id >> 16), byte(id >> 8), byte(id)}), basePort)
+}
+
+// machine is the one that has an address.
+func machine(a netip.AddrPort) NodeID {
+	b := a.Addr().As4()
+	return NodeID(b[1])<<16 | NodeID(b[2])<<8 | NodeID(b[3])
 }
 
 func (f *full) config(r record) executive.Config {
@@ -83,6 +90,9 @@ func (f *full) config(r record) executive.Config {
 	}
 	expected := uint32(0)
 	for _, n := range w.plan.Nodes {
+		if n.As != 0 {
+			continue
+		}
 		expected += max(1, n.Votes)
 		if n.ID != m.id {
 			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: n.ID, Addrs: []netip.AddrPort{address(n.ID)}})
@@ -222,8 +232,8 @@ func (f *full) Send(batch []seal.Datagram) {
 			}
 			copies = w.trigger(m, kind)
 		}
-		to, ok := w.index[d.Node]
-		if !ok || to == m.i {
+		to, ok := w.index[machine(d.Addr)]
+		if !ok || to == m.i || w.nodes[to].id != d.Node {
 			w.fail("wire", fmt.Sprintf("node %d sends a %v to node %d", m.id, kind, d.Node))
 			break
 		}
@@ -269,7 +279,7 @@ func (f *full) receive(p *packet) {
 	if p.control {
 		port++
 	}
-	from := netip.AddrPortFrom(address(f.m.w.nodes[p.from].id).Addr(), port)
+	from := netip.AddrPortFrom(address(f.m.w.nodes[p.from].plan.ID).Addr(), port)
 	f.core.Datagrams(f.m.now(), []seal.Datagram{{Control: p.control, Addr: from, Arrived: p.arrived, Data: f.buf}})
 	f.flush()
 }

@@ -71,7 +71,7 @@ func (w *world) heal() {
 		m.slow, m.deaf, m.lies, m.client = 0, 0, 0, true
 		m.disk.delay, m.disk.failing = 0, false
 		m.pause(false)
-		if m.proc == nil && (w.plan.Restart || m.starts == 0) {
+		if m.proc == nil && m.plan.As == 0 && (w.plan.Restart || m.starts == 0) {
 			m.restart, m.clockIs = "", ""
 			m.start()
 		}

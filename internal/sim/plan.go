@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,6 +56,7 @@ type Quorum struct {
 // NodePlan is one configured node.
 type NodePlan struct {
 	ID       NodeID `json:"id"`
+	As       NodeID `json:"as,omitempty"`     // another machine that uses the id of this node; whole nodes only
 	Boot     Tick   `json:"boot"`             // first start; negative: only by an action
 	Offset   Tick   `json:"offset,omitempty"` // of the monotonic clock
 	PPM      int64  `json:"ppm,omitempty"`    // error of its rate
@@ -66,6 +68,9 @@ type NodePlan struct {
 	Procs    int    `json:"procs,omitempty"`    // client processes of a whole node
 	BurstLen int    `json:"burstLen,omitempty"` // their size
 }
+
+// self is the node id that the machine's software is configured with.
+func (n *NodePlan) self() NodeID { return cmp.Or(n.As, n.ID) }
 
 // Constants are the engine's, zero for the defaults.
 type Constants struct {
@@ -191,6 +196,9 @@ func (p *Plan) validate() error {
 	for i, n := range p.Nodes {
 		if n.ID == 0 || i > 0 && n.ID <= p.Nodes[i-1].ID {
 			return fmt.Errorf("node %d: ids rise from 1", n.ID)
+		}
+		if n.As != 0 && (p.Bare || !known[n.As]) {
+			return fmt.Errorf("node %d is to use the id %d; that takes whole nodes and an earlier node of that id", n.ID, n.As)
 		}
 		known[n.ID] = true
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/sim/check"
@@ -70,5 +71,43 @@ func TestWholeNodes_QuorumFollowsTheMajority(t *testing.T) {
 		}
 	}
 	s.undo(DoSplit)
+	s.end()
+}
+
+func TestScenario_36_TwoMachinesWithOneID(t *testing.T) {
+	s := newScene(t, 3, func(p *Plan) {
+		whole(p)
+		p.Nodes = append(p.Nodes, NodePlan{ID: 9, As: 2, Boot: -1, Disk: ms})
+	})
+	s.must(20*sec, "first ring", s.together(1, 2, 3))
+	s.pass(sec)
+	was, known := s.installed(1), s.node(2).life
+	second := s.node(9)
+	for round, loud := range []NodeID{2, 9, 2, 9} {
+		quiet := 11 - loud
+		s.do(Action{Do: DoLoss, A: quiet, P: 0.3}).do(Action{Do: DoSend, A: loud, N: 50, Size: 200, D: ms})
+		s.start(9)
+		if second.inc <= s.node(2).inc {
+			t.Fatal("the second machine has no higher incarnation")
+		}
+		core := second.proc.(*full).core
+		s.must(3*sec, "the second machine stops", func() bool { return second.proc == nil })
+		said := ""
+		for _, d := range core.Decisions(0) {
+			if d.Reason == "id-conflict" {
+				said = d.Text
+			}
+		}
+		for _, id := range []NodeID{2, 9} {
+			if !strings.Contains(said, address(id).Addr().String()) {
+				t.Errorf("round %d: the second machine says %q, which does not name the address of machine %d", round, said, id)
+			}
+		}
+		s.pass(sec).undo(DoLoss)
+	}
+	s.atMost(1, was, 0)
+	if s.node(2).life != known || !s.together(1, 2, 3)() {
+		t.Error("the machine that was there first was let go of")
+	}
 	s.end()
 }

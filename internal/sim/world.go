@@ -106,7 +106,7 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	for i, n := range p.Nodes {
 		w.index[n.ID] = i
-		w.nodes = append(w.nodes, &member{w: w, i: i, id: n.ID, plan: n, clock: clock{n.Offset, n.PPM},
+		w.nodes = append(w.nodes, &member{w: w, i: i, id: n.self(), plan: n, clock: clock{n.Offset, n.PPM},
 			rnd: newStream(p.Seed, "node", uint64(n.ID)), client: true})
 		if n.Boot >= 0 {
 			w.queue.push(event{at: n.Boot, kind: evStart, a: int32(i)})
@@ -135,7 +135,7 @@ func (w *world) newLife(m *member, bound uint64) Life {
 	w.lives = append(w.lives, m)
 	w.over = append(w.over, false)
 	l := Life(len(w.lives))
-	w.record(check.Event{Kind: check.KindStart, Life: l, Node: m.id, Inc: m.inc, Bound: bound, Waived: bound < m.installed})
+	w.record(check.Event{Kind: check.KindStart, Life: l, Node: m.id, Inc: m.inc, Bound: bound, Waived: bound < m.installed || m.plan.As != 0})
 	return l
 }
 
@@ -293,7 +293,7 @@ func (w *world) tracePacket(p *packet, f fate) {
 	if w.opt.Trace == nil {
 		return
 	}
-	w.line = Line{At: w.now, Node: w.nodes[p.from].id, To: w.nodes[p.to].id, Kind: p.kind.String(), Size: p.size(), Fate: f.String()}
+	w.line = Line{At: w.now, Node: w.nodes[p.from].plan.ID, To: w.nodes[p.to].plan.ID, Kind: p.kind.String(), Size: p.size(), Fate: f.String()}
 	if p.data != nil && len(p.data.b) >= frameHead {
 		w.line.Ring = ringOf(p.data.b)
 		if p.kind == ftData {
