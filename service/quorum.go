@@ -80,7 +80,8 @@ type QuorumState struct {
 	Quorate  bool
 	Expected uint32 // E of ordering 4.2
 	Needed   uint32 // Q
-	Votes    uint32 // V
+	Votes    uint32 // V, the quorum device's included if it votes for this node
+	Device   uint32 // how many of Votes are the device's
 	Epoch    Epoch  // primary epoch of this node after the decision
 	Row      string // of the decision table, as a dashed word
 	Text     string // the same as a sentence for people

@@ -10,27 +10,55 @@ import (
 // ID is the service's id, the lowest: it synchronises before all others.
 const ID = 1
 
-// The client calls, the Func of a service.Request. All are answered from local
-// state before Call returns; calls and replies without a type have an empty
-// body.
+// The client calls, the Func of a service.Request. Those of libvotequorum from
+// CallVotesStart on are refused with ErrNotSupported without a provider. All are
+// answered from local state before Call returns, but for CallSetExpected,
+// CallSetVotes, CallAllSeen and CallRegister, which are answered when their
+// message comes out of the order: after the round, if one is in work. Calls and
+// replies without a type have an empty body.
 const (
-	CallGetQuorate uint16 = iota // answers QuorateReply
-	CallTrackStart               // TrackRequest; the present state goes out before the answer; ErrExist if tracking already
-	CallTrackStop                // always OK
-	CallGetType                  // TypeRequest; answers TypeReply; ErrInvalidParam for an unknown model
-	CallStatus                   // answers Status
+	CallGetQuorate  uint16 = iota // answers QuorateReply
+	CallTrackStart                // TrackRequest; the present state goes out before the answer; ErrExist if tracking already
+	CallTrackStop                 // always OK
+	CallGetType                   // TypeRequest; answers TypeReply; ErrInvalidParam for an unknown model
+	CallStatus                    // answers Status
+	CallVotesStart                // TrackRequest, as CallTrackStart, for the events of votes
+	CallVotesStop                 // ErrNotExist if not tracking
+	CallNodeInfo                  // NodeRequest; answers NodeInfo; ErrNotExist for a node that was never a member
+	CallSetExpected               // NumberRequest, Node is ignored; ErrInvalidParam if it is too low, or would end quorum; ErrNoResources without room
+	CallSetVotes                  // NumberRequest; ErrNameNotFound for an unknown node; else as CallSetExpected
+	CallAllSeen                   // ends wait_for_all at all members
+	CallRegister                  // DeviceRequest; ErrExist under another name, here or in the ring; ErrAccess if a device can not go with the settings
+	CallUnregister                // DeviceRequest; this and all below: ErrNotExist if none is registered, ErrInvalidParam for another name
+	CallRename                    // DeviceRequest, Other is the new name
+	CallPoll                      // PollRequest; ErrMessageError for another ring than the one of the last EventNodelist
+	CallMaster                    // DeviceRequest, Allow: whoever the device votes for may act
 	numCalls
 )
+
+var callNames = [numCalls]string{
+	CallGetQuorate: "get quorate", CallTrackStart: "track start", CallTrackStop: "track stop", CallGetType: "get type", CallStatus: "status",
+	CallVotesStart: "votes track start", CallVotesStop: "votes track stop", CallNodeInfo: "node info", CallSetExpected: "set expected",
+	CallSetVotes: "set votes", CallAllSeen: "all seen", CallRegister: "device register", CallUnregister: "device unregister",
+	CallRename: "device rename", CallPoll: "device poll", CallMaster: "device master wins",
+}
 
 // The events, the kind of a service.Conn's Push. On a change of the ring
 // EventNodelist comes first, when the membership is known, and EventQuorum when
 // the decision may be shown. A change of quorum alone is EventQuorum alone. A
 // client of libquorum's model 0 gets EventQuorum only; the door leaves the
 // other out.
+//
+// Who tracks votes gets EventNodelist, EventExpected and EventVotes: the first as
+// above, which is when a quorum device has to say what it thinks of the new
+// ring; then EventExpected if the number changed; then EventVotes. Without a
+// change of the ring EventVotes comes when anything in it changed.
 const (
 	EventNodelist uint16 = iota + 1 // Nodelist
 	EventQuorum                     // Quorum
 	EventCurrency                   // Currency; no compatible library knows it, a door to one leaves it out
+	EventExpected                   // Expected
+	EventVotes                      // VotesEvent
 )
 
 // Flags of TrackRequest; the values are libquorum's. Without TrackChanges or
@@ -189,81 +217,10 @@ func takeCurrency(r *body.Reader) service.Currency {
 func appendVotes(b []byte, v Votes) []byte {
 	b = body.AppendU32(b, v.Expected)
 	b = body.AppendU32(b, v.Total)
-	return body.AppendU32(b, v.Quorum)
+	b = body.AppendU32(b, v.Quorum)
+	return body.AppendU32(b, v.Device)
 }
 
 func takeVotes(r *body.Reader) Votes {
-	return Votes{Expected: r.U32(), Total: r.U32(), Quorum: r.U32()}
-}
-
-// Status answers CallStatus: the last shown decision with all that led to it.
-type Status struct {
-	Type       Type
-	Quorate    bool // not while Currency is unknown
-	Currency   service.Currency
-	Ring       proto.RingID // in which the decision was made
-	Epoch      proto.Epoch  // primary epoch
-	Votes      Votes
-	Row        uint16 // vote.Row that decided
-	TwoNode    bool   // configured here
-	WaitForAll bool   // configured here
-	Waiting    bool   // wait_for_all holds quorum back
-	Fencing    bool   // two sides may decide like this at once: safe only with fencing
-	Why        string // the row as a sentence, at most maxWhy bytes
-	Nodes      []NodeStatus
-}
-
-// NodeStatus is one known node in Status.
-type NodeStatus struct {
-	Node     proto.NodeID
-	Member   bool
-	Votes    uint32
-	Expected uint32
-}
-
-const (
-	maxWhy     = 512
-	nodeStatus = 4 + 1 + 4 + 4 // encoded NodeStatus
-)
-
-// AppendTo appends the answer to CallStatus.
-func (p Status) AppendTo(b []byte) []byte {
-	b = body.AppendU32(b, uint32(p.Type))
-	b = append(b, byte(p.Currency))
-	for _, f := range []bool{p.Quorate, p.TwoNode, p.WaitForAll, p.Waiting, p.Fencing} {
-		b = body.AppendBool(b, f)
-	}
-	b = body.AppendRing(b, p.Ring)
-	b = body.AppendU64(b, uint64(p.Epoch))
-	b = appendVotes(b, p.Votes)
-	b = body.AppendU16(b, p.Row)
-	why := p.Why[:min(len(p.Why), maxWhy)]
-	b = append(body.AppendU16(b, uint16(len(why))), why...)
-	b = body.AppendU32(b, uint32(len(p.Nodes)))
-	for _, n := range p.Nodes {
-		b = body.AppendNode(b, n.Node)
-		b = body.AppendBool(b, n.Member)
-		b = body.AppendU32(b, n.Votes)
-		b = body.AppendU32(b, n.Expected)
-	}
-	return b
-}
-
-// ParseStatus reads the answer to CallStatus.
-func ParseStatus(b []byte) (Status, error) {
-	r := body.NewReader(b)
-	p := Status{Type: Type(r.U32()), Currency: takeCurrency(&r), Quorate: r.Bool(), TwoNode: r.Bool(), WaitForAll: r.Bool(),
-		Waiting: r.Bool(), Fencing: r.Bool(), Ring: r.Ring(), Epoch: proto.Epoch(r.U64()), Votes: takeVotes(&r), Row: r.U16()}
-	n := int(r.U16())
-	if n > maxWhy {
-		r.Fail("sentence")
-	}
-	p.Why = string(r.Bytes(n))
-	if n := r.Count(nodeStatus); n > 0 {
-		p.Nodes = make([]NodeStatus, n)
-	}
-	for i := range p.Nodes {
-		p.Nodes[i] = NodeStatus{Node: r.Node(), Member: r.Bool(), Votes: r.U32(), Expected: r.U32()}
-	}
-	return p, r.Close()
+	return Votes{Expected: r.U32(), Total: r.U32(), Quorum: r.U32(), Device: r.U32()}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
 )
 
@@ -33,7 +34,16 @@ var bodies = []struct {
 	{Quorum{Quorate: true, Ring: testRing, Members: []proto.NodeID{1, 1<<32 - 2}, Votes: Votes{Expected: 3, Total: 2, Quorum: 2}, Row: 5}, parser(ParseQuorum)},
 	{Currency{service.CurrencyReconfiguring}, parser(ParseCurrency)},
 	{Status{Type: TypeSet, Quorate: true, Currency: service.CurrencyUnknown, Fencing: true, TwoNode: true, Waiting: true, Ring: testRing, Epoch: 9, Votes: Votes{Expected: 4, Total: 3, Quorum: 2}, Row: 1,
-		Why: "because", Nodes: []NodeStatus{{1, true, 1, 2}, {2, false, 0, 0}}}, parser(ParseStatus)},
+		LastMan: true, Tie: vote.TieList, Barrier: 7, Tracked: 8, Lowest: 1, Highest: 9,
+		Device: DeviceStatus{Allowed: true, Votes: 3, Name: "dev", Alive: true, Awaited: true},
+		Why:    "because", Nodes: []NodeStatus{{1, true, 1, 2}, {2, false, 0, 0}}}, parser(ParseStatus)},
+	{NodeRequest{3}, parser(ParseNodeRequest)},
+	{NodeInfo{Node: 1, State: NodeLeaving, Votes: 2, Expected: 3, Highest: 4, Total: 5, Quorum: 6, Flags: 7, DeviceVotes: 8, DeviceName: "dev"}, parser(ParseNodeInfo)},
+	{NumberRequest{1, 2}, parser(ParseNumber)},
+	{DeviceRequest{"dev", "other", true}, parser(ParseDeviceRequest)},
+	{PollRequest{"dev", true, testRing}, parser(ParsePoll)},
+	{Expected{9}, parser(ParseExpected)},
+	{VotesEvent{true, NodeDead, []VoterState{{1, NodeMember}, {2, NodeLeaving}}}, parser(ParseVotes)},
 }
 
 func TestBodies_RoundTrip(t *testing.T) {

@@ -11,6 +11,23 @@
 // member is known to have noted it (ordering 4.3). A round that is cut off
 // shows nothing.
 //
+// # Within a ring
+//
+// What an operator sets, what a quorum device says and who leaves comes as an
+// ordered message; all members apply it to one table at the same place
+// (vote.Apply). Timers only make a node speak: the end of the window of
+// last_man_standing counts when its message comes out of the order. Messages
+// that were ordered while the ring was over change the numbers a node goes on
+// with, and nothing is shown.
+//
+// # Quorum device
+//
+// Its daemon registers and polls at every node by itself, and its votes count at
+// those nodes that it votes for (ordering 4.5). What it said of one ring never
+// counts in another: a poll for another ring is refused; the round of a new ring
+// waits for its word, at most Config.Device.SyncTimeout; and what was sent
+// before the round and is ordered after it is void.
+//
 // # What clients see
 //
 // A tracking client gets the list of nodes as soon as the members of the ring

@@ -28,8 +28,9 @@ func try(seed uint64) (err error) {
 
 // TestMutants_AreFound plants each fault that this service can show.
 func TestMutants_AreFound(t *testing.T) {
-	const seeds = 200
-	for _, fault := range []string{"", "quorum-shown-before-barriers", "vote-majority-off-by-one"} {
+	const seeds = 2000
+	for _, fault := range []string{"", "quorum-shown-before-barriers", "vote-majority-off-by-one", "quorum-old-device-word",
+		"quorum-device-not-awaited", "quorum-stale-poll"} {
 		bug.Plant(fault)
 		var err error
 		for seed := uint64(0); seed < seeds && err == nil; seed++ {

@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
@@ -83,6 +85,12 @@ func line(e servicetest.Event) string {
 	case EventQuorum:
 		q, err := ParseQuorum(e.Body)
 		return fmt.Sprintf("quorate %v by %v in %v%s", q.Quorate, vote.Row(q.Row), q.Members, broken(err))
+	case EventExpected:
+		x, err := ParseExpected(e.Body)
+		return fmt.Sprintf("expected %d%s", x.Votes, broken(err))
+	case EventVotes:
+		v, err := ParseVotes(e.Body)
+		return fmt.Sprintf("votes quorate %v %v device %d%s", v.Quorate, v.Nodes, v.Device, broken(err))
 	case EventCurrency:
 		c, err := ParseCurrency(e.Body)
 		return fmt.Sprintf("%v%s", c.Currency, broken(err))
@@ -324,12 +332,88 @@ func TestRandom(t *testing.T) {
 	})
 }
 
+// options are what a random run may have on.
+type options struct {
+	device  bool // an arbiter votes for one ring at a time
+	dynamic bool // quorum may be lowered: nothing is promised without fencing
+}
+
+func randomConfig(n int, pick func(int) int) (cfg Config, o options) {
+	cfg = provider(n)
+	cfg.Vote.WaitForAll = pick(2) == 1
+	switch pick(5) {
+	case 0:
+		cfg.Vote.Tie = vote.Tie{Rule: vote.TieLowest + vote.TieRule(pick(3)), List: ids(3, 1, 2)}
+	case 1:
+		o.device = true
+		cfg.Vote.Device = uint32(1 + pick(n-1))
+		cfg.Vote.Expected += cfg.Vote.Device
+		cfg.Device.MasterWins = pick(4) == 0
+	case 2:
+		o.dynamic = true
+		cfg.Vote.LastMan, cfg.Vote.Downscale, cfg.Vote.Tracking = pick(2) == 0, pick(2) == 0, pick(2) == 0
+	}
+	return cfg, o
+}
+
+// arbiter is a quorum device that votes for the members of one ring, and for
+// another one when that is over.
+type arbiter struct{ ring service.RingID }
+
+func (a *arbiter) act(c cluster, pick func(int) int) {
+	over := true
+	for _, n := range c.Nodes() {
+		if n.Ring() != a.ring {
+			continue
+		}
+		over = false
+		for _, id := range n.Members() {
+			o := c.Node(id)
+			over = over || !o.Up() || o.Ring() != a.ring
+		}
+	}
+	if nodes := c.Nodes(); over && len(nodes) > 0 {
+		a.ring = nodes[pick(len(nodes))].Ring()
+	}
+	for _, n := range c.Nodes() {
+		s := n.Service(ID).(*Service)
+		if pick(3) == 0 || s.list.Ring != n.Ring() {
+			continue
+		}
+		conn := n.Open(ID)
+		conn.Call(CallRegister, DeviceRequest{Name: "dev"}.AppendTo(nil))
+		conn.Call(CallPoll, PollRequest{"dev", n.Ring() == a.ring, s.list.Ring}.AppendTo(nil))
+		if pick(4) == 0 { // it does not know yet that the ring is another one
+			conn.Call(CallPoll, PollRequest{"dev", true, a.ring}.AppendTo(nil))
+		}
+		conn.Leave()
+	}
+}
+
+// operator does what people do to a node.
+func operator(c cluster, pick func(int) int) {
+	nodes := c.Nodes()
+	n := nodes[pick(len(nodes))]
+	conn := n.Open(ID)
+	switch pick(4) {
+	case 0:
+		conn.Call(CallSetExpected, NumberRequest{Value: uint32(pick(c.Size() + 3))}.AppendTo(nil))
+	case 1:
+		conn.Call(CallSetVotes, NumberRequest{Node: servicetest.NodeID(pick(c.Size() + 1)), Value: uint32(pick(3))}.AppendTo(nil))
+	case 2:
+		conn.Call(CallAllSeen, nil)
+	case 3:
+		n.Service(ID).(*Service).Leaving()
+	}
+	conn.Leave()
+}
+
 func runRandom(t servicetest.T, pick func(int) int) {
 	n := 3 + pick(3)
-	cfg := provider(n)
-	cfg.Vote.WaitForAll = pick(2) == 1
+	cfg, o := randomConfig(n, pick)
 	c := start(t, n, cfg)
 	c.Cut = pick
+	var device arbiter
 	for range 5 + pick(20) {
 		switch up := c.All(); pick(6) {
 		case 0:
@@ -351,22 +435,38 @@ func runRandom(t servicetest.T, pick func(int) int) {
 			}
 			c.Split(blocks...)
 		}
-		for range pick(60) {
+		for range pick(250) {
 			c.Step(pick)
-			c.checkShown()
+			c.checkShown(o)
+			if o.device && pick(15) == 0 {
+				device.act(c, pick)
+			}
+		}
+		if o.dynamic && pick(2) == 0 {
+			operator(c, pick)
+		}
+		if pick(4) == 0 {
+			c.Advance(time.Duration(1+pick(40)) * time.Second)
 		}
 	}
 	c.Split(c.All())
+	for range 3 { // until nobody waits for a device or for time
+		c.Run()
+		c.Advance(40 * time.Second)
+	}
 	c.Run()
 	c.Check()
-	c.checkShown()
+	c.checkShown(o)
 }
 
 // checkShown demands of every moment that at most one ring is shown as quorate
 // by all its members, and that nobody shows a decision which a member of the
 // ring has not noted (ordering 4.3).
-func (c cluster) checkShown() {
+func (c cluster) checkShown(o options) {
 	c.t.Helper()
+	if o.dynamic {
+		return
+	}
 	var primary service.RingID
 	for _, n := range c.Nodes() {
 		if q := n.Quorum(); !q.Quorate || q.Ring != n.Ring() {
@@ -374,15 +474,15 @@ func (c cluster) checkShown() {
 		}
 		all := true
 		for _, id := range n.Members() {
-			o := c.Node(id)
-			if !o.Up() || o.Ring() != n.Ring() {
+			m := c.Node(id)
+			if !m.Up() || m.Ring() != n.Ring() {
 				all = false
 				continue
 			}
-			q := o.Quorum()
+			q := m.Quorum()
 			all = all && q.Ring == n.Ring() && q.Quorate
-			if !noted(o.Record().Primary, n.Ring()) {
-				c.t.Fatalf("node %d shows ring %v, node %d has not noted it: %v", n.ID(), n.Ring(), id, o.Record().Primary)
+			if !o.device && !noted(m.Record().Primary, n.Ring()) {
+				c.t.Fatalf("node %d shows ring %v, node %d has not noted it: %v", n.ID(), n.Ring(), id, m.Record().Primary)
 			}
 		}
 		if !all {
@@ -406,15 +506,34 @@ func noted(p proto.Primary, ring service.RingID) bool {
 
 func FuzzParseInfo(f *testing.F) {
 	f.Add(appendInfo(nil, vote.Info{Votes: 1, Expected: 3, TwoNode: true, Waiting: true,
-		Primary: proto.Primary{Epoch: 4, Members: []proto.NodeID{1, 2}, Attempts: []proto.Attempt{{Epoch: 8, Holder: 1}}}}))
+		Primary: proto.Primary{Epoch: 4, Members: []proto.NodeID{1, 2}, Attempts: []proto.Attempt{{Epoch: 8, Holder: 1}}}}, word{}))
+	f.Add(appendInfo(nil, vote.Info{Votes: 1, Expected: 3, DeviceVotes: 2, Device: vote.Device{Registered: true, Cast: true},
+		Tie: vote.Tie{Rule: vote.TieList, List: []proto.NodeID{3, 1}}}, word{"dev", 7}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		info, err := parseInfo(3, b)
+		info, w, err := parseInfo(3, b)
 		if err != nil {
 			return
 		}
-		if got := appendInfo(nil, info); string(got) != string(b) {
+		if got := appendInfo(nil, info, w); string(got) != string(b) {
 			t.Fatalf("%x became %x", b, got)
 		}
+	})
+}
+
+// FuzzMessages feeds the other messages, from any member, to a node in a ring.
+func FuzzMessages(f *testing.F) {
+	f.Add(msgChange, uint32(2), appendChange(nil, vote.Change{Kind: vote.SetVotes, Node: 2, Value: 3}))
+	f.Add(msgRegister, uint32(2), appendRegister(nil, "dev", true))
+	f.Add(msgDevice, uint32(1), appendDevice(nil, vote.Device{Registered: true, Cast: true}, word{"dev", 9}))
+	f.Add(msgLastMan, uint32(1), body.AppendRing(nil, testRing))
+	f.Add(msgLeave, uint32(3), []byte(nil))
+	f.Fuzz(func(t *testing.T, fn uint16, from uint32, b []byte) {
+		c := start(t, 2, provider(2))
+		c.form(ids(1, 2))
+		c.Node(1).Service(ID).Deliver(service.Message{From: proto.NodeID(from), Func: fn, Body: b})
+		c.status(1)
+		c.Split(ids(1), ids(2))
+		c.Run()
 	})
 }
 
