@@ -1,0 +1,28 @@
+// Package cfg is the service that changes members themselves: it ends them,
+// reloads their configuration and tells how they reach each other (corosync-ipc
+// 2.5). What has to happen on the node it asks of its Host.
+//
+// # Order
+//
+// A kill, the news that a node goes down and all steps of a reload are ordered
+// messages, so all members see them at the same place.
+//
+// # Shutdown
+//
+// Clients that track are asked before a node goes down and may say no; who does
+// not answer in time says no. The vote is the node's own.
+//
+// # Reload
+//
+// All members reload or none does. The order to reload makes every member check
+// its own file against what is in force and say what it thinks of it, as a safe
+// message. When all have agreed, each applies its file, at the last vote's place
+// in the order; when one refuses, nobody does, and whoever asked learns who
+// refused and why. A change of the ring in between ends the attempt everywhere,
+// and the node that was asked tries anew a few times.
+//
+// A member that delivers the last vote in its regular configuration knows that
+// all members hold all votes, so those that go on together apply together. Only a
+// ring that breaks into several at that very moment may leave parts of it
+// without the change; config.reload_status tells, and asking again mends it.
+package cfg
