@@ -23,6 +23,7 @@ var All = []Situation{
 	{"70-restart-in-commit", restartInCommit},
 	{"79-died-with-token", diedWithToken},
 	{"80-hold-after-release", holdAfterRelease},
+	{"80-hold-while-asked", holdWhileAsked},
 }
 
 // restarts kills one node twenty times in a row and starts it again at once.
@@ -251,4 +252,20 @@ func holdAfterRelease(seed uint64) (*sim.Plan, Want) {
 	}
 	p.Engine.Plain = seed%2 == 0
 	return p, Want{From: 4 * sec, Ring: ids(n), Latency: 30 * ms, Rings: 1}
+}
+
+// holdWhileAsked loses data frames on their way to one node of an almost idle ring,
+// so that it asks for them in most rotations in which nothing else happens. Nobody
+// else's message may wait for the hold time because of that.
+func holdWhileAsked(seed uint64) (*sim.Plan, Want) {
+	n := 3 + int(seed%4)
+	p, r := cluster(seed, n, 9*sec)
+	add(p, sim.Action{Do: sim.DoDrop, B: NodeID(1 + r.intn(n)), P: 0.6, Types: []string{"data"}, At: 4 * sec})
+	for i := range 20 {
+		at := 4*sec + Tick(i)*200*ms
+		add(p, sim.Action{Do: sim.DoSend, A: NodeID(1 + r.intn(n)), N: 1 + r.intn(3), Size: 100, Class: 2, Safe: 0.5, D: ms, At: at},
+			sim.Action{Do: sim.DoSend, A: NodeID(1 + r.intn(n)), N: 1, Size: 100, Class: 2, At: at + r.between(100*us, 12*ms)})
+	}
+	p.Engine.Plain = r.intn(2) == 0
+	return p, Want{From: 4 * sec, Ring: ids(n), Latency: 40 * ms, Rings: 1}
 }
