@@ -188,6 +188,7 @@ func (n *Node) openDoor() error {
 	if err != nil {
 		return err
 	}
+	n.loop.BeforeToken(door.Pull)
 	n.mu.Lock()
 	n.door = door
 	changed := n.access

@@ -61,6 +61,7 @@ type Loop struct {
 	armed proto.Tick // when timer fires; zero: it does not
 	ended bool
 
+	pull                  func()   // the owner's, see BeforeToken
 	spare                 inbox    // the owner's: swapped with in, so that both keep their memory
 	moreData, moreControl []*Batch // the owner's: what steal gave out
 }
@@ -190,6 +191,11 @@ func (l *Loop) Do(f func(*Core)) bool { return l.call(f, false) }
 // Run is Do for a caller that holds no lock: the member may run on its
 // goroutine, f included.
 func (l *Loop) Run(f func(*Core)) bool { return l.call(f, true) }
+
+// BeforeToken has the owner run f before it handles a token, so that what local
+// clients sent until then goes out with it. No clients' calls are served in f
+// after a pause of the process.
+func (l *Loop) BeforeToken(f func()) { l.Do(func(*Core) { l.pull = f }) }
 
 func (l *Loop) call(f func(*Core), here bool) bool {
 	l.mu.Lock()
@@ -366,8 +372,8 @@ func (l *Loop) receive(now proto.Tick, in *inbox) {
 	for drains := 0; ; drains++ {
 		for _, b := range data {
 			if l.core.TokenFirst() {
-				l.datagrams(now, control)
-				l.datagrams(now, l.steal(&l.in.control, &l.moreControl))
+				l.tokens(now, control)
+				l.tokens(now, l.steal(&l.in.control, &l.moreControl))
 				control = nil
 			}
 			l.core.Datagrams(now, b.Datagrams)
@@ -380,7 +386,16 @@ func (l *Loop) receive(now proto.Tick, in *inbox) {
 			break
 		}
 	}
-	l.datagrams(now, control)
+	l.tokens(now, control)
+}
+
+// tokens handles batches that may hold a token.
+func (l *Loop) tokens(now proto.Tick, list []*Batch) {
+	if w := l.core.Wake(); len(list) > 0 && l.pull != nil && (w == 0 || w > now) {
+		l.core.tick(now)
+		l.pull()
+	}
+	l.datagrams(now, list)
 }
 
 // steal takes what came into a queue while the owner works; the list is valid

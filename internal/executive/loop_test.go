@@ -260,3 +260,20 @@ func TestWatchdogSeesPausesAndLongRounds(t *testing.T) {
 		l.Halt()
 	})
 }
+
+// What is to be done before tokens is done by the owner, while there are any.
+func TestBeforeToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := startLoops(t, 2)
+		until(t, "together", func() bool { return x.together(1, 2) })
+		l, pulls := x.loops[1], 0
+		l.BeforeToken(func() { pulls++ })
+		until(t, "a token", func() bool {
+			n := 0
+			l.ask(func(*Core) { n = pulls })
+			return n > 3
+		})
+		x.loops[2].Halt()
+		l.Halt()
+	})
+}

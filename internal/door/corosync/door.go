@@ -116,6 +116,10 @@ func (d *Door) SetAccess(a Access) {
 	d.access.Store(&Access{UIDs: slices.Clone(a.UIDs), GIDs: slices.Clone(a.GIDs)})
 }
 
+// Pull serves requests that nobody was woken for. The backend calls it as owner
+// before it handles a token.
+func (d *Door) Pull() { d.server.Pull() }
+
 // Conns is the number of connections.
 func (d *Door) Conns() int { return d.server.Conns() }
 

@@ -67,23 +67,25 @@ type Conn struct {
 	dirty   bool // in Server.dirty
 	broken  bool // serves no more, its end is on the way
 	ended   bool // Closed was called
+	pull    pulls
 
 	queued   atomic.Bool  // in Server.ready
 	gone     atomic.Bool  // the socket came to its end
 	consumed atomic.Int64 // weight of events in the ring, not yet reported
 
-	mu       sync.Mutex // guards all below
-	phase    phase
-	fd       int
-	auth     []byte // what came of the first message
-	deadline *time.Timer
-	why      error
-	dir      *dir
-	response ring
-	event    ring
-	backlog  backlog
-	owed     int  // events in the ring whose byte is not sent yet
-	armed    bool // the poller watches for writability
+	mu        sync.Mutex // guards all below
+	phase     phase
+	fd        int
+	auth      []byte // what came of the first message
+	deadline  *time.Timer
+	why       error
+	dir       *dir
+	response  ring
+	event     ring
+	backlog   backlog
+	owed      int  // events in the ring whose byte is not sent yet
+	armed     bool // the poller watches for writability
+	unwatched bool // it does not watch for requests
 }
 
 // Service is the name of the service that the client asked for. Any goroutine.

@@ -149,7 +149,7 @@ func (c *Conn) watch(on bool) {
 		return
 	}
 	c.armed = on
-	c.s.modify(c.fd, c.id, on)
+	c.s.modify(c.fd, c.id, !c.unwatched, on)
 }
 
 // writable runs on the poller when the client has read.

@@ -65,9 +65,12 @@ func (p *poller) add(fd int, id uint64, events uint32) error {
 
 func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
-// modify switches the interest in writability of a connection.
-func (s *Server) modify(fd int, id uint64, writable bool) {
+// modify switches the interest in requests and writability of a connection.
+func (s *Server) modify(fd int, id uint64, requests, writable bool) {
 	events := uint32(connEvents)
+	if !requests {
+		events &^= unix.EPOLLIN
+	}
 	if writable {
 		events |= unix.EPOLLOUT
 	}

@@ -91,6 +91,7 @@ type Server struct {
 	dirty   []*Conn // have events that their clients were not told of
 	undirty []*Conn // spare memory of dirty
 	unready []*Conn // spare memory of ready
+	puller  puller
 
 	mu        sync.Mutex // guards all below; taken inside Conn.mu, never around it
 	listeners []listener
@@ -268,6 +269,7 @@ func (s *Server) run() {
 	s.mu.Unlock()
 	for _, c := range batch {
 		c.turn()
+		c.woken()
 	}
 	clear(batch)
 	s.unready = batch

@@ -1,0 +1,127 @@
+package qb
+
+import "time"
+
+// A client that multicasts as fast as it can announces each request with a
+// byte, and each byte wakes the poller, although nothing can be sent before the
+// token is here. While the token goes round quickly, such a connection is not
+// watched: the owner looks into its ring before each visit of the token.
+
+const (
+	// wakesToPull is how often the poller was woken for a connection between two
+	// pulls before it is left to them.
+	wakesToPull = 2
+	// emptyPulls in a row end it.
+	emptyPulls = 4
+	// pullGap is the longest time between pulls, beyond which nobody is left to them.
+	pullGap = time.Millisecond
+)
+
+// puller is what the owner keeps of connections that are not watched.
+type puller struct {
+	conns []*Conn
+	count uint64
+	last  time.Time
+	guard *time.Timer // fires after the last of pulls that do not come any more
+}
+
+// pulls is the part of a connection.
+type pulls struct {
+	on    bool
+	at    uint64 // puller.count at the last wake
+	wakes int    // since then
+	empty int
+}
+
+// Pull serves the requests of connections that are not watched. The owner calls
+// it before it handles a token; never calling it is correct too.
+func (s *Server) Pull() {
+	p := &s.puller
+	p.count++
+	p.last = time.Now()
+	kept := p.conns[:0]
+	for _, c := range p.conns {
+		if s.pullOne(c) {
+			kept = append(kept, c)
+		}
+	}
+	clear(p.conns[len(kept):])
+	p.conns = kept
+}
+
+// pullOne reports whether the connection goes on without being watched.
+func (s *Server) pullOne(c *Conn) bool {
+	switch {
+	case c.ended:
+		return false
+	case !c.serving():
+		return true // SetFlow or Resume gives it its turn
+	case c.request.count() > 0:
+		c.pull.empty = 0
+		c.turn()
+		return true
+	}
+	if c.pull.empty++; c.pull.empty < emptyPulls {
+		return true
+	}
+	c.unpull()
+	return false
+}
+
+// woken counts a turn that the poller caused, and leaves the connection to
+// pulls if there were too many.
+func (c *Conn) woken() {
+	p := &c.s.puller
+	if c.pull.at != p.count {
+		c.pull.at, c.pull.wakes = p.count, 0
+	}
+	if c.pull.wakes++; c.pull.on || c.ended || c.pull.wakes < wakesToPull || time.Since(p.last) > pullGap {
+		return
+	}
+	c.pull.on, c.pull.empty = true, 0
+	c.rewatch()
+	p.conns = append(p.conns, c)
+	if len(p.conns) == 1 {
+		c.s.guardPulls()
+	}
+}
+
+// unpull has the connection watched again. What is in its socket wakes the
+// poller at once.
+func (c *Conn) unpull() {
+	c.pull.on, c.pull.wakes = false, 0
+	c.rewatch()
+}
+
+// guardPulls sees to it that no connection waits for pulls that do not come.
+func (s *Server) guardPulls() {
+	if s.puller.guard == nil {
+		s.puller.guard = time.AfterFunc(2*pullGap, func() { s.cfg.Do(s.checkPulls) })
+		return
+	}
+	s.puller.guard.Reset(2 * pullGap)
+}
+
+func (s *Server) checkPulls() {
+	p := &s.puller
+	if time.Since(p.last) > pullGap {
+		for _, c := range p.conns {
+			c.unpull()
+		}
+		clear(p.conns)
+		p.conns = p.conns[:0]
+	}
+	if len(p.conns) > 0 {
+		s.guardPulls()
+	}
+}
+
+func (c *Conn) rewatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != open {
+		return
+	}
+	c.unwatched = c.pull.on
+	c.s.modify(c.fd, c.id, !c.unwatched, c.armed)
+}
