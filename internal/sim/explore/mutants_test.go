@@ -16,14 +16,18 @@ var mutants = []struct {
 	scenario Scenario
 }{
 	{"cut-through", messages},
+	{"d-forgotten", scenario("three nodes, an interrupted recovery")},
 	{"d-replaced-by-t", scenario("three nodes, an interrupted recovery")},
 	{"deliver-behind-holes", scenario("three nodes, a hole")},
+	{"dup-token-accepted", messages},
 	{"forget-to-persist", messages},
 	{"half-message-not-restarted", Scenario{Name: "a large message", Nodes: 2, Lead: halved, Bounds: Bounds{TokenLosses: 1, Promises: 2, Visits: 20}}},
 	{"kept-token-stable", messages},
+	{"own-stable-in-recovery", scenario("two nodes, a partition")},
 	{"release-at-delivered", messages},
 	{"safe-at-aru", messages},
 	{"safe-in-the-old-regular", messages},
+	{"safe-of-first-piece", messages},
 	{"save-old-ring-twice", messages},
 	{"skip-aru-owner", scenario("three nodes, a safe message")},
 	{"skip-aru-rule", messages},
