@@ -186,6 +186,14 @@ func (c *client) ask(req service.Request) service.Code {
 	return service.OK
 }
 
+// AllSeen does what CallAllSeen does, for who needs no answer. It is called on
+// the owner's goroutine.
+func (s *Service) AllSeen() {
+	if s.cfg.Provider {
+		_ = s.multicast(msgChange, service.Source{}, appendChange(nil, vote.Change{Kind: vote.AllSeen}))
+	}
+}
+
 // track tells the present state if asked for, even to a client that tracks
 // already (corosync-ipc 2.2).
 func (c *client) track(flags uint32) service.Code {
