@@ -133,6 +133,10 @@ type Logging struct {
 	LogfilePriority string
 	Debug           string // "off", "on" or "trace"
 	Timestamp       string // "off", "on" or "hires"
+
+	// CorosyncLines repeats memberships, quorum and links in the lines that
+	// programs look for in Corosync's log.
+	CorosyncLines bool
 }
 
 // System is what concerns the process.

@@ -264,6 +264,7 @@ var loggingKeys = keyTable[*Logging]{
 	"fileline":         without[*Logging](Str, "lines of the log name what happened, not where in the program"),
 	"function_name":    without[*Logging](Str, "lines of the log name what happened, not where in the program"),
 	"blackbox":         kept[*Logging](Str),
+	"corosync_lines":   yesNo(func(l *Logging) *bool { return &l.CorosyncLines }), // ours
 }
 
 // subsystemKeys are taken in logger_subsys and logging_daemon, which override
