@@ -15,6 +15,7 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
@@ -88,15 +89,34 @@ func (n *Node) receiveBudget(payload int) int {
 
 // services are what every member runs.
 func (n *Node) services() []func() service.Service {
-	q := n.cfg.Cluster.Quorum
-	votes := quorum.Config{Provider: q.Votequorum, Vote: vote.Config{
-		Votes: n.self.Votes, Expected: q.ExpectedVotes, TwoNode: q.TwoNode, WaitForAll: q.WaitForAll,
-	}}
+	votes := n.votes()
 	return []func() service.Service{
-		func() service.Service { return quorum.New(votes) },
+		func() service.Service {
+			q := quorum.New(votes)
+			n.keys.quorum = q
+			return q
+		},
 		func() service.Service { return n.keys.service() },
+		func() service.Service { return cfg.New((*control)(n)) },
 		func() service.Service { return cpg.New() },
 	}
+}
+
+// votes is the configuration of the quorum service.
+func (n *Node) votes() quorum.Config {
+	q := n.cfg.Cluster.Quorum
+	c := quorum.Config{Provider: q.Votequorum, Window: q.LastManStandingWindow, Changed: n.keys.voted, Vote: vote.Config{
+		Votes: n.self.Votes, Expected: q.ExpectedVotes, TwoNode: q.TwoNode, WaitForAll: q.WaitForAll,
+		LastMan: q.LastManStanding, Downscale: q.AllowDownscale, Tracking: q.ExpectedVotesTracking,
+	}}
+	if q.AutoTieBreaker {
+		c.Vote.Tie, _ = vote.ParseTie(q.AutoTieBreakerNode) // it was checked with the rest; a wrong one breaks no tie
+	}
+	if d := q.Device; d != nil {
+		c.Vote.Device = d.Votes
+		c.Device = quorum.DeviceConfig{Timeout: d.Timeout, SyncTimeout: d.SyncTimeout, MasterWins: d.MasterWins}
+	}
+	return c
 }
 
 // timers are those that the configuration sets; the engine has defaults for the

@@ -10,7 +10,9 @@ import (
 	"github.com/moothall/moothall/internal/door/corosync"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/cmap"
+	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/internal/vote"
 )
 
 // keys is the member's cmap, and what keeps it true (corosync-ipc 3). After the
@@ -20,14 +22,24 @@ type keys struct {
 	normal cmap.Map
 	stats  cmap.Map
 
+	quorum *quorum.Service // of the present life
 	joined []config.NodeID // members of the present ring
 	counts counts
+
+	// A reload.
+	current  *config.Config  // as reloaded last; the node itself goes on with the one of its start
+	held     map[string]bool // keys that only a start reads, and that a reload wanted to change
+	staged   *staged         // read and checked; nil: nothing
+	checks   int             // counts what was read and given up
+	applying bool            // keys change because of a reload
 }
 
 // newKeys fills the maps before the member starts.
 func newKeys(n *Node) *keys {
-	k := &keys{n: n}
-	k.set("", k.configured(n.cfg.Cluster))
+	k := &keys{n: n, current: n.cfg.Cluster, held: map[string]bool{}}
+	for _, key := range k.configured(n.cfg.Cluster) {
+		k.normal.Set(key.Name, keyValue(key))
+	}
 	k.services()
 	if n.cfg.Cluster.Quorum.Votequorum {
 		k.voting()
@@ -37,6 +49,7 @@ func newKeys(n *Node) *keys {
 	}
 	k.provideStats()
 	k.normal.Track("uidgid.", cmap.Add|cmap.Modify|cmap.Delete|cmap.Prefix, func(cmap.Change) { n.setAccess(k.access()) })
+	k.follow()
 	return k
 }
 
@@ -47,13 +60,6 @@ func (k *keys) service() *cmap.Service {
 // configured are the keys that a configuration makes.
 func (k *keys) configured(c *config.Config) []config.Key {
 	return append(c.Keys(), c.RuntimeKeys(k.n.self.ID)...)
-}
-
-// set stores keys of a configuration.
-func (k *keys) set(prefix string, list []config.Key) {
-	for _, key := range list {
-		k.normal.Set(prefix+key.Name, keyValue(key))
-	}
 }
 
 func keyValue(k config.Key) cmap.Value {
@@ -95,15 +101,41 @@ func (k *keys) services() {
 	}
 }
 
-// voting are the keys of the provider of quorum as far as the configuration
-// decides them.
+// voting are the keys of the provider of quorum, as far as they never change.
 func (k *keys) voting() {
-	q := k.n.cfg.Cluster.Quorum
 	k.normal.Set("runtime.votequorum.this_node_id", cmap.U32(uint32(k.n.self.ID)))
-	k.normal.Set("runtime.votequorum.two_node", cmap.Bool(q.TwoNode))
-	k.normal.Set("runtime.votequorum.ev_barrier", cmap.U32(q.ExpectedVotes))
-	if q.WaitForAll {
-		k.normal.Set("runtime.votequorum.wait_for_all_status", cmap.U8(1))
+	k.normal.Set("runtime.votequorum.two_node", cmap.Bool(k.n.cfg.Cluster.Quorum.TwoNode))
+	k.normal.Track("quorum.cancel_wait_for_all", cmap.Add|cmap.Modify, func(c cmap.Change) {
+		if v, ok := c.New.Uint(); ok && v == 1 && k.quorum != nil {
+			k.quorum.AllSeen()
+			k.normal.Set(c.Key, cmap.U8(0))
+		}
+	})
+}
+
+// voted follows what quorum depends on.
+func (k *keys) voted(s quorum.Status) {
+	if s.Type != quorum.TypeSet {
+		return
+	}
+	set := func(name string, v cmap.Value) { k.normal.Set("runtime.votequorum."+name, v) }
+	set("ev_barrier", cmap.U32(s.Barrier))
+	set("qdevice_can_operate", cmap.Bool(s.Device.Allowed))
+	if s.Tracking {
+		set("ev_tracking_barrier", cmap.U32(s.Tracked))
+	}
+	if s.Tie != vote.TieNone {
+		set("atb_type", cmap.U32(uint32(s.Tie)))
+	}
+	if s.WaitForAll {
+		set("wait_for_all_status", cmap.Bool(s.Waiting))
+	}
+	if s.Device.Name != "" {
+		set("qdevice_master_wins", cmap.Bool(s.Device.Master))
+	}
+	if s.Lowest != 0 {
+		set("lowest_node_id", cmap.U32(uint32(s.Lowest)))
+		set("highest_node_id", cmap.U32(uint32(s.Highest)))
 	}
 }
 
@@ -133,7 +165,7 @@ func (k *keys) member(id config.NodeID, stayed bool) {
 		k.normal.Set(memberKey(id, "config_version"), cmap.U64(0))
 	}
 	if id == k.n.self.ID {
-		k.normal.Set(memberKey(id, "config_version"), cmap.U64(k.n.cfg.Cluster.Totem.ConfigVersion))
+		k.normal.Set(memberKey(id, "config_version"), cmap.U64(k.current.Totem.ConfigVersion))
 	}
 	k.normal.Set(memberKey(id, "ip"), cmap.Str(k.addresses(id)))
 	v, _ := k.normal.Get(count)

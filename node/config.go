@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,8 +33,14 @@ type Config struct {
 	// such door.
 	CorosyncDoor bool
 
+	// Reload reads the cluster's configuration anew, resolved, when somebody asks
+	// all members to do so. Nil: this member refuses, and so nobody reloads.
+	Reload func(context.Context) (*config.Config, error)
+
 	// Log gets what the member has to say. Nil discards.
 	Log *slog.Logger
+	// Logs, if not nil, is how Log is changed while the member runs.
+	Logs Logs
 	// Trace, if not empty, is the file that all events of the ordering engine are
 	// appended to, for whoever judges them later. It costs time and much space.
 	Trace string
@@ -45,6 +52,17 @@ type Config struct {
 	Drop func(to config.NodeID) bool
 	// Disk, if not nil, takes the place of the file system below StateDir, for tests.
 	Disk store.FS
+}
+
+// Logs changes where a log goes to, and how much of it. The methods may be
+// called from any goroutine and do not wait for whoever reads the log.
+type Logs interface {
+	// Check says whether Configure would succeed, and leaves all as it is.
+	Check(config.Logging) error
+	// Configure logs like that from now on; after an error all is as it was.
+	Configure(config.Logging) error
+	// Reopen opens files anew, after somebody moved them away.
+	Reopen() error
 }
 
 // A Part of the start that can fail.

@@ -50,7 +50,8 @@ type Node struct {
 	mu      sync.Mutex       // guards what follows
 	access  *corosync.Access // set at run time; nil: as configured
 	diskErr error
-	why     string // the decision that explains an end
+	killed  *StopError // by a node, as a client wanted it
+	why     string     // the decision that explains an end
 	err     error
 }
 
@@ -183,7 +184,8 @@ func (n *Node) openDoor() error {
 	a := n.cfg.Cluster.Access
 	door, err := corosync.Listen(corosync.Config{
 		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
-		Access: corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
+		Votequorum: n.cfg.Cluster.Quorum.Votequorum,
+		Access:     corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -350,6 +352,9 @@ func (e *StopError) Unwrap() error { return e.Err }
 
 // verdict is the error that a reason stands for; n.mu is held.
 func (n *Node) verdict(r totem.StopReason) error {
+	if n.killed != nil {
+		return n.killed
+	}
 	switch r {
 	case totem.StopLeft, totem.Running:
 		return nil

@@ -139,11 +139,12 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	if err != nil {
 		return err
 	}
-	log, closeLog, err := newLogger(c.Logging, stderr)
-	if err != nil {
+	logs := &logs{stderr: stderr}
+	if err := logs.Configure(c.Logging); err != nil {
 		return failed(exitBadLogging, err)
 	}
-	defer closeLog()
+	defer logs.close()
+	log := slog.New(logs.handler())
 	reportProblems(log, problems)
 	self, err := findSelf(ctx, c, o.node)
 	if err != nil {
@@ -159,12 +160,22 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	n, err := node.Start(ctx, node.Config{
 		Cluster: c, Self: self.ID, Key: key,
 		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor, Trace: o.trace,
-		Log: log, Version: readVersion().Version, Disk: faultyDisk(),
+		Reload: func(ctx context.Context) (*config.Config, error) { return reloadConfig(ctx, o, log) },
+		Log:    log, Logs: logs, Version: readVersion().Version, Disk: faultyDisk(),
 	})
 	if err != nil {
 		return failed(startStatus(err), err)
 	}
 	return serve(ctx, n, log)
+}
+
+// reloadConfig reads the configuration again.
+func reloadConfig(ctx context.Context, o agentOptions, log *slog.Logger) (*config.Config, error) {
+	c, problems, err := loadConfig(ctx, o.config)
+	if err == nil {
+		reportProblems(log, problems)
+	}
+	return c, err
 }
 
 func reportProblems(log *slog.Logger, problems config.Problems) {

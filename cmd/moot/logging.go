@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/node"
 )
 
 // sentences is a slog handler for people: time, level where it matters, the
@@ -101,44 +102,137 @@ func render(group string, a slog.Attr) string {
 	return " " + group + a.Key + "=" + text
 }
 
-// newLogger opens what the configuration asks for. The closer ends the files.
-func newLogger(l config.Logging, stderr io.Writer) (*slog.Logger, func() error, error) {
+// logs is where an agent logs to, once configured. It can change while loggers
+// are in use: they have handlers that look here for each line.
+type logs struct {
+	stderr io.Writer
+
+	mu  sync.RWMutex // held while a line is written, so that no file closes under it
+	now *destination
+}
+
+var _ node.Logs = (*logs)(nil)
+
+// destination is one set of handlers and the files behind them.
+type destination struct {
+	slog.Handler
+	as      config.Logging
+	closers []io.Closer
+}
+
+func (d *destination) close() {
+	for _, c := range d.closers {
+		c.Close()
+	}
+}
+
+// Check says whether the files can be opened.
+func (l *logs) Check(c config.Logging) error {
+	d, err := l.open(c)
+	if err == nil {
+		d.close()
+	}
+	return err
+}
+
+// Configure logs like that from now on.
+func (l *logs) Configure(c config.Logging) error {
+	d, err := l.open(c)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.close()
+	l.now = d
+	return nil
+}
+
+// Reopen opens the files anew under their names.
+func (l *logs) Reopen() error {
+	l.mu.RLock()
+	as := l.now.as
+	l.mu.RUnlock()
+	return l.Configure(as)
+}
+
+// close closes the files.
+func (l *logs) close() {
+	if l.now != nil {
+		l.now.close()
+	}
+}
+
+// handler is for loggers that follow every change.
+func (l *logs) handler() slog.Handler { return &following{logs: l} }
+
+// following hands lines to the handler of the moment, with the attributes that
+// its logger has.
+type following struct {
+	logs *logs
+	with []func(slog.Handler) slog.Handler
+}
+
+func (f *following) Enabled(ctx context.Context, level slog.Level) bool {
+	f.logs.mu.RLock()
+	defer f.logs.mu.RUnlock()
+	return f.logs.now.Enabled(ctx, level)
+}
+
+func (f *following) Handle(ctx context.Context, r slog.Record) error {
+	f.logs.mu.RLock()
+	defer f.logs.mu.RUnlock()
+	var h slog.Handler = f.logs.now
+	for _, with := range f.with {
+		h = with(h)
+	}
+	return h.Handle(ctx, r)
+}
+
+func (f *following) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return f.and(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
+}
+
+func (f *following) WithGroup(name string) slog.Handler {
+	return f.and(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
+}
+
+func (f *following) and(with func(slog.Handler) slog.Handler) slog.Handler {
+	return &following{f.logs, append(slices.Clip(f.with), with)}
+}
+
+// open opens what a configuration asks for.
+func (l *logs) open(c config.Logging) (*destination, error) {
 	level := slog.LevelInfo
-	if l.Debug == "on" || l.Debug == "trace" {
+	if c.Debug == "on" || c.Debug == "trace" {
 		level = slog.LevelDebug
 	}
-	stamp := stamper(l.Timestamp)
+	stamp := stamper(c.Timestamp)
+	d := &destination{as: c}
 	var handlers []slog.Handler
-	var closers []io.Closer
-	if l.ToStderr {
-		handlers = append(handlers, newSentences(stderr, level, stamp))
+	if c.ToStderr {
+		handlers = append(handlers, newSentences(l.stderr, level, stamp))
 	}
-	if l.ToFile {
-		if l.File == "" {
-			return nil, nil, errors.New("logging.to_logfile is on and there is no file: write logfile: PATH in the logging section")
+	if c.ToFile {
+		if c.File == "" {
+			return nil, errors.New("logging.to_logfile is on and there is no file: write logfile: PATH in the logging section")
 		}
-		f, err := os.OpenFile(l.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+		f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 		if err != nil {
-			return nil, nil, fmt.Errorf("logging.logfile: %w", err)
+			return nil, fmt.Errorf("logging.logfile: %w", err)
 		}
 		handlers = append(handlers, newSentences(f, level, stamp))
-		closers = append(closers, f)
+		d.closers = append(d.closers, f)
 	}
 	// The journal reads stderr already and would have every line twice.
-	if l.ToSyslog && (os.Getenv("JOURNAL_STREAM") == "" || !l.ToStderr) {
-		if w, err := syslog.New(facility(l.SyslogFacility)|syslog.LOG_INFO, "moot"); err == nil {
+	if c.ToSyslog && (os.Getenv("JOURNAL_STREAM") == "" || !c.ToStderr) {
+		if w, err := syslog.New(facility(c.SyslogFacility)|syslog.LOG_INFO, "moot"); err == nil {
 			handlers = append(handlers, &toSyslog{sentences{out: &output{stamp: func(time.Time) string { return "" }}, level: level}, w})
-			closers = append(closers, w)
+			d.closers = append(d.closers, w)
 		}
 	}
-	end := func() error {
-		var errs []error
-		for _, c := range closers {
-			errs = append(errs, c.Close())
-		}
-		return errors.Join(errs...)
-	}
-	return slog.New(slog.NewMultiHandler(handlers...)), end, nil
+	d.Handler = slog.NewMultiHandler(handlers...)
+	return d, nil
 }
 
 func stamper(how string) func(time.Time) string {

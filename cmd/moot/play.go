@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -12,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/moothall/moothall/cmd/moot/internal/play"
-	"github.com/moothall/moothall/config"
 )
 
 func newPlayCommand() *cobra.Command {
@@ -42,12 +42,7 @@ EXIT STATUS
 			var o play.Options
 			o.Nodes = nodes
 			if logs {
-				log, end, err := newLogger(config.Logging{ToStderr: true, Timestamp: "hires"}, cmd.ErrOrStderr())
-				if err != nil {
-					return err
-				}
-				defer end()
-				o.Log = log
+				o.Log = slog.New(newSentences(cmd.ErrOrStderr(), slog.LevelInfo, stamper("hires")))
 			}
 			out := cmd.OutOrStdout()
 			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""

@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/internal/vote"
 )
 
 // These tests run programs that are linked with Debian's own libraries.
@@ -26,14 +28,14 @@ func build(t testing.TB, name string) string {
 	if err != nil {
 		t.Skip("no C compiler: ", err)
 	}
-	for _, header := range []string{"cfg.h", "cmap.h", "cpg.h", "quorum.h"} {
+	for _, header := range []string{"cfg.h", "cmap.h", "cpg.h", "quorum.h", "votequorum.h"} {
 		if _, err := os.Stat("/usr/include/corosync/" + header); err != nil {
 			t.Skip("Corosync's client libraries are not installed: ", err)
 		}
 	}
 	bin := filepath.Join(t.TempDir(), name)
 	out, err := exec.Command(gcc, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin,
-		filepath.Join("testdata", "c", name+".c"), "-lcfg", "-lcmap", "-lcpg", "-lquorum").CombinedOutput()
+		filepath.Join("testdata", "c", name+".c"), "-lcfg", "-lcmap", "-lcpg", "-lquorum", "-lvotequorum").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -73,6 +75,77 @@ func TestLibquorum(t *testing.T) {
 	openDoor(t, 1, nil)
 	if out := output(t, bin); out != "passed\n" {
 		t.Error(out)
+	}
+}
+
+// Items 25 and 27.
+func TestLibvotequorum(t *testing.T) {
+	bin := build(t, "votequorum_basic")
+	openDoorOf(t, newFake(t, 1, quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: 2, Device: 1}}), nil)
+	if out := output(t, bin); out != "passed\n" {
+		t.Error(out)
+	}
+}
+
+// Without a provider nobody listens under the name of libvotequorum.
+func TestVotequorum_NoProvider(t *testing.T) {
+	openDoorOf(t, newFake(t, 1, quorum.Config{}), func(c *Config) { c.Votequorum = false })
+	if c, err := qbtest.Dial("votequorum", 1<<20); err == nil {
+		c.Close()
+		t.Error("somebody answers")
+	}
+}
+
+// Item 30: the list of a new ring reaches the device before the ring is
+// decided, and the round waits for what it says of that ring.
+func TestVotequorum_Item30_RoundWaitsForTheDevice(t *testing.T) {
+	s := openDoorOf(t, newFake(t, 2, withDevice), nil)
+	c := dial(t, "votequorum")
+	call := func(msg []byte, want uint32) {
+		t.Helper()
+		if resp, err := c.Call(msg); err != nil || le.Uint32(resp[16:]) != want {
+			t.Fatalf("request %d: %x, %v; want %d", msg[0], resp, err, want)
+		}
+	}
+	event := func(id uint32) []byte {
+		t.Helper()
+		ev, err := c.Dispatch(patience)
+		if err != nil || le.Uint32(ev) != id {
+			t.Fatalf("event %x, %v; want %d", ev, err, id)
+		}
+		return ev
+	}
+	poll := func(list []byte, want uint32) {
+		t.Helper()
+		msg := request(reqDevicePoll, 296)
+		copy(msg[16:], "dev")
+		le.PutUint32(msg[272:], 1)
+		copy(msg[280:], list[32:36])
+		copy(msg[288:], list[40:48])
+		call(msg, want)
+	}
+	track := request(reqVoteTrackStart, 32)
+	le.PutUint32(track[24:], quorum.TrackChanges)
+	call(track, 1)
+	old := event(evVoteList)
+	event(evVotes)
+	register := request(reqDeviceRegister, 272)
+	copy(register[16:], "dev")
+	call(register, 1)
+	event(evVotes)
+	poll(old, 1)
+	if ev := event(evVotes); ev[24] != 1 {
+		t.Errorf("not quorate with the device: %x", ev)
+	}
+	s.merge()
+	list := event(evVoteList)
+	if c.Readable(0) {
+		t.Error("the ring is decided without the device")
+	}
+	poll(old, 22)
+	poll(list, 1)
+	if ev := event(evVotes); ev[24] != 1 || le.Uint32(ev[40:]) != 3 || ev[48] != 2 || ev[56] != 1 || ev[64] != 0 || ev[68] != 1 {
+		t.Errorf("nodes 2, 1 and the device: %x", ev)
 	}
 }
 

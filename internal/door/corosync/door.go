@@ -24,6 +24,10 @@ type Config struct {
 	Addrs   NodeAddrs // nil: no node has addresses
 	Access  Access
 
+	// Votequorum says that a provider of quorum is configured: without one there is
+	// nothing for libvotequorum to talk to.
+	Votequorum bool
+
 	// OffSwitch names the setting that switches this door off, for the message
 	// that the names are taken. Empty: the message does not mention one.
 	OffSwitch string
@@ -68,10 +72,11 @@ type Door struct {
 
 // services are the names of the setup sockets and what answers there.
 var services = map[string]func(d *Door, q *qb.Conn) (qb.Handler, error){
-	"cpg":    openCPG,
-	"quorum": openQuorum,
-	"cfg":    openCFG,
-	"cmap":   openCMAP,
+	"cpg":        openCPG,
+	"quorum":     openQuorum,
+	"votequorum": openVotequorum,
+	"cfg":        openCFG,
+	"cmap":       openCMAP,
 }
 
 // Listen opens the door. If another process holds the names of this network
@@ -82,7 +87,9 @@ func Listen(cfg Config) (*Door, error) {
 	d.SetAccess(cfg.Access)
 	names := make([]string, 0, len(services))
 	for name := range services {
-		names = append(names, name)
+		if name != "votequorum" || cfg.Votequorum {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	if os.Geteuid() != 0 && os.Getegid() != 0 {
@@ -173,8 +180,7 @@ func openQuorum(d *Door, q *qb.Conn) (qb.Handler, error) {
 	return d.connect(&c.client, quorum.ID, c)
 }
 
-func openCFG(d *Door, q *qb.Conn) (qb.Handler, error) {
-	c := &cfgClient{client: newClient(d, q, cfgSizes[:])}
-	c.translator = c
-	return &c.client, nil
+func openVotequorum(d *Door, q *qb.Conn) (qb.Handler, error) {
+	c := &votequorumClient{client: newClient(d, q, votequorumSizes[:])}
+	return d.connect(&c.client, quorum.ID, c)
 }

@@ -118,8 +118,8 @@ func TestRequests_Item12_Malformed(t *testing.T) {
 		{"quorum", "unknown id", request(5, 16), 7},
 		{"quorum", "track too short", request(reqTrackStart, 23), 7},
 		{"cfg", "unknown id", request(12, 16), 7},
-		{"cfg", "kill too short", request(2, 287), 7},
-		{"cfg", "not supported", request(7, 16), 19},
+		{"cfg", "kill too short", request(reqCfgKill, 287), 7},
+		{"cfg", "not supported", request(reqCfgEnable, 16), 19},
 	} {
 		c := dial(t, tt.service)
 		if got := code(t, c, tt.req); got != tt.want {
@@ -366,7 +366,7 @@ func TestCfg_NodeAddrs(t *testing.T) {
 		code          uint32
 		family, count uint32
 	}{{0, 1, 2, 1}, {1, 1, 2, 1}, {3, 1, 10, 2}, {9, 12, 0, 0}} {
-		b := request(reqNodeAddrs, 24)
+		b := request(reqCfgNodeAddrs, 24)
 		le.PutUint32(b[16:], uint32(tt.node))
 		resp, err := c.Call(b)
 		if err != nil {

@@ -25,7 +25,7 @@ func GoldenRequests(t testing.TB) map[string][][]byte {
 	all := map[string][][]byte{}
 	for _, f := range files {
 		for _, m := range readVectors(t, f.Name()) {
-			if name := map[byte]string{'1': "cpg", '2': "quorum", '4': "cmap", '5': "cfg"}[f.Name()[0]]; m.channel == "request" && name != "" {
+			if name := map[byte]string{'1': "cpg", '2': "quorum", '3': "votequorum", '4': "cmap", '5': "cfg"}[f.Name()[0]]; m.channel == "request" && name != "" {
 				all[name] = append(all[name], m.bytes)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
@@ -30,6 +31,7 @@ type fake struct {
 	handles []*fakeHandle
 	keys    cmap.Map // of node 1
 	stats   cmap.Map
+	host    *fakeHost
 
 	mu   sync.Mutex
 	more *sync.Cond
@@ -42,10 +44,11 @@ type fake struct {
 var byVotes = quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: 1}}
 
 func newFake(t testing.TB, nodes int, votes quorum.Config) *fake {
-	f := &fake{ready: true, done: make(chan struct{})}
+	f := &fake{ready: true, done: make(chan struct{}), host: &fakeHost{}}
 	f.more = sync.NewCond(&f.mu)
 	f.cluster = servicetest.New(loud{}, nodes, func(proto.NodeID) []service.Service {
-		return []service.Service{quorum.New(votes), cmap.New(cmap.Config{Default: &f.keys, Stats: &f.stats}), cpg.New()}
+		return []service.Service{quorum.New(votes), cmap.New(cmap.Config{Default: &f.keys, Stats: &f.stats}),
+			cfg.New(f.host), cpg.New()}
 	})
 	f.cluster.Run()
 	go f.run()
@@ -204,7 +207,7 @@ func openDoorOf(t testing.TB, f *fake, change func(*Config)) *stage {
 	t.Helper()
 	qbtest.Private(t)
 	s := &stage{fake: f, shm: qbtest.Shm(t)}
-	cfg := Config{Backend: s.fake, Self: 1, Addrs: testAddrs, Shm: s.shm, ForceFile: filepath.Join(s.shm, "force")}
+	cfg := Config{Backend: s.fake, Self: 1, Votequorum: true, Addrs: testAddrs, Shm: s.shm, ForceFile: filepath.Join(s.shm, "force")}
 	if change != nil {
 		change(&cfg)
 	}

@@ -127,7 +127,7 @@ type fuzzClient struct {
 	patient bool // waits a little for the answer to each request: the ring may hold no more than one
 }
 
-var fuzzServices = []string{"cpg", "cpg", "cpg", "quorum", "cmap", "cfg"}
+var fuzzServices = []string{"cpg", "cpg", "cpg", "quorum", "votequorum", "cmap", "cfg"}
 
 // connection opens one, sends requests and leaves it as it pleases.
 func (x *fuzzClient) connection() {
@@ -247,6 +247,14 @@ func (x *fuzzClient) request(service string) []byte {
 	}
 	if id := int32(binary.LittleEndian.Uint32(b)); id == -3 && r.IntN(50) > 0 { // the end of the connection
 		binary.LittleEndian.PutUint32(b, r.Uint32N(16))
+	}
+	if service == "cfg" && len(b) >= 20 {
+		switch binary.LittleEndian.Uint32(b) { // this member goes on
+		case 2:
+			binary.LittleEndian.PutUint32(b[16:], 99) // kill
+		case 3:
+			b[16] |= 4 // try to shut down
+		}
 	}
 	if r.IntN(400) > 0 { // else the header lies about the size, which ends the connection
 		binary.LittleEndian.PutUint32(b[8:], uint32(len(b)))

@@ -12,6 +12,8 @@ import (
 
 	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/internal/vote"
 )
 
 // vector is one message of a file in testdata/vectors, all captured from
@@ -340,13 +342,46 @@ func TestVectors_Item26_QuorumChanges(t *testing.T) {
 	}}.play(t, "22-quorum-v1-changes.txt")
 }
 
-func TestVectors_CfgLookups(t *testing.T) {
-	openDoor(t, 2, nil)
-	script{c: dial(t, "cfg"), vars: newVariables(), before: map[string]func(){}, skip: map[string]bool{
-		"get_node_addrs_unknown_reply": true, // no request in the capture
-		"node_status_get":              true, "node_status_reply": true, "node_status_unknown_reply": true,
-		"kill_node": true, "kill_node_reply": true,
-	}}.play(t, "50-cfg.txt")
+// withDevice is the cluster of the captures: two nodes and a device of one vote.
+var withDevice = quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: 3, Device: 1}}
+
+func TestVectors_Item25_Votequorum(t *testing.T) {
+	s := openDoorOf(t, newFake(t, 2, withDevice), nil)
+	s.merge()
+	c := dial(t, "votequorum")
+	script{c: c, vars: newVariables(), before: map[string]func(){
+		"getinfo_unknown_reply": func() { // the capture leaves the request out
+			msg := request(reqVoteInfo, 24)
+			le.PutUint32(msg[16:], 99)
+			if err := c.Send(msg, 1); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}}.play(t, "30-votequorum.txt")
+}
+
+func TestVectors_Item25_VotequorumDevice(t *testing.T) {
+	const file = "31-votequorum-qdevice.txt"
+	s := openDoorOf(t, newFake(t, 2, withDevice), nil)
+	s.merge()
+	c := dial(t, "votequorum")
+	script{c: c, vars: newVariables(), skip: map[string]bool{"qdevice_master_wins": true}, before: map[string]func(){
+		"getinfo_registered_reply": func() {
+			if err := c.Send(request(reqVoteInfo, 24), 1); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"qdevice_update": func() { // while the name is still the one in it
+			for _, m := range readVectors(t, file) {
+				if m.name != "qdevice_master_wins" {
+					continue
+				}
+				if resp, err := c.Call(m.bytes); err != nil || len(resp) != 24 || resp[16] != 1 {
+					t.Errorf("master wins: %x, %v", resp, err)
+				}
+			}
+		},
+	}}.play(t, file)
 }
 
 func TestVectors_Item23_ZeroCopy(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 	CallVote                      // VoteRequest; ErrAccess if nobody asked
 	CallTrackStart
 	CallTrackStop
-	CallReload // answered when it is done everywhere: OK, ErrInvalidParam, or ErrBusyCode while another one is
+	CallReload // answered when it is done everywhere: OK, ErrInvalidParam, or ErrBusyCode while another one is; with lines of who refuses and why
 	CallReopen // of log files
 	numCalls
 )

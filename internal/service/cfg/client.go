@@ -2,9 +2,7 @@ package cfg
 
 import (
 	"slices"
-	"strings"
 
-	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/service"
 )
 
@@ -77,48 +75,45 @@ func (s *Service) node(q NodeRequest, reply func(service.Code, []byte)) {
 	if q.Node == 0 {
 		q.Node = s.x.Self()
 	}
-	st, ok := s.host.Node(q.Node)
-	if !ok {
-		reply(service.ErrFailedOp, nil)
-		return
+	for _, st := range s.host.Nodes() {
+		if st.Node == q.Node {
+			reply(service.OK, st.AppendTo(nil))
+			return
+		}
 	}
-	reply(service.OK, st.AppendTo(nil))
+	reply(service.ErrFailedOp, nil)
 }
 
 // rings describes the own links, and on each the nodes (corosync-ipc 2.5).
 func (s *Service) rings() Rings {
+	nodes := s.host.Nodes()
+	self := slices.IndexFunc(nodes, func(n NodeStatus) bool { return n.Node == s.x.Self() })
+	if self < 0 {
+		return Rings{}
+	}
 	var out Rings
-	own, _ := s.host.Node(s.x.Self())
-	for _, l := range own.Links {
+	for _, l := range nodes[self].Links {
 		r := Ring{Number: l.Number, Addr: l.Source, Status: "OK"}
 		if !s.host.Plain() {
-			r.Status = s.letters(l.Number)
+			letters := make([]byte, len(nodes))
+			for i := range nodes {
+				letters[i] = nodes[i].letter(l.Number)
+			}
+			letters[self] = 'n'
+			r.Status = string(letters)
 		}
 		out.Rings = append(out.Rings, r)
 	}
 	return out
 }
 
-func (s *Service) letters(link uint8) string {
-	var b strings.Builder
-	ids := s.x.Nodes().Configured()
-	slices.Sort(ids)
-	for _, id := range ids {
-		b.WriteByte(s.letter(id, link))
-	}
-	return b.String()
-}
-
-func (s *Service) letter(id proto.NodeID, link uint8) byte {
-	if id == s.x.Self() {
-		return 'n'
-	}
-	st, _ := s.host.Node(id)
-	for _, l := range st.Links {
+// letter is how a ring shows another node.
+func (n *NodeStatus) letter(link uint8) byte {
+	for _, l := range n.Links {
 		switch {
 		case l.Number != link:
 		case l.Connected:
-			return '0' + 1 + 2
+			return '0' + 1 + 2 // enabled, connected
 		default:
 			return '0' + 1
 		}

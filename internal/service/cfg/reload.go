@@ -54,8 +54,8 @@ func (s *Service) attempt() {
 	})
 }
 
-// answer tells the client here what its attempt came to.
-func (s *Service) answer(a attempt, code service.Code) {
+// answer tells the client here what its attempt came to, and who refused it.
+func (s *Service) answer(a attempt, code service.Code, refused ...string) {
 	q := s.request
 	if a.origin != s.x.Self() || q == nil || q.no != a.no {
 		return
@@ -64,7 +64,7 @@ func (s *Service) answer(a attempt, code service.Code) {
 	if q.expiry != nil {
 		q.expiry.Stop()
 	}
-	q.reply(code, nil)
+	q.reply(code, []byte(strings.Join(refused, "\n")))
 }
 
 // reloadOrdered begins an attempt at its place in the order. Of two, the first
@@ -115,7 +115,7 @@ func (s *Service) verdictOrdered(from proto.NodeID, v verdict) {
 			s.x.Log().Error("The configuration stays as it is: it was refused by " + why)
 		}
 		s.host.Drop(service.ErrInvalidParam)
-		s.answer(r.attempt, service.ErrInvalidParam)
+		s.answer(r.attempt, service.ErrInvalidParam, r.refused...)
 		return
 	}
 	s.host.Apply()

@@ -12,8 +12,9 @@ import (
 // Host is the node that a Service runs on. Its methods are called on the owner;
 // they return at once and do not call the service back meanwhile.
 type Host interface {
-	// Node describes the way to a configured node, or this one.
-	Node(id proto.NodeID) (NodeStatus, bool)
+	// Nodes describes the ways to all configured nodes, this one included, by
+	// ascending id.
+	Nodes() []NodeStatus
 	// Plain says that the configured transport promises nothing about links.
 	Plain() bool
 	// Reopen opens log files anew.

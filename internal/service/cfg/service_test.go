@@ -30,12 +30,12 @@ type host struct {
 
 func (h *host) note(format string, args ...any) { h.did = append(h.did, fmt.Sprintf(format, args...)) }
 
-func (h *host) Node(id proto.NodeID) (NodeStatus, bool) {
-	if id > 3 {
-		return NodeStatus{}, false
+func (h *host) Nodes() (all []NodeStatus) {
+	for id := proto.NodeID(1); id <= 3; id++ {
+		all = append(all, NodeStatus{Node: id, Reachable: id != 3, Links: []Link{{Number: 0, Connected: id != 3, MTU: 1446,
+			Source: fmt.Sprint("192.0.2.", h.id), Dest: fmt.Sprint("192.0.2.", id)}}})
 	}
-	return NodeStatus{Node: id, Reachable: id != 3, Links: []Link{{Number: 0, Connected: id != 3, MTU: 1446,
-		Source: fmt.Sprint("192.0.2.", h.id), Dest: fmt.Sprint("192.0.2.", id)}}}, true
+	return all
 }
 
 func (h *host) Plain() bool                             { return false }
@@ -306,6 +306,9 @@ func TestReload_OneRefuses(t *testing.T) {
 	answer := s.open(1).Call(CallReload, nil)
 	s.c.Run()
 	s.want(answer, service.ErrInvalidParam)
+	if got := string(answer.Body); got != "node3: corosync.conf:3:1: unknown transport" {
+		t.Errorf("%q", got)
+	}
 	s.all("drop invalid-param")
 }
 

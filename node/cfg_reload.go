@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/service/cmap"
+	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/service"
+)
+
+// staged is a configuration that a reload read.
+type staged struct {
+	cluster *config.Config
+	changes config.Changes
+}
+
+// checkTime bounds reading a configuration, names in it included.
+const checkTime = 20 * time.Second
+
+// Keys that tell about a reload, in Corosync's protocol (corosync-ipc 2.5).
+const (
+	keyReading   = "config.totemconfig_reload_in_progress"
+	keyReloading = "config.reload_in_progress"
+	keyResult    = "config.reload_status"
+)
+
+// Check reads the configuration anew and holds it against what is in force.
+func (c *control) Check(done func(error)) {
+	n, k := (*Node)(c), c.keys
+	k.staged, k.checks = nil, k.checks+1
+	no, current := k.checks, k.current
+	k.normal.Set(keyReading, cmap.U8(1))
+	go func() {
+		s, err := n.reread(current)
+		n.post(func(*executive.Core) {
+			if k.checks != no {
+				return // it was given up
+			}
+			k.staged = s
+			done(err)
+		})
+	}()
+}
+
+// reread reads the configuration and refuses what cannot change while the member
+// runs. It runs on a goroutine of its own: files and names may take long.
+func (n *Node) reread(current *config.Config) (*staged, error) {
+	if n.cfg.Reload == nil {
+		return nil, errors.New("this node was not started from a file: restart it with what is new")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	c, err := n.cfg.Reload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &staged{c, config.Compare(current, c, n.self.ID, n.live)}
+	if err := s.changes.Refused(); err != nil {
+		return nil, err
+	}
+	for _, change := range s.changes {
+		if change.Verdict == config.Stays && change.Area != config.AreaStart || change.Area == config.AreaQuorum && !isVotes(change.Name) {
+			change.Verdict = config.Refuses
+			return nil, errors.New(change.String())
+		}
+	}
+	if n.cfg.Logs != nil && s.changes.In(config.AreaLogging) {
+		if err := n.cfg.Logs.Check(c.Logging); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// live tells what can change in a running member.
+func (n *Node) live(a config.Area) bool {
+	switch a {
+	case config.AreaPrograms, config.AreaAccess, config.AreaQuorum:
+		return true
+	case config.AreaLogging:
+		return n.cfg.Logs != nil
+	}
+	return false
+}
+
+// isVotes tells the keys of quorum that can change while the member runs; the
+// others are rules that all members start with.
+func isVotes(key string) bool {
+	return key == "quorum.expected_votes" || strings.HasSuffix(key, ".quorum_votes")
+}
+
+// Drop forgets what Check read.
+func (c *control) Drop(code service.Code) {
+	k := c.keys
+	k.staged, k.checks = nil, k.checks+1
+	k.normal.Set(keyResult, cmap.I32(int32(code)))
+	k.normal.Set(keyReading, cmap.U8(0))
+	k.normal.Set(keyReloading, cmap.U8(0))
+}
+
+// Apply puts what Check read into force. Those who track keys see Corosync's
+// order: what is gone, what is new, the result, the end.
+func (c *control) Apply() {
+	k, s := c.keys, c.keys.staged
+	k.staged, k.checks = nil, k.checks+1
+	if s == nil {
+		return // it refused itself, and the others overheard that
+	}
+	k.normal.Set(keyReloading, cmap.U8(1))
+	k.applying = true
+	k.replace(s)
+	k.applying = false
+	k.vote(k.current, s.cluster)
+	k.current = s.cluster
+	if s.changes.In(config.AreaLogging) {
+		k.followLogging()
+	}
+	k.normal.Set(keyResult, cmap.I32(int32(service.OK)))
+	k.normal.Set(keyReading, cmap.U8(0))
+	k.normal.Set(keyReloading, cmap.U8(0))
+	c.log.Info("The configuration was reloaded", "file", s.cluster.File, "changes", len(s.changes))
+}
+
+// replace brings the keys of the old configuration to those of the new one, but
+// for what only a start reads.
+func (k *keys) replace(s *staged) {
+	for _, change := range s.changes {
+		if change.Verdict == config.Stays {
+			k.n.log.Warn(change.String())
+			k.held[change.Name] = true
+			continue
+		}
+		k.n.log.Info(fmt.Sprintf("%s changes", change.Name), "from", change.Old, "to", change.New)
+	}
+	list := k.configured(s.cluster)
+	present := map[string]bool{}
+	for _, key := range list {
+		present[key.Name] = true
+	}
+	for _, key := range k.configured(k.current) {
+		if !present[key.Name] && !k.held[key.Name] {
+			k.normal.Delete(key.Name)
+		}
+	}
+	for _, key := range list {
+		if !k.held[key.Name] {
+			k.normal.Set(key.Name, keyValue(key))
+		}
+	}
+}
+
+// vote tells the quorum service what changed: each member speaks for itself,
+// and all say how many votes are expected, for which the last one has all.
+func (k *keys) vote(before, now *config.Config) {
+	if !before.Quorum.Votequorum {
+		return
+	}
+	said := func(what string) func(service.Code, []byte) {
+		return func(code service.Code, _ []byte) {
+			if code != service.OK {
+				k.n.log.Info("The quorum service does not take this now", "what", what, "why", code.String())
+			}
+		}
+	}
+	was, _ := before.Node(k.n.self.ID)
+	is, _ := now.Node(k.n.self.ID)
+	if was.Votes != is.Votes {
+		k.n.askQuorum(quorum.CallSetVotes, quorum.NumberRequest{Node: is.ID, Value: is.Votes}.AppendTo(nil), said("own votes"))
+	}
+	if e := now.Quorum.ExpectedVotes; e != before.Quorum.ExpectedVotes {
+		k.n.askQuorum(quorum.CallSetExpected, quorum.NumberRequest{Value: e}.AppendTo(nil), said("expected votes"))
+	}
+}
