@@ -10,7 +10,6 @@ declare -A purpose=(
 	[corosync-qdevice]="two nodes with a quorum device"
 	[corosync-qnetd]="two nodes with a quorum device: its server"
 	[corosync-notifyd]="notifications of changes"
-	[sbd]="calls of its library users, fencing through a shared disk"
 	[resource-agents]="resources that Pacemaker starts"
 )
 

@@ -64,6 +64,7 @@ func needDropIn(t *testing.T) {
 // settings are lines of corosync.conf beyond what every cluster has.
 type settings struct {
 	totem, quorum, more string
+	spare               int // machines at the end that are in no cluster
 }
 
 // cluster is machines with a daemon each.
@@ -77,6 +78,7 @@ type cluster struct {
 	argv     []string // of the daemon
 	tracker  string   // program
 	machines []*machine
+	spare    []*machine // without a daemon
 }
 
 // machine is one of them.
@@ -108,8 +110,13 @@ func newCluster(t *testing.T, stage *bench.Stage, d daemon, conf settings) *clus
 		c.argv = []string{testenv.Binary(t), "agent", "-f", "-c", c.conf}
 	}
 	c.tracker = compile(t, stage, "testdata/c/tracker.c")
-	for _, n := range stage.Nodes {
-		c.machines = append(c.machines, &machine{c: c, id: n.ID, node: n})
+	for i, n := range stage.Nodes {
+		m := &machine{c: c, id: n.ID, node: n}
+		if i < len(stage.Nodes)-conf.spare {
+			c.machines = append(c.machines, m)
+		} else {
+			c.spare = append(c.spare, m)
+		}
 	}
 	c.configure(conf)
 	t.Cleanup(c.end)
@@ -120,29 +127,36 @@ func newCluster(t *testing.T, stage *bench.Stage, d daemon, conf settings) *clus
 func (c *cluster) configure(conf settings) {
 	c.t.Helper()
 	more := "system {\nmove_to_root_cgroup: no\nsched_rr: no\n}\n" + conf.more
-	text := configuration(c.stage, c.key, "token: 1000\n"+conf.totem, conf.quorum, more)
+	members := &bench.Stage{Nodes: c.stage.Nodes[:len(c.machines)]}
+	text := configuration(members, c.key, "token: 1000\n"+conf.totem, conf.quorum, more)
 	if err := os.WriteFile(c.conf, []byte(text), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// end ends all processes in the namespaces of the cluster: some programs leave
+// end ends what still runs in the namespaces of the cluster: some programs leave
 // children behind.
 func (c *cluster) end() {
-	mine := map[string]bool{}
-	for _, m := range c.machines {
-		if ns, err := m.node.NetNS(); err == nil {
-			mine[identity(ns.Name())] = true
-			ns.Close()
-		}
+	for _, m := range append(c.machines, c.spare...) {
+		m.silence()
 	}
+}
+
+// silence ends all processes on a machine but the one that holds its namespaces.
+func (m *machine) silence() {
+	ns, err := m.node.NetNS()
+	if err != nil {
+		return // gone already
+	}
+	defer ns.Close()
+	mine := identity(ns.Name())
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
-		pid, _ := strconv.Atoi(filepath.Base(dir))
 		if comm, _ := os.ReadFile(dir + "/comm"); string(comm) == "cat\n" {
-			continue // holds the namespaces
+			continue
 		}
-		if mine[identity(dir+"/ns/net")] {
+		if identity(dir+"/ns/net") == mine {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
@@ -203,26 +217,39 @@ func (m *machine) kill() {
 }
 
 // formed waits until the trackers of the nodes say that they are one ring of
-// their own.
+// their own, and whether that is quorate.
 func (c *cluster) formed(quorate bool, ids ...int) {
 	c.t.Helper()
 	want := "0"
 	if quorate {
 		want = "1"
 	}
+	c.told(want, ids)
+}
+
+// together is formed with or without quorum.
+func (c *cluster) together(ids ...int) {
+	c.t.Helper()
+	c.told("", ids)
+}
+
+func (c *cluster) told(quorate string, ids []int) {
+	c.t.Helper()
+	var members []string
 	for _, id := range ids {
-		want += " " + strconv.Itoa(id)
+		members = append(members, strconv.Itoa(id))
 	}
-	testenv.Eventually(c.t, patience, fmt.Sprintf("a ring of %v, quorate %v", ids, quorate), func() (bool, any) {
+	testenv.Eventually(c.t, patience, fmt.Sprintf("a ring of %v, quorate %q", ids, quorate), func() (bool, any) {
 		first := ""
 		for _, id := range ids {
-			last := c.machine(id).view()
+			// quorum RING QUORATE NODE ...
+			view := c.machine(id).view()
+			words := strings.Fields(view)
 			if first == "" {
-				first = last
+				first = view
 			}
-			ring := strings.SplitN(last, " ", 3)
-			if last != first || len(ring) < 3 || ring[2] != want {
-				return false, fmt.Sprintf("node %d: %q", id, last)
+			if view != first || len(words) < 3 || quorate != "" && words[2] != quorate || !slices.Equal(words[3:], members) {
+				return false, fmt.Sprintf("node %d: %q", id, view)
 			}
 		}
 		return true, nil

@@ -63,11 +63,13 @@ func needTool(t *testing.T, name string) {
 	}
 }
 
-// compile compiles a program of a testdata/c directory onto the stage.
-func compile(t *testing.T, s *bench.Stage, source string) string {
+// compile compiles a program of a testdata/c directory onto the stage, with
+// libcpg, libquorum and more libraries.
+func compile(t *testing.T, s *bench.Stage, source string, libs ...string) string {
 	t.Helper()
 	bin := filepath.Join(s.Dir, strings.TrimSuffix(filepath.Base(source), ".c"))
-	out, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, source, "-lcpg", "-lquorum").CombinedOutput()
+	args := append([]string{"-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, source, "-lcpg", "-lquorum"}, libs...)
+	out, err := exec.Command("gcc", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
