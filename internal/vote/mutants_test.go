@@ -22,6 +22,8 @@ func TestMutants_AreFound(t *testing.T) {
 		"vote-two-node-always":      {"table"},
 		"vote-tie-attempts-ignored": {"table", "enumeration"},
 		"vote-tie-without-record":   {"table", "restarts"},
+		"vote-tie-by-own-memory":    {"restarts"},
+		"vote-attempt-grants-tie":   {"restarts"},
 	} {
 		for _, finder := range by {
 			bug.Plant(fault)

@@ -94,11 +94,18 @@ func tieHere(here []Info) bool {
 		newest = max(newest, f.Primary.Epoch)
 	}
 	in := func(n NodeID) bool { return n != 0 && index(here, n) >= 0 }
-	for _, f := range here {
+	records := here
+	if bug.Planted("vote-tie-by-own-memory") {
+		records = here[:1]
+	}
+	for _, f := range records {
 		if f.Primary.Epoch == newest && !in(rule.Holder(f.Primary.Members)) {
 			return false
 		}
 		for _, a := range f.Primary.Attempts {
+			if a.Epoch > newest && in(a.Holder) && bug.Planted("vote-attempt-grants-tie") {
+				return true
+			}
 			if a.Epoch > newest && !in(a.Holder) && !bug.Planted("vote-tie-attempts-ignored") {
 				return false
 			}

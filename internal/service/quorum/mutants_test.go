@@ -30,7 +30,7 @@ func try(seed uint64) (err error) {
 func TestMutants_AreFound(t *testing.T) {
 	const seeds = 2000
 	for _, fault := range []string{"", "quorum-shown-before-barriers", "vote-majority-off-by-one", "quorum-old-device-word",
-		"quorum-device-not-awaited", "quorum-stale-poll"} {
+		"quorum-device-not-awaited", "quorum-stale-poll", "quorum-tie-not-stored"} {
 		bug.Plant(fault)
 		var err error
 		for seed := uint64(0); seed < seeds && err == nil; seed++ {

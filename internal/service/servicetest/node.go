@@ -29,12 +29,13 @@ type Node struct {
 	conns     []*Conn
 	finishing []*Conn // gone, their services do not know yet
 	timers    []*timer
-	answers   []func() // of Keep
+	writes    []func() // of Keep, each with its answer
 
 	quorum   service.QuorumState
 	currency service.Currency
-	record   service.QuorumRecord
-	found    bool // there is a record
+	kept     service.QuorumRecord // asked for last
+	record   service.QuorumRecord // durable
+	found    bool                 // there is a durable record
 }
 
 // hosted is a service on one node.
@@ -50,7 +51,7 @@ func (h *hosted) syncer() service.Syncer {
 }
 
 func (n *Node) start() {
-	*n = Node{c: n.c, id: n.id, inc: n.inc + 1, up: true, record: n.record, found: n.found}
+	*n = Node{c: n.c, id: n.id, inc: n.inc + 1, up: true, kept: n.record, record: n.record, found: n.found}
 	for _, s := range n.c.services(n.id) {
 		n.services = append(n.services, &hosted{s: s, info: s.Info()})
 	}
@@ -80,7 +81,10 @@ func (n *Node) Busy() bool { return n.round != nil }
 // Quorum is the decision that the quorum service showed last.
 func (n *Node) Quorum() service.QuorumState { return n.quorum }
 
-// Record is what the quorum service kept last.
+// Kept is what the quorum service asked to keep last.
+func (n *Node) Kept() service.QuorumRecord { return n.kept }
+
+// Record is what the disk has of it: a crash forgets the rest.
 func (n *Node) Record() service.QuorumRecord { return n.record }
 
 // Service returns the service with an id.
@@ -98,7 +102,7 @@ func (n *Node) hosted(id uint16) *hosted {
 // acts are the things that a node can do next. Each reports whether it did
 // anything.
 func (n *Node) acts() []func() bool {
-	return []func() bool{n.order, n.deliver, n.work, n.call, n.answer, n.finishClients}
+	return []func() bool{n.order, n.deliver, n.work, n.call, n.write, n.finishClients}
 }
 
 // order puts one accepted message into the order of the ring. Others than those
@@ -208,13 +212,13 @@ func (n *Node) primary() bool {
 // serves reports whether a service runs here now.
 func (n *Node) serves(h *hosted) bool { return h.info.RunsWithoutQuorum || n.primary() }
 
-// answer calls what waits for the disk.
-func (n *Node) answer() bool {
-	if len(n.answers) == 0 {
+// write lets the disk do what was asked of it first, and answer.
+func (n *Node) write() bool {
+	if len(n.writes) == 0 {
 		return false
 	}
-	f := n.answers[0]
-	n.answers = n.answers[1:]
+	f := n.writes[0]
+	n.writes = n.writes[1:]
 	f()
 	return true
 }
@@ -258,10 +262,14 @@ func (x executive) Kept() (service.QuorumRecord, bool) { return x.n.record, x.n.
 
 func (x executive) Keep(r service.QuorumRecord, done func(error)) {
 	r.Primary.Members, r.Primary.Attempts = slices.Clone(r.Primary.Members), slices.Clone(r.Primary.Attempts)
-	x.n.record, x.n.found = r, true
-	if done != nil {
-		x.n.answers = append(x.n.answers, func() { done(nil) })
-	}
+	n := x.n
+	n.kept = r
+	n.writes = append(n.writes, func() {
+		n.record, n.found = r, true
+		if done != nil {
+			done(nil)
+		}
+	})
 }
 
 func (x executive) Decided(s service.QuorumState) { x.n.quorum, x.n.currency = s, service.CurrencyNow }

@@ -129,7 +129,11 @@ var table = []Mutant{
 	{Name: "sync-accept-late-barrier", In: "resync", Breaks: "barriers count for their ring and round only (4.1)", By: []string{byTest}},
 	{Name: "sync-no-abort-in-waiting", In: "resync", Breaks: "a view change during the wait for barriers aborts the round (4.1)", By: []string{byTest}},
 
+	{Name: "vote-attempt-grants-tie", In: "vote", Breaks: "an attempt can only deny a tie (4.3)", By: []string{byTest}},
 	{Name: "vote-majority-off-by-one", In: "vote", Breaks: "quorum is more than half (4.2)", By: []string{"whole", byTest}},
+	{Name: "vote-tie-attempts-ignored", In: "vote", Breaks: "what may have been shown since counts against a tie (4.3)", By: []string{byTest}},
+	{Name: "vote-tie-by-own-memory", In: "vote", Breaks: "a tie is decided by the records of all members (4.3)", By: []string{byTest}},
+	{Name: "vote-tie-without-record", In: "vote", Breaks: "who forgot what it was part of wins no tie (4.3)", By: []string{byTest}},
 	{Name: "vote-two-node-always", In: "vote", Breaks: "two_node counts only for two nodes (4.2)", By: []string{byTest}},
 	{Name: "vote-wfa-ignored", In: "vote", Breaks: "wait_for_all waits (4.2)", By: []string{byTest}},
 
@@ -137,5 +141,9 @@ var table = []Mutant{
 	{Name: "cpg-deliver-before-join", In: "service/cpg", Breaks: "nothing is delivered to a member before its join is", By: []string{"whole", byTest}},
 	{Name: "cpg-ghost-member", In: "service/cpg", Breaks: "a member that goes away while it joins leaves nothing behind", By: []string{"whole", byTest}},
 	{Name: "cpg-state-not-synced", In: "service/cpg", Breaks: "all members tell their groups after a configuration change", By: []string{"whole", byTest}},
+	{Name: "quorum-device-not-awaited", In: "service/quorum", Breaks: "a round waits for the word of a device that was alive (4.5)", By: []string{byTest}},
+	{Name: "quorum-old-device-word", In: "service/quorum", Breaks: "of a device's words only a newer one counts (4.5)", By: []string{byTest}},
 	{Name: "quorum-shown-before-barriers", In: "service/quorum", Breaks: "a decision is shown when all have noted it (4.3)", By: []string{byTest}},
+	{Name: "quorum-stale-poll", In: "service/quorum", Breaks: "the word of a device about another ring is refused (4.5)", By: []string{byTest}},
+	{Name: "quorum-tie-not-stored", In: "service/quorum", Breaks: "with a tie breaker a decision is stored before the own barrier (4.3)", By: []string{byTest}},
 }
