@@ -64,6 +64,7 @@ func init() {
 		},
 		DoQuit:    {begin: each(clients)},
 		DoDie:     {begin: each(clients)},
+		DoExpect:  {begin: each(clients)},
 		DoSend:    {},
 		DoTrigger: {},
 	}

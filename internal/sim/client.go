@@ -289,8 +289,13 @@ func (f *full) waiting() (messages, bytes int) {
 }
 
 // processes carries out an action on client processes: client N of the node
-// leaves its group, or breaks off.
+// leaves its group, or breaks off; or an operator sets the expected votes.
 func (f *full) processes(a *Action) {
+	if a.Do == DoExpect {
+		f.device.expect(uint32(a.N))
+		f.flush()
+		return
+	}
 	if len(f.clients) == 0 {
 		return
 	}

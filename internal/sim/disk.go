@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/moothall/moothall/internal/store"
+import (
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/store"
+)
 
 // record is what a node keeps on its disk.
 type record struct {
@@ -85,7 +88,7 @@ func (d *disk) load(mode string) record {
 		return record{}
 	case mode == "torn" && n > 1:
 		r := d.done[n-2]
-		r.skip = true
+		r.skip, r.Primary = true, proto.Primary{}
 		return r
 	case mode == "torn":
 		d.done = d.done[:0]

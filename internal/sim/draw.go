@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -50,6 +51,7 @@ func (d *drawer) whole() {
 		c.Undelivered = max(c.Undelivered, 64<<10)
 	}
 	d.p.Quorum.WaitForAll = d.r.chance(0.2)
+	defer d.quorum()
 	for i := range d.p.Nodes {
 		d.p.Nodes[i].Procs = 1 + d.r.intn(3)
 		if d.r.chance(0.15) {
@@ -68,6 +70,39 @@ func (d *drawer) whole() {
 	if d.r.chance(0.2) {
 		for range 1 + d.r.intn(4) {
 			d.add(Action{Do: DoCorrupt, A: d.some(), B: d.some(), P: 0.3 * d.r.float(), At: d.when(), For: d.length()})
+		}
+	}
+}
+
+// quorum draws what may decide besides a majority. Half of the plans have nothing
+// of it. Records that a disk gave back in an old version defeat a tie breaker
+// (ordering 4.3), and no disk does that by itself: they are lost then.
+func (d *drawer) quorum() {
+	q := &d.p.Quorum
+	n := len(d.p.Nodes)
+	switch x := d.r.float(); {
+	case x < 0.5:
+	case x < 0.7:
+		q.Tie = []string{"lowest", "highest", fmt.Sprint(d.any(), " ", d.any())}[d.r.intn(3)]
+	case x < 0.85:
+		q.Device = uint32(1 + d.r.intn(2)*(n-2))
+		q.MasterWins = d.r.chance(0.2)
+	case x < 0.95:
+		q.LastMan, q.Window = true, d.r.between(500*ms, 5*sec)
+		if d.r.chance(0.3) {
+			q.Tie = "lowest"
+		}
+	default:
+		for range 1 + d.r.intn(5) {
+			d.add(Action{Do: DoExpect, A: d.any(), N: d.r.intn(n + 2), At: d.when()})
+		}
+	}
+	if q.Device == 0 {
+		q.Downscale, q.Tracking = d.r.chance(0.1), d.r.chance(0.1)
+	}
+	for i := range d.p.Actions {
+		if a := &d.p.Actions[i]; q.Tie != "" && a.Disk == "old" {
+			a.Disk = "lost"
 		}
 	}
 }

@@ -34,6 +34,7 @@ type full struct {
 	buf   []byte
 
 	clients []*client
+	device  device
 	next    int // client that sends next
 	eating  bool
 	burst   bool // a ring is ready: the schedule wants messages at once
@@ -56,6 +57,7 @@ func newFull(m *member, r record) *full {
 		return f
 	}
 	f.core = core
+	f.device.f = f
 	for i := range m.plan.Procs {
 		f.clients = append(f.clients, &client{f: f, number: i})
 	}
@@ -98,11 +100,23 @@ func (f *full) config(r record) executive.Config {
 			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: n.ID, Addrs: []netip.AddrPort{address(n.ID)}})
 		}
 	}
-	v := vote.Config{Votes: max(1, m.plan.Votes), Expected: expected, TwoNode: w.plan.Quorum.TwoNode, WaitForAll: w.plan.Quorum.WaitForAll}
+	votes := w.votes(max(1, m.plan.Votes), expected)
 	c.Services = []func() service.Service{
-		func() service.Service { return quorum.New(quorum.Config{Provider: true, Vote: v}) },
+		func() service.Service { return quorum.New(votes) },
 		func() service.Service { return cpg.New() },
 	}
+	return c
+}
+
+// votes is the configuration of the quorum service.
+func (w *world) votes(own, expected uint32) quorum.Config {
+	q := &w.plan.Quorum
+	c := quorum.Config{Provider: true, Window: time.Duration(q.Window), Vote: vote.Config{Votes: own, Expected: expected + q.Device,
+		TwoNode: q.TwoNode, WaitForAll: q.WaitForAll, LastMan: q.LastMan, Downscale: q.Downscale, Tracking: q.Tracking, Device: q.Device}}
+	if q.Tie != "" {
+		c.Vote.Tie, _ = vote.ParseTie(q.Tie) // the plan is valid
+	}
+	c.Device = quorum.DeviceConfig{Timeout: deviceTimeout, SyncTimeout: deviceSync, MasterWins: q.MasterWins}
 	return c
 }
 
@@ -158,7 +172,7 @@ func (f *full) observer() executive.Observer {
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
-			record(check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes})
+			record(check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes, Device: s.Device})
 		},
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {
 			if err == nil {
@@ -302,6 +316,7 @@ func (f *full) flush() {
 			return
 		}
 		again = f.bursts()
+		again = f.device.act() || again
 		for _, c := range f.clients {
 			again = c.act() || again
 		}
@@ -327,7 +342,7 @@ func (f *full) bursts() bool {
 	return f.m.plan.Burst > 0
 }
 
-func (f *full) tick()    {}
+func (f *full) tick()    { f.device.poll() }
 func (f *full) release() {}
 
 func (f *full) leave() {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/vote"
 )
 
 // Names of the house, for short.
@@ -49,8 +51,20 @@ type Drop struct {
 
 // Quorum is the vote configuration of whole nodes.
 type Quorum struct {
-	TwoNode    bool `json:"twoNode,omitempty"`
-	WaitForAll bool `json:"waitForAll,omitempty"`
+	TwoNode    bool   `json:"twoNode,omitempty"`
+	WaitForAll bool   `json:"waitForAll,omitempty"`
+	Tie        string `json:"tie,omitempty"` // as auto_tie_breaker_node; empty: a tie is not broken
+	LastMan    bool   `json:"lastMan,omitempty"`
+	Window     Tick   `json:"window,omitempty"` // of LastMan; zero is 10 s
+	Downscale  bool   `json:"downscale,omitempty"`
+	Tracking   bool   `json:"tracking,omitempty"`
+	Device     uint32 `json:"device,omitempty"` // votes of a quorum device, which the simulator plays
+	MasterWins bool   `json:"masterWins,omitempty"`
+}
+
+// overlaps reports whether two sides may be quorate at once, as far as votes go.
+func (p *Plan) overlaps() bool {
+	return p.Quorum.TwoNode || p.Quorum.LastMan || slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == DoExpect })
 }
 
 // NodePlan is one configured node.
@@ -135,6 +149,7 @@ const (
 	DoLeave   Do = "leave"   // A leaves cleanly; starts again after For
 	DoQuit    Do = "quit"    // client process N of A leaves its group, and joins again
 	DoDie     Do = "die"     // client process N of A breaks off, and another one takes its place
+	DoExpect  Do = "expect"  // an operator at A expects N votes; 0: ends the wait for all
 	DoClient  Do = "client"  // clients of A take nothing
 	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
 	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it
@@ -215,6 +230,9 @@ func (p *Plan) validate() error {
 		if _, ok := effects[a.Do]; !ok {
 			return fmt.Errorf("action %d: %q is not an action", i, a.Do)
 		}
+	}
+	if _, err := vote.ParseTie(p.Quorum.Tie); err != nil {
+		return err
 	}
 	for i, d := range p.Drops {
 		if d.From == 0 || d.To == 0 || !known[d.From] || !known[d.To] {

@@ -72,6 +72,7 @@ type world struct {
 	pids        uint32 // given to client processes so far
 	connections int
 	replays     bool
+	arbiter     arbiter
 	active      []int // actions in force, in the order of their begin
 	armed       []int // triggers that wait
 	pending     []int // triggers whose consequence is due
@@ -95,7 +96,7 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	w := &world{plan: p, opt: o, index: make(map[NodeID]int), flows: make([]int, len(p.Actions)), hash: p.Seed,
 		workload: newStream(p.Seed, "workload"), faults: newStream(p.Seed, "faults")}
-	w.check = check.New(check.Options{FirstSlot: Slot(p.Engine.FirstSlot), Overlap: p.Quorum.TwoNode})
+	w.check = check.New(check.Options{FirstSlot: Slot(p.Engine.FirstSlot), Overlap: p.overlaps(), Dynamic: p.overlaps() || p.Quorum.Device > 0})
 	if !p.Bare {
 		w.groups = check.NewGroups(cpg.ID, 1)
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+
+	"github.com/moothall/moothall/internal/proto"
 )
 
 // seqBlock is how many ring numbers a node reserves at a time (ordering 2.15),
@@ -63,6 +65,9 @@ func Recover(slots [2][]byte) (Found, error) {
 func skipped(r Record, generation uint64, bad int, cause error) Found {
 	r.SeqBound += seqBlock
 	r.Inc++
+	if !errors.Is(cause, errEmpty) {
+		r.Primary = proto.Primary{} // an older one must not decide a tie
+	}
 	return Found{Record: r, generation: generation + 1, next: bad,
 		Note: fmt.Sprintf("slot %d of the ring record is damaged (%v): took the other one and skipped a block of %d ring numbers", bad+1, cause, seqBlock)}
 }

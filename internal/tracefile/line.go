@@ -164,7 +164,7 @@ func appendEvent(b []byte, e *check.Event) []byte {
 	}{
 		{"inc", e.Inc}, {"slot", uint64(e.Slot)}, {"from", uint64(e.From)}, {"fromInc", e.FromInc}, {"k", e.K}, {"no", e.No},
 		{"class", uint64(e.Class)}, {"size", uint64(e.Size)}, {"hash", e.Hash}, {"bound", e.Bound}, {"service", uint64(e.Service)},
-		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)},
+		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)}, {"device", uint64(e.Device)},
 	} {
 		if f.v != 0 {
 			b = number(b, f.name, f.v)

@@ -109,7 +109,7 @@ func (r *Recorder) Observer(bound uint64) executive.Observer {
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
-			r.step(&check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes})
+			r.step(&check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes, Device: s.Device})
 		},
 		PersistStart: func(_ proto.Tick, _ totem.Tag, s store.Record) { r.saving = s.SeqBound },
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {

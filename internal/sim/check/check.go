@@ -12,10 +12,11 @@ type Options struct {
 	// Max ends checking after that many findings; zero means 1, for what follows
 	// the first violation is mostly its consequence.
 	Max int
-	// Dynamic says that the vote configuration may change, which waives Q2.
+	// Dynamic says that the votes may change, or that a quorum device has some,
+	// which waives Q2.
 	Dynamic bool
-	// Overlap allows two quorate configurations at one time: two_node or a device
-	// leaves the decision to fencing (ordering 4.6).
+	// Overlap allows two quorate configurations at one time: two_node,
+	// last_man_standing or an operator leaves the decision to fencing (ordering 4.6).
 	Overlap bool
 }
 

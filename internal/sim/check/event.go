@@ -27,7 +27,7 @@ const (
 	KindPersist                   // a record became durable: Bound
 	KindPromise                   // a packet left that commits to Ring
 	KindRecovery                  // the life entered recovery for Ring
-	KindQuorum                    // a decision was shown for Ring: Quorate, Expected, Votes
+	KindQuorum                    // a decision was shown for Ring: Quorate, Expected, Votes, Device
 	KindProcessed                 // the life finished the process phase of Service in Ring
 	KindActivate                  // Service of the life was activated in Ring
 	KindSynced                    // the whole round of Ring finished at the life
@@ -80,5 +80,6 @@ type Event struct {
 	Quorate  bool
 	Expected uint32
 	Votes    uint32
+	Device   uint32 // how many of Votes are a quorum device's
 	Text     string
 }

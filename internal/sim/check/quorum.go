@@ -18,8 +18,15 @@ type ringQuorum struct {
 }
 
 type decision struct {
-	quorate         bool
-	expected, votes uint32
+	quorate                 bool
+	expected, votes, device uint32
+}
+
+// agrees reports whether two members may show that at one place: the same, but
+// for the votes of a quorum device, which count at those that it votes for
+// (ordering 4.5).
+func (d decision) agrees(o decision) bool {
+	return d.expected == o.expected && d.votes-d.device == o.votes-o.device && (d.quorate == o.quorate || d.device != o.device)
 }
 
 // shown handles a quorum decision that a node shows to its clients.
@@ -33,12 +40,12 @@ func (c *Checker) shown(p *life, e *Event) {
 	if q.count == nil {
 		q.count, q.quorate = make(map[Life]int), make(map[Life]bool)
 	}
-	d := decision{e.Quorate, e.Expected, e.Votes}
+	d := decision{e.Quorate, e.Expected, e.Votes, e.Device}
 	i := q.count[p.id]
 	q.count[p.id]++
 	if i == len(q.shown) {
 		q.shown = append(q.shown, d)
-	} else if q.shown[i] != d {
+	} else if !q.shown[i].agrees(d) {
 		c.fail("Q3", "in ring %v node %d shows %+v, another member %+v", r.id, p.node, d, q.shown[i])
 		return
 	}
