@@ -422,7 +422,10 @@ func (v *validator) votes() {
 	}
 	if w := q.AutoTieBreakerNode; q.AutoTieBreaker && w != "lowest" && w != "highest" {
 		for _, id := range strings.FieldsFunc(w, func(r rune) bool { return r == ' ' || r == ',' }) {
-			if n, err := strconv.ParseUint(id, 10, 32); err != nil || !slices.ContainsFunc(v.c.Nodes, func(node Node) bool { return node.ID == NodeID(n) }) {
+			n, err := strconv.ParseUint(id, 10, 32)
+			if err != nil || n == 0 {
+				v.fail("quorum.auto_tie_breaker_node", "write lowest, highest, or ids of the nodelist", "quorum.auto_tie_breaker_node: %q is no node id", id)
+			} else if !slices.ContainsFunc(v.c.Nodes, func(node Node) bool { return node.ID == NodeID(n) }) {
 				v.problems.add(Warning, v.c.at("quorum.auto_tie_breaker_node"), fmt.Sprintf("quorum.auto_tie_breaker_node: there is no node %q", id), "write lowest, highest, or ids of the nodelist")
 			}
 		}
@@ -436,9 +439,7 @@ func (v *validator) logging() {
 	}
 }
 
-// notInThisVersion names what is read and not yet served. A feature whose
-// absence makes quorum stricter is a warning; one whose absence could make two
-// parts of a cluster quorate is refused.
+// notInThisVersion names what is read and not yet served.
 func (v *validator) notInThisVersion() {
 	warn := func(key, effect, fix string) {
 		v.problems.add(Warning, v.c.at(key), fmt.Sprintf("%s is not in this version: %s", strings.TrimSuffix(key, "."), effect), fix)
@@ -450,23 +451,5 @@ func (v *validator) notInThisVersion() {
 	}
 	if m := v.c.Totem.LinkMode; (m == "active" || m == "rr") && v.c.LinkCount() > 1 {
 		warn("totem.link_mode", "frames take the best link, as with passive", "write passive, or leave it out")
-	}
-	q := v.c.Quorum
-	if !q.Votequorum {
-		return
-	}
-	if q.LastManStanding {
-		warn("quorum.last_man_standing", "the votes that quorum needs do not fall with the members", "remove it")
-	}
-	if q.AutoTieBreaker {
-		warn("quorum.auto_tie_breaker", "a half of the votes is not quorate", "remove it")
-	}
-	if q.AllowDownscale {
-		warn("quorum.allow_downscale", "the votes that quorum needs do not fall when a node leaves", "remove it")
-	} else if q.ExpectedVotesTracking {
-		v.fail("quorum.expected_votes_tracking", "remove it", "quorum.expected_votes_tracking is not in this version, and without it a restarted part could be quorate by the lower number of the file")
-	}
-	if q.Device != nil {
-		warn("quorum.device.", "its votes are expected and nobody casts them, so more nodes are needed for quorum", "remove the section")
 	}
 }
