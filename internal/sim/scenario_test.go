@@ -422,3 +422,89 @@ func TestScenario_49_EverybodyLeaves(t *testing.T) {
 	s.must(sec, "all stop", func() bool { return len(s.w.live()) == 0 })
 	s.safety()
 }
+
+func TestScenario_13_TwoThatDoNotMeet(t *testing.T) {
+	for middle := NodeID(1); middle <= 3; middle++ {
+		t.Run(fmt.Sprint("middle ", middle), func(t *testing.T) {
+			s := newScene(t, 3, nil).boot().pass(sec)
+			a, c := middle%3+1, (middle+1)%3+1
+			kept := []NodeID{min(a, c), middle} // all else equal, the lower id
+			slices.Sort(kept)
+			s.part(a, c)
+			s.must(5*sec, "a ring of the pair", s.together(kept...))
+			was, alone := s.installed(middle), Tick(0)
+			for range 300 {
+				if s.pass(100 * ms); !s.together(kept...)() {
+					alone += 100 * ms
+				}
+			}
+			// An attempt to take the third in costs two rings, one in eight token times.
+			s.atMost(middle, was, 2*30/8+6)
+			if alone > 6*sec {
+				t.Errorf("the pair was apart for %v of 30 s", alone)
+			}
+			t.Logf("%d rings, apart for %v", s.installed(middle)-was, alone)
+			s.end()
+		})
+	}
+}
+
+func TestScenario_20_ColdStartOfMany(t *testing.T) {
+	const nodes = 64
+	s := newScene(t, nodes, func(p *Plan) {
+		for i := range p.Nodes {
+			p.Nodes[i].Boot = Tick(i*37%100) * 10 * ms
+		}
+	})
+	joins := make([]int, nodes)
+	s.onSend = func(p *packet) (bool, Tick) {
+		if p.kind == ftJoin {
+			joins[p.from]++
+		}
+		return false, 0
+	}
+	var all []NodeID
+	for i := range NodeID(nodes) {
+		all = append(all, i+1)
+	}
+	s.must(6*sec, "one ring", s.together(all...))
+	for i := range joins {
+		if joins[i] /= nodes - 1; joins[i] > 80 {
+			t.Errorf("node %d sent %d Joins", i+1, joins[i])
+		}
+		s.atMost(NodeID(i+1), 0, 4)
+	}
+	t.Logf("%v after the first start, at most %d Joins a node", s.w.now, slices.Max(joins))
+	s.safety()
+}
+
+func TestScenario_54_CommitTokenOfManyPieces(t *testing.T) {
+	const nodes = 64
+	s := newScene(t, nodes, nil)
+	var all []NodeID
+	for i := range NodeID(nodes) {
+		all = append(all, i+1)
+	}
+	s.must(10*sec, "one ring", s.together(all...))
+	largest := 0
+	s.onSend = func(p *packet) (bool, Tick) {
+		if p.kind == ftCommit {
+			largest = max(largest, len(p.frame()))
+		}
+		return false, 0
+	}
+	s.do(Action{Do: DoDrop, P: 0.5, Types: []string{"data"}})
+	for _, n := range all {
+		s.send(n, 60, 1200, false)
+	}
+	s.pass(30 * ms)
+	s.do(Action{Do: DoLoss, P: 0.05})
+	was := s.installed(1)
+	s.crash(nodes)
+	s.must(20*sec, "one ring of the rest", s.together(all[:nodes-1]...))
+	s.atMost(1, was, 2)
+	if largest < 3*1400 {
+		t.Errorf("the commit token has %d bytes, which takes no more than a few datagrams", largest)
+	}
+	s.safety()
+}
