@@ -173,7 +173,7 @@ func (n *Node) openAdmin() (err error) {
 	if n.cfg.RunDir == "" {
 		return nil
 	}
-	n.admin, err = openAdmin(n.cfg.RunDir, n.Status)
+	n.admin, err = openAdmin(n.cfg.RunDir, n)
 	return err
 }
 

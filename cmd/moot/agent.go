@@ -38,7 +38,8 @@ func newAgentCommand() *cobra.Command {
 		Short: "Run the node of this machine",
 		Long: `Run the node of this machine until it is told to stop. The configuration is a
 moot.toml or a corosync.conf; the node finds itself in the nodelist by its name or address, as
-Corosync does. SIGTERM and SIGINT make it leave the cluster in order.
+Corosync does. SIGTERM and SIGINT make it leave the cluster in order, SIGHUP has
+all agents of the cluster reload, as moot reload does.
 
 It always runs in the foreground and logs to standard error; under systemd use a
 unit of Type=notify. The options -c, -f, -t and -v are those of corosync.
@@ -197,6 +198,7 @@ func serve(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	go manager.Watch(watching, n.Alive)
+	go reloadOnHangup(watching, n, log)
 
 	select {
 	case <-n.Done():

@@ -106,6 +106,7 @@ func render(group string, a slog.Attr) string {
 // are in use: they have handlers that look here for each line.
 type logs struct {
 	stderr io.Writer
+	lines  lineState // of corosync_lines
 
 	mu  sync.RWMutex // held while a line is written, so that no file closes under it
 	now *destination
@@ -210,8 +211,11 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 	stamp := stamper(c.Timestamp)
 	d := &destination{as: c}
 	var handlers []slog.Handler
+	lines := &corosyncLines{state: &l.lines}
 	if c.ToStderr {
-		handlers = append(handlers, newSentences(l.stderr, level, stamp))
+		to := &output{w: l.stderr, stamp: stamp}
+		handlers = append(handlers, &sentences{out: to, level: level})
+		lines.to = append(lines.to, linesTo(to))
 	}
 	if c.ToFile {
 		if c.File == "" {
@@ -221,7 +225,9 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 		if err != nil {
 			return nil, fmt.Errorf("logging.logfile: %w", err)
 		}
-		handlers = append(handlers, newSentences(f, level, stamp))
+		to := &output{w: f, stamp: stamp}
+		handlers = append(handlers, &sentences{out: to, level: level})
+		lines.to = append(lines.to, linesTo(to))
 		d.closers = append(d.closers, f)
 	}
 	// The journal reads stderr already and would have every line twice.
@@ -229,9 +235,13 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 		if w, err := syslog.New(facility(c.SyslogFacility)|syslog.LOG_INFO, "moot"); err == nil {
 			handlers = append(handlers, &toSyslog{sentences{out: &output{stamp: func(time.Time) string { return "" }}, level: level}, w})
 			d.closers = append(d.closers, w)
+			lines.to = append(lines.to, linesToSyslog(w))
 		}
 	}
-	d.Handler = slog.NewMultiHandler(handlers...)
+	if !c.CorosyncLines {
+		lines.to = nil
+	}
+	d.Handler = slog.NewMultiHandler(append(handlers, lines)...)
 	return d, nil
 }
 

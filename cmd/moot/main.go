@@ -79,6 +79,7 @@ var commands = []func() *cobra.Command{
 	newKeyCommand,
 	newMigrateCommand,
 	newPlayCommand,
+	newReloadCommand,
 	newSimCommand,
 	newStatusCommand,
 	newVersionCommand,

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/node"
+)
+
+// reloadWait bounds how long the command waits for all members.
+const reloadWait = 4 * time.Minute
+
+func newReloadCommand() *cobra.Command {
+	var runDir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have all agents of the cluster read their configuration anew",
+		Long: `Have all agents of the cluster read their configuration anew, each its own file,
+as corosync-cfgtool -R and SIGHUP to one agent do. Copy the new file to all nodes
+first. All of them take it or none does: when a file has errors, or changes what
+cannot change at run time, nothing changes anywhere, and the answer says where
+and why.
+
+It prints what changed on this node. What only a start reads stays as it is until
+the agents are restarted; the line says so.
+
+EXIT STATUS
+  0  all agents use the new configuration
+  1  no agent answered here
+  2  wrong flag
+  8  the new configuration was refused; nothing changed`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), reloadWait)
+			defer cancel()
+			return reload(ctx, cmd.OutOrStdout(), runDir, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&runDir, "run", env("MOOTHALL_RUN_DIR", config.DefaultRunDir), "directory of the agent's sockets, or MOOTHALL_RUN_DIR")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// reloadOnHangup does on SIGHUP what the command does.
+func reloadOnHangup(ctx context.Context, n *node.Node, log *slog.Logger) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		trying, cancel := context.WithTimeout(ctx, reloadWait)
+		if _, err := n.Reload(trying); err != nil {
+			log.Error("The configuration stays as it is", "why", err)
+		}
+		cancel()
+	}
+}
+
+func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error {
+	r, err := node.AskReload(ctx, runDir)
+	if err != nil {
+		return fmt.Errorf("no agent answers at %s: %w: is it started? try systemctl status moothall, or name its directory with --run", filepath.Join(runDir, node.AdminSocket), err)
+	}
+	if asJSON {
+		if err := writeJSON(w, r); err != nil {
+			return err
+		}
+	}
+	if r.Error != "" {
+		return failed(exitBadConfig, errors.New(r.Error))
+	}
+	if asJSON {
+		return nil
+	}
+	for _, c := range r.Changes {
+		fmt.Fprintln(w, c.Text)
+	}
+	switch len(r.Changes) {
+	case 0:
+		fmt.Fprintln(w, "All agents have read their configuration; nothing is different here.")
+	default:
+		fmt.Fprintln(w, "All agents use the new configuration.")
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/moothall/moothall/internal/testenv"
+)
+
+// writeConf changes the file that all agents of the hall read.
+func (h *hall) writeConf(edits string) {
+	h.t.Helper()
+	b, err := os.ReadFile(h.conf)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	text, err := testenv.Edit(string(b), edits)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(h.conf, []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// reload runs moot reload against one agent.
+func (h *hall) reload(a *agent) (output string, code int) {
+	h.t.Helper()
+	out, err := exec.Command(h.binary, "reload", "--run", a.run).CombinedOutput()
+	if exit, ok := err.(*exec.ExitError); ok {
+		return string(out), exit.ExitCode()
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(out), exitOK
+}
+
+func TestReload(t *testing.T) {
+	h := newHall(t)
+	h.startAll()
+	anna, cora := h.agents[0], h.agents[2]
+	for _, c := range []struct {
+		name, edits string
+		code        int
+		says        []string
+	}{
+		{"nothing new", "", exitOK, []string{"nothing is different here"}},
+		{"what applies and what stays", "version: 2 => version: 2|config_version: 3|window_size: 40\nto_syslog: no => to_syslog: no|debug: on|corosync_lines: yes", exitOK,
+			[]string{":4:1: applies: totem.window_size: not set becomes 40", "applies: logging.debug: not set becomes on", "All agents use the new configuration"}},
+		{"an error in the file", "config_version: 3 => config_version: 3|token: soon", exitBadConfig, []string{":4:8: totem.token: \"soon\" is not a whole number"}},
+		{"what cannot change", "token: soon => \n127.0.0.3 => 127.0.0.4", exitBadConfig, []string{"nodelist.node.2.ring0_addr cannot change from 127.0.0.3 to 127.0.0.4 at run time"}},
+		{"mended", "127.0.0.4 => 127.0.0.3", exitOK, []string{"nothing is different here"}},
+	} {
+		h.writeConf(c.edits)
+		out, code := h.reload(anna)
+		if code != c.code {
+			t.Errorf("%s: exit status %d, want %d\n%s", c.name, code, c.code, out)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: it does not say %q:\n%s", c.name, want, out)
+			}
+		}
+	}
+	h.writeConf("debug: on => debug: off")
+	cora.process.Signal(syscall.SIGHUP)
+	anna.process.WaitOutput(patience, "logging.debug changes (from=on to=off)")
+
+	// The lines that programs look for in Corosync's log.
+	h.agents[1].process.Signal(syscall.SIGTERM)
+	h.agents[1].process.Wait(patience)
+	h.formed(1, 3)
+	for _, line := range []string{"notice  [TOTEM ] A new membership (1.", "Members left: 2", "notice  [QUORUM] Members[2]: 1 3", "notice  [MAIN  ] Completed service synchronization, ready to provide service."} {
+		anna.process.WaitOutput(patience, line)
+	}
+}
