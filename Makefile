@@ -11,9 +11,10 @@ STATES  ?= 2000000
 RESULTS ?= soak.results
 PACKETS ?= 10000000
 REQUESTS ?= 1000000
+FILES   ?= 1000000
 PKG     ?= ./...
 
-.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz clean
+.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ fuzz: ## every fuzz target for SECONDS=n
 fuzz-soak: ## attack clusters with PACKETS=n datagrams and the Corosync door with REQUESTS=n; about half an hour on two cores
 	go test ./internal/sim/fuzz -count=1 -timeout 0 -v -run '^TestSoak$$' -args -packets $(PACKETS)
 	go test ./internal/door/corosync -count=1 -timeout 0 -v -run '^TestFuzzedRequests$$' -args -requests $(REQUESTS)
+
+fuzz-files: ## FILES=n changed configuration files in both languages; some minutes
+	for target in FuzzDecode FuzzDecodeTOML; do go test ./config -run '^$$' -fuzz "^$$target$$" -fuzztime $(FILES)x; done
 
 clean: ## remove what was built
 	rm -rf bin

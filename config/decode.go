@@ -313,7 +313,7 @@ func (w *walker) node(s *section) {
 			applyOne(w, name, set, nodeKeys, &n)
 			continue
 		}
-		w.freeKey("nodelist.node", set, append(nodeKeys.names(), "ring0_addr"))
+		w.freeKey("nodelist.node", set, nodeNames)
 		w.keep(name+"."+set.key, Str, set)
 	}
 	for _, sub := range s.subs {
@@ -673,10 +673,7 @@ func freeType(path, key string) ValueType {
 
 // freeKey warns only of what is nearly a known name.
 func (w *walker) freeKey(path string, set setting, known []string) {
-	if slices.Contains(known, set.key) {
-		return
-	}
-	if k, ok := nearest(set.key, known); ok {
+	if k, ok := nearMiss(set.key, known); ok {
 		w.problems.add(Warning, set.pos, fmt.Sprintf("unknown key %s.%s", path, set.key), fmt.Sprintf("did you mean %s.%s?", path, k)).Unknown = true
 	}
 }

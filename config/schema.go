@@ -280,6 +280,9 @@ var systemKeys = keyTable[*System]{
 	"priority":                   without[*System](Str, whyScheduler),
 }
 
+// nodeNames are what a key in a node section may have been meant to be.
+var nodeNames = append(nodeKeys.names(), "ring0_addr")
+
 // freeNames are known in sections whose names are otherwise free.
 var (
 	freeDevice    = []string{"host", "port", "tls", "algorithm", "tie_breaker", "keep_active_partition_tie_breaker", "force_ip_version", "connect_timeout"}

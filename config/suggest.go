@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // nearest finds the known name that a writer most likely meant: the one with
 // the fewest slips (a letter wrong, missing, too much, or two exchanged), at
 // most two and fewer than half of the letters.
@@ -14,6 +16,14 @@ func nearest(name string, known []string) (string, bool) {
 		}
 	}
 	return best, best != ""
+}
+
+// nearMiss is nearest for a name that is not known itself.
+func nearMiss(name string, known []string) (string, bool) {
+	if slices.Contains(known, name) {
+		return "", false
+	}
+	return nearest(name, known)
 }
 
 // slips is the edit distance with exchanged neighbours counted once.

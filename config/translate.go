@@ -198,6 +198,8 @@ func (t *tomlWriter) nodes() {
 			k := asText
 			if _, as, _, known := nodeKeys.find(s.key); known {
 				k = as
+			} else if _, isAddr := ringAddr(s.key); !isAddr && toKeys(s.key, nodeNames) {
+				continue
 			}
 			t.done[path+"."+s.key] = true
 			lines = append(lines, fmt.Sprintf("%s = %s", tomlKey(s.key), tomlValue(k, s.value)))
@@ -234,10 +236,20 @@ func (t *tomlWriter) model(same []*section) {
 	path := "quorum.device." + same[0].name
 	var lines []string
 	for _, s := range lasting(all) {
+		if toKeys(s.key, freeDevice) {
+			continue
+		}
 		t.done[path+"."+s.key] = true
 		lines = append(lines, fmt.Sprintf("%s = %s", tomlKey(s.key), tomlValue(asText, s.value)))
 	}
 	t.lines("[quorum.device."+tomlKey(same[0].name)+"]", lines)
+}
+
+// toKeys reports whether a free key would be taken for a slip in its section: it
+// goes to [keys], where nobody doubts it.
+func toKeys(key string, known []string) bool {
+	_, slip := nearMiss(key, known)
+	return slip
 }
 
 func (t *tomlWriter) subsystem(s *section) {
