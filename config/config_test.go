@@ -496,6 +496,33 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// The keys of a Config that a program made are those of its file, and what is
+// in force is derived from them (corosync-ipc 3.3, 4.3).
+func TestKeysWithoutAFile(t *testing.T) {
+	c := config.New("demo", config.Node{ID: 1, Name: "a", Addrs: []string{"127.0.0.1"}}, config.Node{ID: 7, Addrs: []string{"127.0.0.2"}, Votes: 3})
+	c.Totem.Token = time.Second
+	c.Totem.Interfaces = []config.Interface{{Port: 6000}}
+	c.Access = config.Access{UIDs: []uint32{33}}
+	got := map[string]string{}
+	for _, k := range append(c.Keys(), c.RuntimeKeys(7)...) {
+		got[k.Name] = fmt.Sprintf("%v %s", k.Type, k.Value)
+	}
+	for name, want := range map[string]string{
+		"totem.version": "u32 2", "totem.cluster_name": "str demo", "totem.token": "u32 1000", "totem.interface.0.mcastport": "u16 6000",
+		"nodelist.node.0.name": "str a", "nodelist.node.0.ring0_addr": "str 127.0.0.1", "nodelist.node.1.nodeid": "u32 7", "nodelist.node.1.quorum_votes": "u32 3",
+		"quorum.provider": "str corosync_votequorum", "quorum.expected_votes": "u32 4", "uidgid.config.uid.33": "u8 1",
+		"nodelist.local_node_pos": "u32 1", "totem.interface.0.bindnetaddr": "str 127.0.0.2",
+		"runtime.config.totem.token": "u32 1000", "runtime.config.totem.token_retransmit": "u32 238", "runtime.config.totem.hold": "u32 180",
+		"runtime.config.totem.consensus": "u32 1200", "runtime.config.totem.token_warning": "u32 75", "runtime.config.totem.block_unlisted_ips": "u32 1",
+		"runtime.config.totem.knet_compression_model": "str none", "runtime.config.totem.interface.0.knet_ping_interval": "u32 250",
+		"runtime.config.totem.interface.0.knet_ping_timeout": "u32 500",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
 func TestNewIsValid(t *testing.T) {
 	c := config.New("demo", config.Node{ID: 1, Addrs: []string{"127.0.0.1"}}, config.Node{ID: 2, Addrs: []string{"127.0.0.2"}, Votes: 3})
 	if problems := c.Validate(); len(problems) != 0 {

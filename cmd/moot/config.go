@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,8 +94,22 @@ func checkConfig(ctx context.Context, w io.Writer, name string, asJSON bool) err
 	if !asJSON {
 		token, source := c.TokenTimeout()
 		fmt.Fprintf(w, "%s is good: cluster %q with %d nodes, token timeout %d ms (%s).\n", name, c.Totem.ClusterName, len(c.Nodes), token.Milliseconds(), source)
+		writeLinks(w, c)
 	}
 	return nil
+}
+
+// writeLinks shows how a configuration was understood where it can surprise:
+// which address of which node is on which link.
+func writeLinks(w io.Writer, c *config.Config) {
+	for l := range c.LinkCount() {
+		port := c.Interface(l).Port
+		var nodes []string
+		for _, n := range c.Nodes {
+			nodes = append(nodes, fmt.Sprintf("%v %v", n, c.Addr(n, l).Addr()))
+		}
+		fmt.Fprintf(w, "Link %d, UDP ports %d and %d: %s.\n", l, port, port+1, strings.Join(nodes, ", "))
+	}
 }
 
 func checkDocument(name string, problems config.Problems) checkResult {
