@@ -192,6 +192,9 @@ func (d *differ) keys() {
 
 func (d *differ) key(name, was, is string) {
 	c := Change{Area: area(name), Name: name, Old: was, New: is}
+	if name == "totem.key" { // reports go to logs
+		c.Old, c.New = secret(was), secret(is)
+	}
 	c.Why = follows[c.Area]
 	if c.Area == AreaStart {
 		c.Verdict = Stays
@@ -203,6 +206,14 @@ func (d *differ) key(name, was, is string) {
 		c.Area, c.Verdict, c.Why = AreaNodes, Refuses, "stop all nodes to change how a link is carried"
 	}
 	d.add(c)
+}
+
+// secret stands for a value that nobody should read in a report.
+func secret(v string) string {
+	if v == "" {
+		return ""
+	}
+	return "(a secret)"
 }
 
 // nodes compares the nodelists node by node, by id: their places in the list

@@ -412,6 +412,10 @@ func TestResolve(t *testing.T) {
 		if err := c.Resolve(t.Context(), dns); err == nil || !strings.Contains(err.Error(), "corosync.conf:15:5: b: the name has no address of the family") {
 			t.Errorf("no such family: %v", err)
 		}
+		c = mustDecode(t, text)
+		if err := c.Resolve(t.Context(), names{"a": {"127.0.1.1"}, "b": {"127.0.1.1"}}); err == nil || !strings.Contains(err.Error(), "corosync.conf:14:5: b is 127.0.1.1, and so is the address of a (node 1); give each") {
+			t.Errorf("one address for two names: %v", err)
+		}
 		c = mustDecode(t, strings.Replace(text, "ring0_addr: b", "ring0_addr: nowhere", 1))
 		if err := c.Resolve(t.Context(), dns); err == nil || !strings.Contains(err.Error(), "nowhere: the name cannot be resolved") {
 			t.Errorf("unknown name: %v", err)

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/user"
@@ -43,9 +45,8 @@ func (d Decoder) load(name string) (*walker, *Problem) {
 		return nil, problem
 	}
 	w := d.walk(name, b)
-	more, err := filepath.Glob(filepath.Join(filepath.Dir(name), "uidgid.d", "*"))
-	if err == nil && w.c != nil {
-		w.uidgidFiles(more)
+	if w.c != nil {
+		w.uidgidFiles(filepath.Join(filepath.Dir(name), "uidgid.d"))
 	}
 	return w, nil
 }
@@ -417,9 +418,13 @@ func subsystemPath(s *section, name string) string {
 }
 
 // uidgidFiles reads the files that packages drop beside the configuration.
-func (w *walker) uidgidFiles(names []string) {
-	slices.Sort(names)
-	for _, name := range names {
+func (w *walker) uidgidFiles(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.problems = append(w.problems, &Problem{Pos: Pos{File: dir}, Severity: Error, What: reason(err), Fix: "is the agent started as root?"})
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
 		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 			continue
 		}

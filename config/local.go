@@ -48,6 +48,7 @@ func (c *Config) Resolve(ctx context.Context, r Resolver) error {
 	c.idsByAddress(&problems)
 	for l := range c.LinkCount() {
 		c.oneFamily(l, &problems)
+		c.ownAddresses(l, &problems)
 	}
 	return problems.Err()
 }
@@ -103,6 +104,24 @@ func (c *Config) idsByAddress(problems *Problems) {
 			problems.errorf(at, "give each node its own nodeid", "node id %d, made from the address, is used twice", n.ID)
 		}
 		seen[n.ID] = true
+	}
+}
+
+// ownAddresses finds host names that lead to the address of another node, as when
+// /etc/hosts has all of them at 127.0.1.1.
+func (c *Config) ownAddresses(link int, problems *Problems) {
+	first := map[netip.Addr]Node{}
+	for i, n := range c.Nodes {
+		if link >= len(n.Links) || !n.Links[link].IsValid() {
+			continue
+		}
+		a := n.Links[link]
+		if other, twice := first[a]; twice {
+			problems.errorf(c.at(fmt.Sprintf("nodelist.node.%d.ring%d_addr", i, link)), "give each node its own address, and look into /etc/hosts",
+				"%s is %v, and so is the address of %v", n.Addrs[link], a, other)
+			continue
+		}
+		first[a] = n
 	}
 }
 

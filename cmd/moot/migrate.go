@@ -82,7 +82,11 @@ func migrate(ctx context.Context, stdout, stderr io.Writer, name string, o migra
 		_, err := stdout.Write(text)
 		return err
 	}
-	if err := writeNew(o.out, text, o.force); err != nil {
+	mode := os.FileMode(0o644)
+	if c.Totem.Key != "" {
+		mode = 0o600 // the secret is in it
+	}
+	if err := writeNew(o.out, text, mode, o.force); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "%s is written: copy it to /etc/moothall on all nodes, or name it with moot agent -c; moot migrate --check tells what is different from Corosync.\n", o.out)
@@ -129,7 +133,7 @@ func parseNodes(list []string) ([]config.Node, error) {
 }
 
 // writeNew writes a file as a whole: a reader sees the old one or the new one.
-func writeNew(name string, text []byte, force bool) error {
+func writeNew(name string, text []byte, mode os.FileMode, force bool) error {
 	if _, err := os.Stat(name); err == nil && !force {
 		return fmt.Errorf("%s is there already: write elsewhere with --out, or over it with --force", name)
 	}
@@ -139,7 +143,7 @@ func writeNew(name string, text []byte, force bool) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)
