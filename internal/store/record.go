@@ -29,6 +29,8 @@ const (
 
 // Layout of a slot, little-endian: magic, format, length of everything up to
 // and including the CRC, generation, then the record, then CRC32C of all before.
+// Later formats keep magic, format, length and CRC in their places, so that an
+// older version tells a newer record from a damaged one.
 const (
 	magic     = "mootring"
 	format    = 1
@@ -129,11 +131,8 @@ func checkSlot(b []byte) ([]byte, error) {
 		return nil, errMagic
 	}
 	d := decoder{b[len(magic):]}
-	if f := d.u16(); f != format {
-		return nil, fmt.Errorf("%w %d, this version reads %d", errFormat, f, format)
-	}
-	length := d.u32()
-	if length < uint32(fixedLen) || length > uint32(maxLength) {
+	version, length := d.u16(), d.u32()
+	if length < uint32(headLen+4) || length > SlotSize {
 		return nil, errBounds
 	}
 	if uint32(len(b)) < length {
@@ -142,6 +141,12 @@ func checkSlot(b []byte) ([]byte, error) {
 	body := b[:length-4]
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[length-4:]) {
 		return nil, errCRC
+	}
+	if version != format { // only with a good checksum: a damaged number says nothing
+		return nil, fmt.Errorf("%w %d, this version reads %d", errFormat, version, format)
+	}
+	if length < uint32(fixedLen) || length > uint32(maxLength) {
+		return nil, errBounds
 	}
 	return body, nil
 }

@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,8 +112,12 @@ func TestFoundAtStart(t *testing.T) {
 		return b
 	}
 	torn := slot(4, 300, 192)[:40]
-	newer := slot(9, 300, 192)
-	newer[8] = 2
+	damaged := slot(9, 300, 192)
+	damaged[8] ^= 2 // in the number of the format
+	newer := slices.Clone(damaged)
+	binary.LittleEndian.PutUint32(newer[len(newer)-4:], crc32.Checksum(newer[:len(newer)-4], crc32.MakeTable(crc32.Castagnoli)))
+	longer := slices.Clone(damaged)
+	longer[11] = 0xFF // in the length
 	for _, c := range []struct {
 		name       string
 		a, b       []byte
@@ -126,6 +133,9 @@ func TestFoundAtStart(t *testing.T) {
 		{name: "both bad", a: torn, b: []byte("garbage"), err: store.ErrUnreadable},
 		{name: "empty file", err: store.ErrUnreadable},
 		{name: "written by a later version", a: slot(1, 100, 64), b: newer, err: store.ErrNewer},
+		{name: "both by a later version", a: newer, b: newer, err: store.ErrNewer},
+		{name: "a damaged format number", a: slot(8, 200, 128), b: damaged, inc: 201, bound: 192, note: "slot 2"},
+		{name: "a damaged format number and length", a: longer, b: slot(8, 200, 128), inc: 201, bound: 192, note: "slot 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := store.Recover([2][]byte{c.a, c.b})
