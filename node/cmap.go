@@ -120,7 +120,9 @@ func (k *keys) voted(s quorum.Status) {
 	}
 	set := func(name string, v cmap.Value) { k.normal.Set("runtime.votequorum."+name, v) }
 	set("ev_barrier", cmap.U32(s.Barrier))
-	set("qdevice_can_operate", cmap.Bool(s.Device.Allowed))
+	if s.Device.Votes > 0 || s.Device.Name != "" {
+		set("qdevice_can_operate", cmap.Bool(s.Device.Allowed))
+	}
 	if s.Tracking {
 		set("ev_tracking_barrier", cmap.U32(s.Tracked))
 	}

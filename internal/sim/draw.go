@@ -76,7 +76,7 @@ func (d *drawer) whole() {
 
 // quorum draws what may decide besides a majority. Half of the plans have nothing
 // of it. Records that a disk gave back in an old version defeat a tie breaker
-// (ordering 4.3), and no disk does that by itself: they are lost then.
+// (ordering 4.3), and no disk does that by itself: they are as they were then.
 func (d *drawer) quorum() {
 	q := &d.p.Quorum
 	n := len(d.p.Nodes)
@@ -102,7 +102,7 @@ func (d *drawer) quorum() {
 	}
 	for i := range d.p.Actions {
 		if a := &d.p.Actions[i]; q.Tie != "" && a.Disk == "old" {
-			a.Disk = "lost"
+			a.Disk = ""
 		}
 	}
 }

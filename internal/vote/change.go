@@ -132,16 +132,17 @@ func lastManAllowed(members []NodeID, infos []Info) bool {
 }
 
 // downscale lowers what is expected to those who stay, as far as it was allowed.
+// The votes that are needed stay a majority of the barrier.
 func downscale(members []NodeID, infos []Info) recount {
 	all := present(members, infos)
 	if slices.ContainsFunc(all, func(f Info) bool { return !f.Downscale }) {
 		return recount{}
 	}
-	floor := uint32(len(staying(members, infos)))
+	n := recount{decrease: true, expected: uint32(len(staying(members, infos)))}
 	for _, f := range all {
-		floor = max(floor, f.Barrier)
+		n.floor = max(n.floor, f.Barrier)
 	}
-	return recount{decrease: true, expected: floor}
+	return n
 }
 
 // WindowNeeded reports whether a decision begins the time after which

@@ -43,7 +43,7 @@ type State struct {
 	Votes    uint32 // of this node, as configured or set by an operator
 	Expected uint32 // E as it stands; never falls by itself
 	Quorum   uint32 // Q as it stands
-	Barrier  uint32 // expected votes by configuration or operator: downscale ends there
+	Barrier  uint32 // expected votes by configuration or operator: downscale leaves a majority of them
 	Tracked  uint32 // highest E ever seen, with Tracking
 	Waiting  bool   // wait_for_all: not all were seen at once yet
 	Quorate  bool   // the last decision that was shown

@@ -54,7 +54,7 @@ func naive(self NodeID, members []NodeID, infos []Info) (quorate bool, e, v, q u
 	if v >= q || master {
 		return true, e, v, q
 	}
-	return len(voters) > 0 && 2*v == e && e-v < q && naiveTie(voters), e, v, q
+	return len(voters) > 0 && 2*v == e && q == v+1 && naiveTie(voters), e, v, q
 }
 
 // naiveTie asks of each quorate configuration that anybody knows, and that may

@@ -87,9 +87,13 @@ var truth = []row{
 		then: func(Decision, []NodeID) []Change {
 			return []Change{{Kind: Leave, Node: 6}, {Kind: Leave, Node: 5}, {Kind: Leave, Node: 4}}
 		}},
-	{name: "clean leaves end at the barrier", expected: 6, up: 6, config: Config{Downscale: true}, quorate: true, want: Votes{6, 3, 4, 0}, row: RowMinority,
+	{name: "clean leaves end at the barrier", expected: 6, up: 6, config: Config{Downscale: true}, quorate: true, want: Votes{3, 3, 4, 0}, row: RowMinority,
 		then: func(Decision, []NodeID) []Change {
 			return []Change{{Kind: Leave, Node: 6}, {Kind: Leave, Node: 5}, {Kind: Leave, Node: 4}}
+		}},
+	{name: "no tie against votes that left", expected: 4, up: 4, config: Config{Downscale: true, Tie: tied.Tie}, primary: four, quorate: true, want: Votes{2, 1, 3, 0}, row: RowMinority,
+		then: func(Decision, []NodeID) []Change {
+			return []Change{{Kind: Leave, Node: 4}, {}, {Kind: Leave, Node: 3}, {}, {}}
 		}},
 	{name: "clean leave without downscale", expected: 3, up: 3, quorate: true, want: Votes{3, 2, 2, 0}, ok: true, row: RowMajority,
 		then: func(Decision, []NodeID) []Change { return []Change{{Kind: Leave, Node: 3}} }},

@@ -37,6 +37,7 @@ func Decide(c Config, ring RingID, members []NodeID, infos []Info, s State) Deci
 type recount struct {
 	decrease bool   // Q may fall
 	expected uint32 // E becomes this; zero: as it stands
+	floor    uint32 // Q stays a majority of this
 }
 
 func decide(c Config, ring RingID, members []NodeID, infos []Info, s State, change *recount) Decision {
@@ -149,6 +150,9 @@ func (t *tally) count(change *recount) {
 	v.Expected = max(v.Expected, addVotes(v.Total, t.device))
 	if change != nil && change.decrease {
 		old = 0
+		if change.floor > 0 {
+			old = majority(change.floor)
+		}
 	}
 	v.Quorum = max(majority(v.Expected), majority(v.Total), old)
 	if t.twoNode() {
@@ -221,14 +225,20 @@ func (t *tally) judge(f Info) (quorate bool, row Row) {
 		return true, RowAllSeen
 	case v.Total >= v.Quorum:
 		return true, RowMajority
-	case t.tie && v.Total == v.Expected/2 && v.Expected-v.Total < v.Quorum:
+	case t.tie && v.tied():
 		return true, RowTie
 	case t.master():
 		return true, RowMasterWins
-	case v.Total == v.Expected/2 && v.Expected-v.Total < v.Quorum && slices.ContainsFunc(t.here, func(f Info) bool { return f.Tie.Rule != TieNone }):
+	case v.tied() && slices.ContainsFunc(t.here, func(f Info) bool { return f.Tie.Rule != TieNone }):
 		return false, RowTieLost
 	}
 	return false, RowMinority
+}
+
+// tied reports whether the others have just as many votes: half of what is
+// expected, and nobody expected more when the needed votes were found.
+func (v Votes) tied() bool {
+	return v.Total == v.Expected/2 && v.Expected-v.Total < v.Quorum && v.Quorum == majority(v.Expected)
 }
 
 // master reports whether a device that wins by itself votes for some member.

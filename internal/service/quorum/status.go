@@ -87,10 +87,11 @@ func (s *Service) status() Status {
 }
 
 // reliesOnFencing reports whether two sides may have decided like this at once:
-// by the rule itself, or because fewer votes are expected than configured.
+// by the rule itself, or because fewer votes are needed than a majority of those
+// that are configured.
 func (s *Service) reliesOnFencing() bool {
 	d := s.shown
-	return d.row.RelyOnFencing() || s.cfg.Provider && d.quorate && d.votes.Expected < s.cfg.Vote.Expected
+	return d.row.RelyOnFencing() || s.cfg.Provider && d.quorate && d.votes.Quorum <= s.cfg.Vote.Expected/2
 }
 
 // deviceVotes are those that a device has to give, as far as it is known here.

@@ -226,8 +226,8 @@ func TestVotes_Downscale(t *testing.T) {
 	w.trackVotes()
 	c.Node(4).Service(ID).(service.Leaver).Leaving()
 	c.Run()
-	w.expect("votes quorate true [{1 1} {2 1} {3 1} {4 3}] device 0") // the barrier is four
-	if p := w.node(4); p.State != NodeLeaving || p.Total != 3 || p.Quorum != 3 {
+	w.expect("expected 3", "votes quorate true [{1 1} {2 1} {3 1} {4 3}] device 0")
+	if p := w.node(4); p.State != NodeLeaving || p.Total != 3 || p.Quorum != 3 || c.status(1).Fencing { // the barrier is four
 		t.Errorf("while it leaves: %+v", p)
 	}
 	c.Crash(4)
