@@ -93,7 +93,10 @@ func (n *Node) leaveSoon() {
 // Kill ends the member with an error.
 func (c *control) Kill(by config.NodeID, reason string) {
 	n := (*Node)(c)
-	err := &StopError{Reason: fmt.Sprintf("%s had it killed", n.name(by)), Why: cmp.Or(reason, "no reason was given")}
+	err := &StopError{Reason: fmt.Sprintf("%s had it killed", n.name(by)), Why: "no reason was given"}
+	if reason != "" {
+		err.Why = fmt.Sprintf("the reason given is %q", reason) // it may be anything
+	}
 	n.mu.Lock()
 	n.killed = err
 	n.mu.Unlock()

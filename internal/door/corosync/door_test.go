@@ -392,18 +392,22 @@ func FuzzRequests(f *testing.F) {
 	for id, size := range cfgSizes {
 		f.Add(uint8(2), int32(id), make([]byte, size-16))
 	}
+	for id, size := range cmapSizes {
+		f.Add(uint8(3), int32(id), make([]byte, size-16))
+		f.Add(uint8(3), int32(id), cmapRequest(int32(id), max(size, 280)+8, "runtime.members.")[16:])
+	}
 	f.Add(uint8(0), int32(reqMcast), mcastRequest([]byte("hello"))[16:])
 	openDoor(f, 1, nil)
 	f.Fuzz(func(t *testing.T, which uint8, id int32, body []byte) {
 		if len(body) > 4096 || id == -3 {
 			return
 		}
-		c := dial(t, []string{"cpg", "quorum", "cfg"}[which%3])
+		c := dial(t, []string{"cpg", "quorum", "cfg", "cmap"}[which%4])
 		defer c.Close()
 		if err := c.Send(qbtest.Message(id, body), 1); err != nil {
 			t.Fatal(err)
 		}
-		probe := request([]int32{reqLocal, reqQuorate, reqCfgLocal}[which%3], 16)
+		probe := request([]int32{reqLocal, reqQuorate, reqCfgLocal, reqCmapIterInit}[which%4], []int{16, 16, 16, 280}[which%4])
 		if err := c.Send(probe, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -412,7 +416,7 @@ func FuzzRequests(f *testing.F) {
 			if err != nil {
 				t.Fatalf("request %d of %d bytes: %v", id, len(body), err)
 			}
-			answered = len(resp) == 32 && le.Uint32(resp) == uint32([]int32{respLocal, respQuorate, 12}[which%3])
+			answered = len(resp) == 32 && le.Uint32(resp) == uint32([]int32{respLocal, respQuorate, respCfgLocal, reqCmapIterInit}[which%4])
 		}
 	})
 }
