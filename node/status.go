@@ -80,11 +80,12 @@ type Quorum struct {
 	Currency         string `json:"currency"` // "current", "reconfiguring" or "unknown"; only the first can be quorate
 	Expected         uint32 `json:"expected_votes"`
 	Votes            uint32 `json:"votes"`
+	DeviceVotes      uint32 `json:"device_votes,omitempty"` // how many of Votes are a quorum device's
 	Needed           uint32 `json:"needed"`
 	Epoch            uint64 `json:"epoch"` // of the newest quorate configuration this node was in
 	Row              string `json:"row"`   // of the decision table
 	Reason           string `json:"reason"`
-	ReliesOnFencing  bool   `json:"relies_on_fencing,omitempty"`
+	ReliesOnFencing  bool   `json:"relies_on_fencing,omitempty"` // two sides may decide like this at once
 	DecidedInRingSeq uint64 `json:"ring_seq"`
 }
 
@@ -235,11 +236,12 @@ func (n *Node) members(st executive.Status) []Member {
 }
 
 func (n *Node) quorum(st executive.Status) Quorum {
-	q := st.Quorum
+	q, v := st.Quorum, n.cfg.Cluster.Quorum
 	return Quorum{
-		Provider: n.cfg.Cluster.Quorum.Votequorum, Quorate: q.Quorate && st.Currency == service.CurrencyNow.String(), Currency: st.Currency,
+		Provider: v.Votequorum, Quorate: q.Quorate && st.Currency == service.CurrencyNow.String(), Currency: st.Currency,
 		Expected: q.Expected, Votes: q.Votes, Needed: q.Needed, Epoch: uint64(q.Epoch), Row: q.Row, Reason: q.Text,
-		ReliesOnFencing: n.cfg.Cluster.Quorum.TwoNode, DecidedInRingSeq: q.Ring.Seq,
+		DeviceVotes: q.Device, DecidedInRingSeq: q.Ring.Seq,
+		ReliesOnFencing: v.TwoNode || v.Votequorum && q.Quorate && q.Needed <= v.ExpectedVotes/2,
 	}
 }
 

@@ -434,3 +434,56 @@ func TestVotes_NotWithoutAProvider(t *testing.T) {
 		w.ask(fn, DeviceRequest{Name: "dev"}, service.ErrNotSupported)
 	}
 }
+
+// Ordering 5.6, 46: nodes leave faster than the window lasts, and what is needed
+// does not fall.
+func TestScenario_46_LastManInAHurry(t *testing.T) {
+	cfg := provider(8)
+	cfg.Vote.LastMan, cfg.Vote.WaitForAll = true, true
+	c := start(t, 8, cfg)
+	up := ids(1, 2, 3, 4, 5, 6, 7, 8)
+	c.form(up)
+	w := c.connect(1)
+	for n := 7; n >= 2; n-- {
+		up = up[:n]
+		c.form(up)
+		if p := w.node(1); p.Highest != 8 || p.Quorum != 5 || (p.Flags&FlagQuorate != 0) != (n >= 5) {
+			t.Fatalf("%d nodes: %+v", n, p)
+		}
+		c.Advance(9 * time.Second)
+		c.Run()
+	}
+	c.Advance(time.Minute)
+	c.Run()
+	if p := w.node(1); p.Highest != 8 || p.Flags&FlagQuorate != 0 {
+		t.Errorf("long after quorum was lost: %+v", p)
+	}
+}
+
+// Ordering 5.6, 61: a tie is not won by what one node remembers.
+func TestScenario_61_TieMemory(t *testing.T) {
+	five := provider(5)
+	five.Vote.Tie, five.Vote.WaitForAll = vote.Tie{Rule: vote.TieLowest}, true
+	c := start(t, 5, five)
+	c.form(ids(1, 2, 3, 4, 5))
+	c.form(ids(1), ids(2), ids(3, 4, 5))
+	c.form(ids(1, 3), ids(2, 4, 5))
+	if c.status(1).Quorate || !c.status(2).Quorate {
+		t.Error("five nodes: {1,3} quorate, or {2,4,5} not")
+	}
+	for _, restart := range []bool{false, true} {
+		four := provider(4)
+		four.Vote.Tie = vote.Tie{Rule: vote.TieLowest}
+		c := start(t, 4, four)
+		c.form(ids(1, 2, 3, 4))
+		c.form(ids(1), ids(2, 3, 4))
+		if restart {
+			c.Crash(3)
+			c.Restart(3)
+		}
+		c.form(ids(1, 3), ids(2, 4))
+		if c.status(1).Quorate || !c.status(2).Quorate {
+			t.Errorf("four nodes, restart %v: {1,3} quorate, or {2,4} not", restart)
+		}
+	}
+}
