@@ -263,6 +263,14 @@ func TestTokenTimeout(t *testing.T) {
 	}
 }
 
+func TestManyWarningsHideNoError(t *testing.T) {
+	text := strings.Replace(prelude, "version: 2", "version: 2\n"+strings.Repeat("window_size: 1\ntokn: 1\n", 200)+"transport: tcp", 1)
+	_, problems := decoder.Decode("corosync.conf", []byte(text))
+	if err := problems.Err(); err == nil || !strings.Contains(err.Error(), "totem.transport") || len(problems) > 150 {
+		t.Errorf("%d problems with the error %v", len(problems), err)
+	}
+}
+
 func TestPacketSize(t *testing.T) {
 	for totem, want := range map[string]int{
 		"": 1500, "knet_mtu: 9000": 9000, "knet_mtu: 100": 1280, "knet_mtu: 0": 1500, "netmtu: 1400": 1500,

@@ -62,7 +62,8 @@ func (p *Problem) text() string {
 // Problems are all that was found, in the order of the file as far as possible.
 type Problems []*Problem
 
-// maxProblems bounds a report: who wrote fifty errors reads the first ones.
+// maxProblems bounds a report for each severity: who wrote fifty errors reads
+// the first ones, and no number of notes hides one.
 const maxProblems = 50
 
 // Err joins the errors among the problems; nil if there is none.
@@ -102,7 +103,13 @@ func (ps Problems) String() string {
 
 func (ps *Problems) add(s Severity, at Pos, what, fix string) *Problem {
 	p := &Problem{Pos: at, Severity: s, What: what, Fix: fix}
-	if len(*ps) < maxProblems {
+	same := 0
+	for _, other := range *ps {
+		if other.Severity == s {
+			same++
+		}
+	}
+	if same < maxProblems {
 		*ps = append(*ps, p)
 	}
 	return p

@@ -42,7 +42,8 @@ Corosync does. SIGTERM and SIGINT make it leave the cluster in order, SIGHUP has
 all agents of the cluster reload, as moot reload does.
 
 It always runs in the foreground and logs to standard error; under systemd use a
-unit of Type=notify. The options -c, -f, -t and -v are those of corosync.
+unit of Type=notify. The options -c, -f, -t and -v are those of corosync; run
+through a link of the name corosync, moot is moot agent.
 
 EXIT STATUS
    0  it left as it was told to, or -t found a good configuration

@@ -7,12 +7,22 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr)) }
+
+// arguments are those of the command line. Under the name corosync, as a link to
+// it, this is the agent, whose options are corosync's.
+func arguments(line []string) []string {
+	if len(line) > 0 && filepath.Base(line[0]) == "corosync" {
+		return append([]string{"agent"}, line[1:]...)
+	}
+	return line[min(1, len(line)):]
+}
 
 // run is main without the process around it.
 func run(args []string, stdout, stderr io.Writer) int {

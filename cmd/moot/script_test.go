@@ -22,7 +22,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": cmdStatus, "size": cmdSize, "mode": cmdMode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": cmdStatus, "size": cmdSize, "mode": cmdMode, "link": cmdLink},
 	})
 }
 
@@ -56,4 +56,9 @@ func checkStat(ts *testscript.TestScript, args []string, of func(os.FileInfo) st
 	if got := of(info); got != args[0] {
 		ts.Fatalf("%s has %s, want %s", args[1], got, args[0])
 	}
+}
+
+// cmdLink makes a symbolic link to the moot command.
+func cmdLink(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.Symlink(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "moot"), ts.MkAbs(args[0])))
 }
