@@ -75,6 +75,39 @@ func TestLies(t *testing.T) {
 				c.Entries[i].Stable, c.Entries[i].High = 1<<40, c.Entries[i].Aru+10
 			}
 		})},
+		{"stability beyond the aru, again and again", wire.TypeCommit, 8, commit(func(_ *wire.Header, c *wire.Commit) {
+			for i := range c.Entries {
+				c.Entries[i].Stable, c.Entries[i].High = 1<<40, c.Entries[i].Aru+10
+			}
+		})},
+		{"more slots than a ring has", wire.TypeCommit, 2, commit(func(_ *wire.Header, c *wire.Commit) {
+			for i := range c.Entries {
+				if e := &c.Entries[i]; e.Member.ID == 3 {
+					e.High = e.Aru + 2*maxSpan
+				}
+			}
+		})},
+		{"commit of another maker", wire.TypeCommit, 2, commit(func(h *wire.Header, _ *wire.Commit) { h.Ring.Rep = 2 })},
+		{"commit with one member less", wire.TypeCommit, 2, commit(func(_ *wire.Header, c *wire.Commit) { c.Entries = c.Entries[1:] })},
+		{"commit that others have filled", wire.TypeCommit, 1, commit(func(_ *wire.Header, c *wire.Commit) { c.Entries[3].Filled = true })},
+		{"commit that others have not filled", wire.TypeCommit, 1, commit(func(_ *wire.Header, c *wire.Commit) { c.Entries[1] = wire.CommitEntry{Member: c.Entries[1].Member} })},
+		{"second phase before its time", wire.TypeCommit, 1, commit(func(_ *wire.Header, c *wire.Commit) { c.Phase = 2 })},
+		{"second phase that lacks a promise", wire.TypeCommit, 4, commit(func(_ *wire.Header, c *wire.Commit) {
+			if c.Phase == 2 {
+				c.Entries[0] = wire.CommitEntry{Member: c.Entries[0].Member}
+			}
+		})},
+		{"second phase that is a first one", wire.TypeCommit, 4, commit(func(_ *wire.Header, c *wire.Commit) { c.Phase = 1 })},
+		{"second phase with one member less", wire.TypeCommit, 4, commit(func(_ *wire.Header, c *wire.Commit) {
+			if c.Phase == 2 {
+				c.Entries = c.Entries[:3]
+			}
+		})},
+		{"old ring of others", wire.TypeCommit, 2, commit(func(_ *wire.Header, c *wire.Commit) {
+			for i := range c.Entries {
+				c.Entries[i].OldRing = RingID{Seq: 1, Rep: NodeID(i + 1), Inc: 1000}
+			}
+		})},
 		{"frames sent", wire.TypeToken, 1, token(func(x *wire.Token) { x.Fcc = 1 << 30 })},
 		{"few frames sent", wire.TypeToken, 1, token(func(x *wire.Token) { x.Fcc += 64 })},
 		{"backlog", wire.TypeToken, 1, token(func(x *wire.Token) { x.Backlog = 1 << 30 })},
