@@ -33,10 +33,17 @@ func startMember(t testing.TB) *node.Node {
 
 func startMemberWith(t testing.TB, log *slog.Logger) *node.Node {
 	t.Helper()
+	return startMemberOf(t, log, func(*config.Config) {})
+}
+
+func startMemberOf(t testing.TB, log *slog.Logger, change func(*config.Config)) *node.Node {
+	t.Helper()
 	qbtest.Private(t)
 	lo := netip.MustParseAddr("127.0.0.1")
+	cluster := config.New("door", config.Node{ID: 1, Name: "one", Votes: 1, Addrs: []string{lo.String()}, Links: []netip.Addr{lo}})
+	change(cluster)
 	n, err := node.Start(context.Background(), node.Config{
-		Cluster:  config.New("door", config.Node{ID: 1, Name: "one", Votes: 1, Addrs: []string{lo.String()}, Links: []netip.Addr{lo}}),
+		Cluster:  cluster,
 		Self:     1,
 		StateDir: t.TempDir(), CorosyncDoor: true,
 		Log: log,
@@ -47,6 +54,18 @@ func startMemberWith(t testing.TB, log *slog.Logger) *node.Node {
 	t.Cleanup(n.Halt)
 	ready(t)
 	return n
+}
+
+// TestMember_Votequorum has a device of one vote configured, which makes two
+// expected.
+func TestMember_Votequorum(t *testing.T) {
+	bin := corosync.BuildC(t, "votequorum_basic")
+	startMemberOf(t, slog.New(slog.DiscardHandler), func(c *config.Config) {
+		c.Quorum.ExpectedVotes, c.Quorum.Device = 2, &config.QuorumDevice{Model: "net", Votes: 1}
+	})
+	if out := corosync.OutputC(t, bin); out != "passed\n" {
+		t.Error(out)
+	}
 }
 
 // ready waits until clients are let in.
