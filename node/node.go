@@ -291,7 +291,7 @@ func (n *Node) save(r store.Record, done func(error)) {
 
 // decided remembers the entry of the decision log that explains an end.
 func (n *Node) decided(d *executive.Decision) {
-	if d.Reason == "id-conflict" {
+	if d.Reason == "id-conflict" || d.Reason == "service-failed" {
 		n.mu.Lock()
 		n.why = d.Text
 		n.mu.Unlock()
@@ -360,7 +360,7 @@ func (n *Node) verdict(r totem.StopReason) error {
 		return nil
 	case totem.StopPersistFailed:
 		return &StopError{Reason: r.String(), Err: n.diskErr}
-	case totem.StopIDConflict:
+	case totem.StopIDConflict, totem.StopServiceFailed:
 		return &StopError{Reason: r.String(), Why: n.why}
 	}
 	return &StopError{Reason: r.String()}

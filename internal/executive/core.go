@@ -72,6 +72,7 @@ type Core struct {
 	wakeNow    bool
 	leaveBy    Tick // the engine is told to leave then at the latest; zero: not leaving
 	left       bool
+	failed     bool // it leaves because a service could not be synchronised
 
 	stats Stats
 }
@@ -332,6 +333,9 @@ func (c *Core) Ready() bool { return c.synced }
 func (c *Core) end(r totem.StopReason) {
 	if c.stop != totem.Running {
 		return
+	}
+	if r == totem.StopLeft && c.failed {
+		r = totem.StopServiceFailed // nobody wished it
 	}
 	c.stop = r
 	c.stopServices()

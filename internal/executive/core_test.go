@@ -544,6 +544,27 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
+// failing is a service that cannot take the state of its group.
+type failing struct{ *counter }
+
+func (failing) SyncDigest() service.Digest    { return service.Digest{} } // so that there is a state to take
+func (failing) SyncProcess(int) (bool, error) { return false, errors.New("no room for the state") }
+
+// A member that leaves because it must does not end as one that was told to.
+func TestServiceFails_NotALeave(t *testing.T) {
+	w := newWorld(t, 1).start(func() service.Service { return failing{&counter{id: 41}} })
+	core := w.nodes[1].core
+	w.until("the end of the member", func() bool { return core.Stopped() != totem.Running })
+	if r := core.Stopped(); r != totem.StopServiceFailed {
+		t.Errorf("stopped: %v", r)
+	}
+	if !slices.ContainsFunc(core.Decisions(0), func(d Decision) bool {
+		return d.Reason == "service-failed" && strings.Contains(d.Text, "no room for the state")
+	}) {
+		t.Errorf("no decision tells why: %+v", core.Decisions(0))
+	}
+}
+
 // A synchronisation that waits for ever belongs to a ring that was not the same
 // to all of its members: another one is made.
 func TestStuckRound_AnotherRing(t *testing.T) {

@@ -164,7 +164,7 @@ func (r *roundHost) Note(n resync.Note) {
 		c.dirty, c.wakeNow = true, true
 	case resync.NoteFailed:
 		// Partial state is never served: the node leaves (openais-executive 4.5 Z3).
-		c.leaveBy = due(c.now)
+		c.failed, c.leaveBy = true, due(c.now)
 		c.wakeNow = true
 	}
 }

@@ -171,12 +171,14 @@ const (
 	StopStaleIncarnation
 	StopLeft
 	StopSnapshotRestored
+	StopServiceFailed // the executive's alone: to the engine it is a Leave
 )
 
 // String is the reason as a clause.
 func (r StopReason) String() string {
 	return [...]string{"running", "the ring record could not be stored", "another node uses this node id",
-		"peers know a later start of this node", "left the cluster", "an old memory image was restored"}[r]
+		"peers know a later start of this node", "left the cluster", "an old memory image was restored",
+		"a service could not be synchronised"}[r]
 }
 
 // LinkState is what the session layer knows of the way to one node. It is a
