@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/wire"
@@ -222,4 +223,60 @@ func TestDistrust(t *testing.T) {
 	x.Distrust(l.now, id)
 	l.flush(x)
 	l.until(2*sec, "formed anew", func() bool { return l.formed(1, 2, 3)() && x.ring.id != id })
+}
+
+// Who restarted cannot claim to come from the ring of its earlier life: it does not
+// come along, and nobody sends it old frames (ordering 2.16, C6).
+func TestLie_OldRingOfAnEarlierLife(t *testing.T) {
+	l := newLab(t, 3, nil)
+	l.until(2*sec, "formed", l.formed(1, 2, 3))
+	l.run(sec)
+	old := l.node(1).ring.id
+	x := l.node(3)
+	lies := 0
+	l.alter = func(from, _ NodeID, f []byte) []byte {
+		if from != 3 || wire.FrameType(f) != wire.TypeCommit || lies == 2 {
+			return f
+		}
+		h, body, _ := wire.ParseHeader(f)
+		c, err := wire.ParseCommit(body, x.table)
+		if err != nil || !c.Entries[2].Filled {
+			return f
+		}
+		lies++
+		c.Entries[2].OldRing = old
+		return wire.AppendCommit(nil, h, c, x.table)
+	}
+	l.start(x, 2000, x.Durable(), nil)
+	l.until(20*sec, "formed again", func() bool { return l.formed(1, 2, 3)() && l.node(1).ring.id != old && x.Machine.ring.id != old })
+	if lies == 0 {
+		t.Fatal("there was no chance to lie")
+	}
+	last := l.node(1).got[len(l.node(1).got)-2:]
+	if want := "trans [1 2]"; !strings.HasSuffix(last[0], want) || !strings.HasSuffix(last[1], want) {
+		t.Errorf("%q, want %s", last, want)
+	}
+	if l.node(1).stats.BadCommits+l.node(2).stats.BadCommits == 0 {
+		t.Error("the claim was not noticed")
+	}
+}
+
+// However often the commit token comes back, the representative makes one regular
+// token (ordering 2.15).
+func TestLie_CommitTokenOnceMore(t *testing.T) {
+	l := newLab(t, 3, nil)
+	l.until(2*sec, "formed", l.formed(1, 2, 3))
+	x := l.node(1)
+	l.gather(x)
+	l.until(2*sec, "the regular token", func() bool { return x.state == Recovery && x.ring.visits == 1 })
+	c := x.att.token
+	c.Entries = slices.Clone(c.Entries)
+	c.TokenSeq, c.Phase = x.ring.tokenSeq+10, 2
+	if err := l.told(x, x.att.prev, 1000, wire.AppendCommit(nil, x.header(x.att.id), c, x.table)); err != nil {
+		t.Fatal(err)
+	}
+	if x.ring.visits != 1 {
+		t.Errorf("%d visits", x.ring.visits)
+	}
+	l.until(5*sec, "formed again", l.formed(1, 2, 3))
 }
