@@ -246,10 +246,13 @@ func (c *Core) holds(h *host) bool {
 	return c.round.held || c.round.partial && !h.info.RunsWithoutQuorum
 }
 
-// hasRoom reports whether the engine would take that many bytes now. The level
-// is the engine's as of the last Take; what came since is counted here.
+// hasRoom reports whether the engine would take a message of that many bytes
+// now. The level is the engine's as of the last Take; what came since is counted
+// here.
 func (c *Core) hasRoom(bytes int) bool {
-	return c.running() && c.room < totem.RoomCritical && c.submitted+bytes <= c.cfg.Totem.Limits.QueueBytes/8
+	limit := &c.cfg.Totem.Limits
+	return c.running() && c.room < totem.RoomCritical &&
+		c.submitted.bytes+bytes <= limit.QueueBytes/8 && c.submitted.messages <= limit.QueueCount/8
 }
 
 // drain lets waiting calls go while there is room, one of each client in turn.

@@ -95,6 +95,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Totem.Limits.MaxMessage = cmp.Or(c.Totem.Limits.MaxMessage, 1<<20) + headroom
 	c.Totem.Limits.Undelivered = cmp.Or(c.Totem.Limits.Undelivered, 16<<20)
 	c.Totem.Limits.QueueBytes = cmp.Or(c.Totem.Limits.QueueBytes, 16<<20)
+	c.Totem.Limits.QueueCount = cmp.Or(c.Totem.Limits.QueueCount, 65536)
 	if c.newEngine == nil {
 		c.newEngine = newMachine
 	}

@@ -54,7 +54,7 @@ type Core struct {
 	waiting   []*Handle // with queued calls, in the order they began to wait
 	finishing []*Handle // their service is not yet told that they are gone
 	room      totem.Level
-	submitted int // bytes since the last Take
+	submitted volume // since the last Take
 	budget    budget
 
 	decisions decisions
@@ -112,7 +112,7 @@ func (c *Core) begin(now Tick) error {
 	}
 	c.ring, c.members, c.trans, c.synced = RingID{}, nil, nil, false
 	c.round, c.view = roundState{}, viewState{currency: service.CurrencyUnknown}
-	c.room, c.submitted, c.budget = totem.RoomLow, 0, budget{}
+	c.room, c.submitted, c.budget = totem.RoomLow, volume{}, budget{}
 	c.sessions.SetCommitted(c.engine.CommittedSeq())
 	c.dirty = true
 	if f := c.obs.Start; f != nil {

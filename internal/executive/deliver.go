@@ -24,12 +24,20 @@ func (c *Core) submit(class totem.Class, safe bool, h *header, body []byte) erro
 		return service.ErrTryAgain
 	}
 	c.dirty = true
-	c.submitted += len(c.scratch)
+	c.submitted.add(len(c.scratch))
 	c.stats.Submitted++
 	if f := c.obs.Submit; f != nil {
 		f(c.now, k, class, safe, c.scratch)
 	}
 	return nil
+}
+
+// volume is how much was submitted.
+type volume struct{ messages, bytes int }
+
+func (v *volume) add(bytes int) {
+	v.messages++
+	v.bytes += bytes
 }
 
 // deliver hands one message to the service it is for.
@@ -38,7 +46,7 @@ func (c *Core) deliver(d *totem.Delivery) {
 		f(c.now, d)
 	}
 	c.stats.Delivered++
-	c.budget.begin(len(d.Body))
+	c.budget.begin(d.Cost())
 	c.dispatch(d)
 	c.budget.end()
 }

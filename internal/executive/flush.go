@@ -37,7 +37,7 @@ func (c *Core) Flush(now Tick) {
 func (c *Core) turn() {
 	c.consume()
 	o := c.engine.Take()
-	c.submitted, c.room = 0, o.Room
+	c.submitted, c.room = volume{}, o.Room
 	c.engineWake = o.Wake
 	if p := o.Persist; p != nil {
 		c.saveSeq(p)

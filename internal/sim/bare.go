@@ -39,7 +39,7 @@ type bare struct {
 	wakeAt  Tick
 	first   bool
 	writes  []pending
-	eaten   int // bytes that clients have not taken
+	eaten   int // Cost of what clients have not taken
 	eating  bool
 	stopped bool
 	state   totem.State
@@ -300,7 +300,7 @@ func (b *bare) deliver(d *totem.Delivery) {
 		b.m.open--
 		b.m.openBytes -= len(d.Body)
 	}
-	b.eaten += len(d.Body)
+	b.eaten += d.Cost()
 	b.m.w.record(check.Event{Kind: check.KindDeliver, Life: b.m.life, Ring: d.Ring, Slot: d.Slot, From: d.From, FromInc: d.Inc,
 		K: d.K, Class: uint8(d.Class), Safe: d.Safe, Size: len(d.Body), Hash: sum(d.Body)})
 }

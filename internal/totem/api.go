@@ -110,6 +110,12 @@ type Delivery struct {
 	Body  []byte // valid until the next Take
 }
 
+// Cost is what the delivery counts for in Limits.Undelivered: its body and, since
+// whoever keeps a message keeps more than its body, a fixed part.
+func (d *Delivery) Cost() int { return len(d.Body) + deliveryOverhead }
+
+const deliveryOverhead = 128
+
 // ConfKind tells regular from transitional configurations.
 type ConfKind uint8
 
@@ -217,7 +223,7 @@ type Limits struct {
 	ReceiveWnd  int // frames that the receive buffer takes, zero: no limit
 	QueueBytes  int // submitted, not yet ordered, per class; 16 MiB
 	QueueCount  int // the same in messages; 65536
-	Undelivered int // delivered and not Consumed, in bytes; 16 MiB; each ring change may add up to Window frames on top (ordering 2.16 R6)
+	Undelivered int // delivered and not Consumed, as Delivery.Cost counts; 16 MiB; each ring change may add up to Window frames on top (ordering 2.16 R6)
 	MaxMessage  int // 1 MiB
 	RingBytes   int // slot buffer, 64 MiB
 	HopTries    int // 6

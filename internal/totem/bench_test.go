@@ -72,7 +72,7 @@ func (l *wireLoop) take(i int) {
 		switch e := e.(type) {
 		case *Delivery:
 			l.got++
-			m.Consumed(l.now, len(e.Body))
+			m.Consumed(l.now, e.Cost())
 		case *Configuration:
 			m.Release(l.now, e.Ring)
 		}

@@ -108,7 +108,7 @@ func (m *Machine) deliverSlot(r *ring, s Slot, regular bool) {
 			del.Tag = m.tags[del.Class].take(p.K)
 		}
 		m.out.events = append(m.out.events, del)
-		m.undelivered += len(body)
+		m.undelivered += del.Cost()
 		m.stats.Delivered++
 	}
 }

@@ -114,7 +114,7 @@ func (l *lab) flush(x *labNode) {
 		case *Delivery:
 			x.got = append(x.got, fmt.Sprintf("%v %d %.20q", e.Ring, e.From, e.Body))
 			if x.auto {
-				m.Consumed(l.now, len(e.Body))
+				m.Consumed(l.now, e.Cost())
 			}
 		case *Configuration:
 			x.got = append(x.got, fmt.Sprintf("%v %v members %v trans %v", e.Kind, e.Ring, e.Members, e.Trans))

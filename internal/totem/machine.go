@@ -61,7 +61,7 @@ type Machine struct {
 	held    bool // classes below Control wait for Release
 	level   Level
 
-	undelivered int // bytes delivered and not consumed
+	undelivered int // Cost of what was delivered and not consumed
 	leaves      int // Leave frames sent
 
 	// One visit.
@@ -401,10 +401,10 @@ func (m *Machine) Release(now Tick, id RingID) {
 	}
 }
 
-// Consumed says that the clients took that many bytes of delivered bodies.
-func (m *Machine) Consumed(now Tick, bytes int) {
+// Consumed says that the clients took deliveries of that Cost.
+func (m *Machine) Consumed(now Tick, cost int) {
 	m.begin(now)
-	m.undelivered = max(0, m.undelivered-bytes)
+	m.undelivered = max(0, m.undelivered-cost)
 	if m.state == Operational {
 		m.deliver()
 	}

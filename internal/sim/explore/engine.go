@@ -391,7 +391,7 @@ func (e *engines) show(mv *move, m *totem.Machine, ev totem.Event) {
 	case *totem.Delivery:
 		mv.events = append(mv.events, e.events.keep(event{kind: evDeliver, ring: ev.Ring, slot: ev.Slot, from: ev.From, inc: ev.Inc,
 			k: ev.K, safe: ev.Safe, body: string(ev.Body)}))
-		m.Consumed(now, len(ev.Body))
+		m.Consumed(now, ev.Cost())
 	case *totem.Configuration:
 		x := event{kind: evRegular, ring: ev.Ring, prev: ev.Prev, members: lives(ev)}
 		if ev.Kind == totem.Transitional {

@@ -277,7 +277,7 @@ func (r *replayer) event(n *replayed, ev totem.Event) {
 	case *totem.Delivery:
 		r.note(n, check.Event{Kind: check.KindDeliver, Ring: ev.Ring, Slot: ev.Slot, From: ev.From, FromInc: ev.Inc, K: ev.K,
 			Class: uint8(ev.Class), Safe: ev.Safe, Size: len(ev.Body), Hash: wire.FrameHash(ev.Body)})
-		n.machine.Consumed(now, len(ev.Body))
+		n.machine.Consumed(now, ev.Cost())
 	case *totem.Configuration:
 		r.note(n, check.Event{Kind: check.KindConf, Transitional: ev.Kind == totem.Transitional, Ring: ev.Ring, Prev: ev.Prev,
 			Members: ev.Members, Incs: ev.Incs, Trans: ev.Trans})
