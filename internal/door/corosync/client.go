@@ -28,6 +28,7 @@ type client struct {
 	q          *qb.Conn
 	translator translator
 	sizes      []int  // of the fixed parts of the requests, by id
+	silent     int32  // request that is never answered; -1: none
 	handle     Handle // nil if no service is behind the client
 	no         uint64 // among the door's clients
 	tag        uint64
@@ -39,15 +40,18 @@ type client struct {
 }
 
 func newClient(d *Door, q *qb.Conn, sizes []int) client {
-	return client{d: d, q: q, sizes: sizes}
+	return client{d: d, q: q, sizes: sizes, silent: -1}
 }
 
 // Request implements qb.Handler. Corosync answers an id that it does not know
-// with a bare header (corosync-ipc 2.0), and so is a request that is too short.
+// with a bare header (corosync-ipc 2.0), and so is a request that is too short,
+// unless its sender waits for no answer and would take it for another one.
 func (c *client) Request(id int32, msg []byte) bool {
 	if id < 0 || int(id) >= len(c.sizes) || len(msg) < c.sizes[id] {
 		c.count.invalid++
-		c.invalid()
+		if id != c.silent {
+			c.invalid()
+		}
 		return true
 	}
 	taken := c.translator.request(id, msg)

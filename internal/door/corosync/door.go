@@ -171,6 +171,7 @@ func (d *Door) connect(c *client, id uint16, t translator) (qb.Handler, error) {
 
 func openCPG(d *Door, q *qb.Conn) (qb.Handler, error) {
 	c := &cpgClient{client: newClient(d, q, cpgSizes[:])}
+	c.silent = reqMcast
 	c.sent = c.mcastDone
 	return d.connect(&c.client, cpg.ID, c)
 }

@@ -135,6 +135,16 @@ func TestRequests_Item12_Malformed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	want, err := c.Call(request(reqLocal, 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(request(reqMcast, mcastFixed-1), 2); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := c.Call(request(reqLocal, 16)); err != nil || !bytes.Equal(resp, want) {
+		t.Errorf("the answer behind a short multicast is %x, %v, want %x", resp, err, want)
+	}
 	if err := c.Send(mcastRequest([]byte("good")), 2); err != nil {
 		t.Fatal(err)
 	}

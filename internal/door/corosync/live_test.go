@@ -2,6 +2,7 @@ package corosync_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,6 +104,60 @@ func TestMember_Item13_Flood(t *testing.T) {
 	}
 	if out := corosync.OutputC(t, bin, "400", "flood"); !strings.HasPrefix(out, "passed") {
 		t.Error(out)
+	}
+}
+
+// A client that sleeps under many small messages slows the others down; it is
+// not cut off, and finds all of them (corosync-ipc 6, item 13).
+func TestMember_Item13_SmallMessages(t *testing.T) {
+	startMember(t)
+	join := func(pid uint32) *qbtest.Client {
+		c, err := qbtest.Dial("cpg", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		if resp, err := c.Call(corosync.JoinRequest("g", pid)); err != nil || binary.LittleEndian.Uint32(resp[16:]) != 1 {
+			t.Fatalf("join: %x, %v", resp, err)
+		}
+		return c
+	}
+	sleeper, sender := join(1), join(2)
+	const n = 370_000 // more than the backlog of one connection takes
+	msg := corosync.McastRequest([]byte("x"))
+	var sent atomic.Int64
+	still := make(chan struct{})
+	stands := sync.OnceFunc(func() { close(still) })
+	go func() { // it takes its own messages as it sends
+		for refused, taken := 0, 0; taken < n && !t.Failed(); {
+			if sent.Load() < n && sender.Send(msg, 2) == nil {
+				sent.Add(1)
+				refused = 0
+				continue
+			}
+			if ev, err := sender.Dispatch(time.Millisecond); err != nil {
+				if refused++; refused == 200 {
+					stands()
+				}
+			} else if binary.LittleEndian.Uint32(ev) == 5 {
+				taken++
+				refused = 0
+			}
+		}
+	}()
+	select {
+	case <-still:
+	case <-time.After(patience):
+		t.Fatalf("%d messages were taken of the sender, and nobody waits for the sleeper", sent.Load())
+	}
+	for got := 0; got < n; {
+		ev, err := sleeper.Dispatch(patience)
+		if err != nil {
+			t.Fatalf("after %d messages of %d: %v", got, sent.Load(), err)
+		}
+		if binary.LittleEndian.Uint32(ev) == 5 {
+			got++
+		}
 	}
 }
 

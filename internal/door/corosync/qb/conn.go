@@ -59,6 +59,7 @@ type Conn struct {
 	request ring   // mapped before the handler exists, unmapped after Closed
 	units   uint32 // taken from the request ring's semaphore, not yet read
 	took    uint64 // requests, ever
+	last    uint64 // of them that count, once the client is gone; zero before
 	unread  int    // of them whose bytes are still in the socket
 	waiting int    // requests in the ring while none are taken
 	stash   []byte // request that the handler did not take

@@ -1,6 +1,9 @@
 package qb
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A client that multicasts as fast as it can announces each request with a
 // byte, and each byte wakes the poller, although nothing can be sent before the
@@ -39,11 +42,16 @@ func (s *Server) Pull() {
 	p := &s.puller
 	p.count++
 	p.last = time.Now()
-	kept := p.conns[:0]
-	for _, c := range p.conns {
-		if s.pullOne(c) {
+	s.spent = 0
+	kept, n := p.conns[:0], 0
+	for ; n < len(p.conns) && s.spent < roundRequests; n++ {
+		if c := p.conns[n]; s.pullOne(c) {
 			kept = append(kept, c)
 		}
+	}
+	if n < len(p.conns) { // the others come first next time
+		p.conns = append(slices.Clone(p.conns[n:]), kept...)
+		return
 	}
 	clear(p.conns[len(kept):])
 	p.conns = kept

@@ -643,6 +643,84 @@ func TestClose_RequestsSentBeforeTheHangUpCount(t *testing.T) {
 	}
 }
 
+// One that goes on writing after it hung up keeps the owner from nothing: only
+// what was there counts, and others have their turns in between.
+func TestClose_WritesAfterTheHangUp(t *testing.T) {
+	b := serve(t, nil)
+	c, p := b.dial(t)
+	msg := qbtest.Message(reqPlain, nil)
+	stop := make(chan struct{})
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = c.Request.Write(msg)
+			}
+		}
+	}()
+	if err := unix.Shutdown(c.FD, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(t); err == nil {
+		t.Error("ended without a reason")
+	}
+	close(stop)
+	<-wrote
+}
+
+// Many busy clients leave gaps in which the owner does other work.
+func TestRequests_RoundsAreBounded(t *testing.T) {
+	const clients, each = 20, 1000
+	var peers []*peer
+	total := func() (n int64) {
+		for _, p := range peers {
+			n += p.plain.Load()
+		}
+		return n
+	}
+	var most int64 // of the owner
+	b := serve(t, func(c *qb.Config) {
+		do := c.Do
+		c.Do = func(f func()) bool {
+			return do(func() {
+				before := total()
+				f()
+				most = max(most, total()-before)
+			})
+		}
+	})
+	var conns []*qbtest.Client
+	for range clients {
+		c, p := b.dial(t)
+		conns = append(conns, c)
+		b.loop.sync(func() { peers = append(peers, p) })
+	}
+	b.loop.sync(func() { // the owner is busy while all write
+		for _, c := range conns {
+			for range each {
+				if err := c.Request.Write(qbtest.Message(reqPlain, nil)); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := c.Notify(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for done := false; !done; {
+		b.loop.sync(func() {
+			done = total() == clients*each
+			if done && most > 4096+512 {
+				t.Errorf("%d requests were served without a break", most)
+			}
+		})
+	}
+}
+
 func TestClose_ServerHangsUpAndRemovesFiles(t *testing.T) {
 	b := serve(t, nil)
 	c, p := b.dial(t)

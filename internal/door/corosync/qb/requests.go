@@ -11,6 +11,10 @@ const (
 	turnBytes    = 2 << 20
 )
 
+// roundRequests bounds the turns that follow each other without a break, in which
+// the owner does nothing else: a token may wait.
+const roundRequests = 8 * turnRequests
+
 // maxUnread is when the bytes of requests are thrown away. With 256 requests on
 // their way as well the socket is not full, where the client would spin.
 const maxUnread = 16
@@ -34,11 +38,24 @@ func (c *Conn) turn() {
 	}
 	c.report()
 	if c.gone.Load() {
-		c.drain()
-		c.finish()
-	} else if more {
+		if more, err = c.leftover(); err != nil || !more {
+			c.finish()
+			return
+		}
+	}
+	if more {
 		c.s.enqueue(c)
 	}
+}
+
+// leftover reports whether a client that went has sent requests before that wait
+// still. What it goes on writing does not count.
+func (c *Conn) leftover() (more bool, err error) {
+	defer c.caught(debug.SetPanicOnFault(true), &err)
+	if c.last == 0 {
+		c.last = c.took + uint64(c.request.count())
+	}
+	return c.serving() && c.took-uint64(c.units) < c.last, nil
 }
 
 // pending reports whether there are requests to serve.
@@ -70,6 +87,7 @@ func (c *Conn) serve() (more bool, err error) {
 	unpublished := 0
 	for n, size := 0, 0; c.units > 0 && n < turnRequests && size < turnBytes; n++ {
 		c.units--
+		c.s.spent++
 		msg, err := c.request.next(c.s.scratch[:0], c.size)
 		if err != nil {
 			return false, err
@@ -117,15 +135,5 @@ func (c *Conn) discard() {
 	for n, full := len(buf), 64; n == len(buf) && full > 0; full-- {
 		n, _ = recvBytes(c.fd, buf[:])
 		c.unread -= n
-	}
-}
-
-// drain handles the requests that a client had sent completely before it went.
-// It might still write, so there is an end to it.
-func (c *Conn) drain() {
-	for range c.request.words/turnRequests + 1 {
-		if more, err := c.serve(); err != nil || !more {
-			return
-		}
 	}
 }

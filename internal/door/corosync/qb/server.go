@@ -91,6 +91,7 @@ type Server struct {
 	dirty   []*Conn // have events that their clients were not told of
 	undirty []*Conn // spare memory of dirty
 	unready []*Conn // spare memory of ready
+	spent   int     // requests served in this round
 	puller  puller
 
 	mu        sync.Mutex // guards all below; taken inside Conn.mu, never around it
@@ -267,12 +268,29 @@ func (s *Server) run() {
 	batch := s.ready
 	s.ready, s.posted = s.unready[:0], false
 	s.mu.Unlock()
-	for _, c := range batch {
+	s.spent = 0
+	for i, c := range batch {
+		if s.spent >= roundRequests {
+			s.putBack(batch[i:])
+			break
+		}
 		c.turn()
 		c.woken()
 	}
 	clear(batch)
 	s.unready = batch
+}
+
+// putBack leaves connections that are ready to the next run.
+func (s *Server) putBack(rest []*Conn) {
+	s.mu.Lock()
+	s.ready = append(slices.Clone(rest), s.ready...)
+	post := !s.posted
+	s.posted = true
+	s.mu.Unlock()
+	if post && !s.cfg.Do(s.runFn) {
+		s.bury()
+	}
 }
 
 // bury ends the connections that are gone when there is no owner any more.
