@@ -608,7 +608,8 @@ func (m *Machine) Wake() Tick {
 }
 
 // working reports whether a service of this member holds the round up by itself.
-// The quorum service never does: it ends with the last info of the members.
+// The quorum service does not count: it ends with the last info of the members, and
+// when it waits for its disk or a device it says so in messages of its own.
 func (m *Machine) working() bool {
 	return slices.ContainsFunc(m.parts, func(p part) bool { return p.phase == processing && !m.local[p.local].Quorum })
 }
