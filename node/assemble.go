@@ -15,8 +15,6 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
-	"github.com/moothall/moothall/internal/service/cfg"
-	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
@@ -89,24 +87,24 @@ func (n *Node) receiveBudget(payload int) int {
 
 // services are what every member runs.
 func (n *Node) services() []func() service.Service {
-	votes := n.votes()
 	return []func() service.Service{
 		func() service.Service {
-			q := quorum.New(votes)
+			q := quorum.New(n.votes())
 			n.keys.quorum = q
 			return q
 		},
-		func() service.Service { return n.keys.service() },
-		func() service.Service { return cfg.New((*control)(n)) },
-		func() service.Service { return cpg.New() },
+		n.keys.cmap,
+		n.keys.cfg,
+		n.keys.cpg,
 	}
 }
 
-// votes is the configuration of the quorum service.
+// votes is the configuration of the quorum service, as reloaded last.
 func (n *Node) votes() quorum.Config {
-	q := n.cfg.Cluster.Quorum
+	q := n.keys.current.Quorum
+	self, _ := n.keys.current.Node(n.self.ID)
 	c := quorum.Config{Provider: q.Votequorum, Window: q.LastManStandingWindow, Changed: n.keys.voted, Vote: vote.Config{
-		Votes: n.self.Votes, Expected: q.ExpectedVotes, TwoNode: q.TwoNode, WaitForAll: q.WaitForAll,
+		Votes: self.Votes, Expected: q.ExpectedVotes, TwoNode: q.TwoNode, WaitForAll: q.WaitForAll,
 		LastMan: q.LastManStanding, Downscale: q.AllowDownscale, Tracking: q.ExpectedVotesTracking,
 	}}
 	if q.AutoTieBreaker {

@@ -97,6 +97,11 @@ func (c *control) Kill(by config.NodeID, reason string) {
 	if reason != "" {
 		err.Why = fmt.Sprintf("the reason given is %q", reason) // it may be anything
 	}
+	n.fail(err)
+}
+
+// fail ends the member with an error, and a farewell to the others.
+func (n *Node) fail(err *StopError) {
 	n.mu.Lock()
 	n.killed = err
 	n.mu.Unlock()
@@ -121,6 +126,26 @@ func (c *control) Version() uint64 { return c.keys.current.Totem.ConfigVersion }
 // MemberVersion shows that of a member.
 func (c *control) MemberVersion(id config.NodeID, version uint64) {
 	c.keys.normal.Set(memberKey(id, "config_version"), cmap.U64(version))
+	c.keys.heard(id, version)
+}
+
+// heard compares the versions of configurations when this member meets others
+// for the first time: who comes with an older one does not stay (corosync-ipc
+// 4.4).
+func (k *keys) heard(id config.NodeID, version uint64) {
+	if k.settled || len(k.joined) < 2 {
+		return
+	}
+	if own := k.current.Totem.ConfigVersion; own != 0 && version > own {
+		k.settled = true
+		k.n.fail(&StopError{Reason: "its configuration is older than that of the others",
+			Why: fmt.Sprintf("config_version is %d here and %d at %s: copy the newer file", own, version, k.n.name(id))})
+		return
+	}
+	if !slices.Contains(k.versions, id) {
+		k.versions = append(k.versions, id)
+	}
+	k.settled = !slices.ContainsFunc(k.joined, func(id config.NodeID) bool { return !slices.Contains(k.versions, id) })
 }
 
 // follow does what setting a key asks for (corosync-ipc 2.4).

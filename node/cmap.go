@@ -13,6 +13,7 @@ import (
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/vote"
+	"github.com/moothall/moothall/service"
 )
 
 // keys is the member's cmap, and what keeps it true (corosync-ipc 3). After the
@@ -25,6 +26,11 @@ type keys struct {
 	quorum *quorum.Service // of the present life
 	joined []config.NodeID // members of the present ring
 	counts counts
+
+	groups, control traffic // of cpg and cfg
+
+	settled  bool            // the first meeting of others is over
+	versions []config.NodeID // members of it whose config_version was heard
 
 	// A reload.
 	current  *config.Config  // as reloaded last; the node itself goes on with the one of its start
@@ -53,7 +59,8 @@ func newKeys(n *Node) *keys {
 	return k
 }
 
-func (k *keys) service() *cmap.Service {
+// cmap makes the service of one life.
+func (k *keys) cmap() service.Service {
 	return cmap.New(cmap.Config{Default: &k.normal, Stats: &k.stats, Provider: k.n.cfg.Cluster.Quorum.Votequorum, Clear: k.clear})
 }
 
@@ -93,12 +100,8 @@ func (k *keys) services() {
 		}
 		k.normal.Set(fmt.Sprintf("internal_configuration.service.%d.name", id), cmap.Str("corosync_"+s.name))
 		k.normal.Set(fmt.Sprintf("internal_configuration.service.%d.ver", id), cmap.U32(0))
-		k.normal.Set(fmt.Sprintf("runtime.services.%s.service_id", s.name), cmap.U16(uint16(id)))
-		for m := range s.messages {
-			k.normal.Set(fmt.Sprintf("runtime.services.%s.%d.rx", s.name, m), cmap.U64(0))
-			k.normal.Set(fmt.Sprintf("runtime.services.%s.%d.tx", s.name, m), cmap.U64(0))
-		}
 	}
+	k.normal.Provide("runtime.services.", k.messages)
 }
 
 // voting are the keys of the provider of quorum, as far as they never change.

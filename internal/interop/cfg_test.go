@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/bench"
 	"github.com/moothall/moothall/internal/testenv"
 )
 
@@ -230,5 +231,37 @@ func TestCfg_ReopenLogs(t *testing.T) {
 			b, err := os.ReadFile(log)
 			return err == nil && len(b) > 0, err
 		})
+	})
+}
+
+// corosync-ipc 4.4: a node that comes with an older configuration does not stay.
+func TestCfg_OldConfiguration(t *testing.T) {
+	needTool(t, "corosync-cmapctl")
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		s := newSite(t, stage, "token: 1000\nconfig_version: 7", "", "")
+		a, c := s.agents[0], s.agents[2]
+		s.startAll()
+		a.keyed("runtime.members.3.config_version", "7")
+		c.kill()
+		old := filepath.Join(c.node.Dir, "corosync.conf")
+		b, err := os.ReadFile(s.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(old, []byte(strings.Replace(string(b), "config_version: 7", "config_version: 6", 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c.start("-c", old)
+		if code := c.process.Wait(patience); code != statusRing || !strings.Contains(c.process.Output(), "config_version is 6 here and 7 at ") {
+			t.Errorf("exit status %d, want %d and why:\n%s", code, statusRing, c.process.Output())
+		}
+		s.formed(1, 2)
+		rewrite(t, old, "config_version: 6", "config_version: 8")
+		c.start("-c", old)
+		s.formed(1, 2, 3)
+		a.keyed("runtime.members.3.config_version", "8")
+		if !a.process.Running() {
+			t.Error("a member that was here before has ended")
+		}
 	})
 }

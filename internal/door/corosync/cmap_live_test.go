@@ -148,6 +148,7 @@ func TestMember_Item32_SameKeysAsCorosync(t *testing.T) {
 		"stats.knet.node1.link0.connected":       cmap.U8(1),
 		"stats.knet.node2.link0.connected":       cmap.U8(0),
 		"stats.ipcs.global.active":               cmap.U64(1),
+		"runtime.services.cfg.service_id":        cmap.U16(1),
 		"stats.srp.operational_entered":          cmap.U64(1),
 	} {
 		if ours[key] != want {
