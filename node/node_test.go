@@ -209,6 +209,45 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// Calls that wait, for an answer or for room, end with their connection.
+func TestCallsOfAClosedConnection(t *testing.T) {
+	n := start(t, node.Config{Cluster: cluster(t, 1, 1), Self: 1})
+	formed(t, n)
+	c, err := n.Open(t.Context(), cpg.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Call(t.Context(), cpg.CallJoin, cpg.JoinRequest{Group: []byte("g")}.AppendTo(nil)); err != nil {
+		t.Fatal(err)
+	}
+	const calls = 200
+	body := cpg.McastRequest{Message: make([]byte, 512<<10)}.AppendTo(nil)
+	ended := make(chan error, calls)
+	for range calls {
+		go func() {
+			_, err := c.Call(context.Background(), cpg.CallMcast, body)
+			ended <- err
+		}()
+	}
+	testenv.Eventually(t, patience, "no room for more calls, as nobody takes the events", func() (bool, any) {
+		queues := n.Status().Queues
+		i := slices.IndexFunc(queues, func(q node.Queue) bool { return q.Name == "client.calls" })
+		return queues[i].Used == queues[i].Bound && len(ended)+queues[i].Bound < calls, queues
+	})
+	c.Close()
+	late := time.After(patience)
+	for i := range calls {
+		select {
+		case err := <-ended:
+			if err != nil && !errors.Is(err, session.ErrClosed) {
+				t.Errorf("call: %v", err)
+			}
+		case <-late:
+			t.Fatalf("%d calls still wait", calls-i)
+		}
+	}
+}
+
 func TestCallsOfAnEndedMember(t *testing.T) {
 	n := start(t, node.Config{Cluster: cluster(t, 1, 1), Self: 1})
 	c, err := n.Open(t.Context(), quorum.ID)

@@ -16,7 +16,7 @@ var _ session.Session = (*Node)(nil)
 
 // Open connects this program to one service of the member.
 func (n *Node) Open(ctx context.Context, id uint16) (session.Conn, error) {
-	c := &conn{node: n, events: make(chan struct{}, 1), flow: make(chan struct{}, 1)}
+	c := &conn{node: n, events: make(chan struct{}, 1), flow: make(chan struct{}, 1), ended: make(chan struct{})}
 	code := service.ErrLibrary
 	err := n.do(ctx, func(core *executive.Core) {
 		c.handle, code = core.Open(id, ownCred(), c)
@@ -38,7 +38,8 @@ type conn struct {
 	tag    uint64            // likewise
 
 	events chan struct{} // capacity 1: queue or err is new
-	flow   chan struct{} // capacity 1: a refused call may be tried again
+	flow   chan struct{} // capacity 1: a refused call may be tried again; who took it and needs it no more hands it on
+	ended  chan struct{} // closed when err is set
 
 	mu    sync.Mutex // guards queue and err
 	queue []session.Event
@@ -47,46 +48,75 @@ type conn struct {
 	given []session.Event // owned by the receiver: what the last Recv gave out
 }
 
+// reply is what a service answers.
+type reply struct {
+	code service.Code
+	body []byte
+}
+
+func (r reply) result() ([]byte, error) {
+	if r.code != service.OK {
+		return r.body, r.code
+	}
+	return r.body, nil
+}
+
 // Call sends one request.
 func (c *conn) Call(ctx context.Context, fn uint16, body []byte) ([]byte, error) {
-	type answer struct {
-		code service.Code
-		body []byte
+	answers := make(chan reply, 1)
+	if err := c.pass(ctx, fn, body, answers); err != nil {
+		return nil, err
 	}
-	answers := make(chan answer, 1)
-	for {
+	select {
+	case a := <-answers:
+		return a.result()
+	case <-c.ended:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case a := <-answers: // it came before the end
+		return a.result()
+	default:
+		return nil, c.failure()
+	}
+}
+
+// pass gives a request to the member, when it has room for it.
+func (c *conn) pass(ctx context.Context, fn uint16, body []byte, answers chan<- reply) error {
+	for waited := false; ; waited = true {
 		var refused error
 		err := c.node.do(ctx, func(*executive.Core) {
 			c.tag++
 			refused = c.handle.Call(fn, c.tag, body, func(code service.Code, body []byte) {
-				answers <- answer{code, slices.Clone(body)}
+				answers <- reply{code, slices.Clone(body)}
 				wake(c.flow)
 			})
 		})
-		switch {
-		case err != nil:
-			return nil, err
-		case errors.Is(refused, executive.ErrFull):
+		if err == nil && errors.Is(refused, executive.ErrFull) {
 			if err := c.wait(ctx, c.flow); err != nil {
-				return nil, err
+				return err
 			}
 			continue
-		case refused != nil:
-			return nil, refused
 		}
-		break
-	}
-	select {
-	case a := <-answers:
-		if a.code != service.OK {
-			return a.body, a.code
+		if waited {
+			wake(c.flow) // there may be room for one more
 		}
-		return a.body, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-c.node.Done():
-		return nil, errors.Join(session.ErrClosed, c.node.Err())
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(refused, service.ErrClosed):
+			return c.failure()
+		}
+		return refused
 	}
+}
+
+// failure is the error of an ended connection.
+func (c *conn) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // Recv waits for events.
@@ -126,20 +156,15 @@ func (c *conn) wait(ctx context.Context, ready <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.node.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if len(c.queue) > 0 {
-			return nil
-		}
-		return errors.Join(session.ErrClosed, c.node.Err())
+	case <-c.ended:
+		return nil
 	}
 }
 
 // Close ends the connection.
 func (c *conn) Close() error {
+	c.Closed(session.ErrClosed) // first: who finds the handle closed asks for the error
 	c.node.post(func(*executive.Core) { c.handle.Close() })
-	c.Closed(session.ErrClosed)
 	return nil
 }
 
@@ -161,12 +186,11 @@ func (c *conn) Flow(blocked bool) {
 // Closed ends the stream of events.
 func (c *conn) Closed(err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = errors.Join(session.ErrClosed, err)
+		close(c.ended)
 	}
-	c.mu.Unlock()
-	wake(c.events)
-	wake(c.flow)
 }
 
 func wake(c chan struct{}) {
