@@ -14,7 +14,7 @@ REQUESTS ?= 1000000
 FILES   ?= 1000000
 PKG     ?= ./...
 
-.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-files clean
+.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +67,7 @@ explore: ## walk small clusters exhaustively, three nodes for STATES=n distinct 
 fuzz: ## every fuzz target for SECONDS=n
 	scripts/fuzz.sh $(SECONDS)
 
-fuzz-soak: ## attack clusters with PACKETS=n datagrams and the Corosync door with REQUESTS=n; about half an hour on two cores
+fuzz-soak: ## attack clusters with PACKETS=n datagrams and the Corosync door with REQUESTS=n; some minutes each
 	go test ./internal/sim/fuzz -count=1 -timeout 0 -v -run '^TestSoak$$' -args -packets $(PACKETS)
 	go test ./internal/door/corosync -count=1 -timeout 0 -v -run '^TestFuzzedRequests$$' -args -requests $(REQUESTS)
 
