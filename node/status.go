@@ -241,7 +241,7 @@ func (n *Node) quorum(st executive.Status) Quorum {
 		Provider: v.Votequorum, Quorate: q.Quorate && st.Currency == service.CurrencyNow.String(), Currency: st.Currency,
 		Expected: q.Expected, Votes: q.Votes, Needed: q.Needed, Epoch: uint64(q.Epoch), Row: q.Row, Reason: q.Text,
 		DeviceVotes: q.Device, DecidedInRingSeq: q.Ring.Seq,
-		ReliesOnFencing: v.TwoNode || v.Votequorum && q.Quorate && q.Needed <= v.ExpectedVotes/2,
+		ReliesOnFencing: v.TwoNode || v.Device != nil && v.Device.MasterWins || v.Votequorum && q.Quorate && q.Needed <= v.ExpectedVotes/2,
 	}
 }
 

@@ -59,7 +59,7 @@ func (r Row) Why(v Votes) string {
 
 // RelyOnFencing reports whether a decision of this row can be made on both
 // sides of a partition at once (ordering 4.6, safety classes).
-func (r Row) RelyOnFencing() bool { return r == RowTwoNode }
+func (r Row) RelyOnFencing() bool { return r == RowTwoNode || r == RowMasterWins }
 
 func votes(n uint32) string {
 	if n == 1 {
