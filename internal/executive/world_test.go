@@ -20,13 +20,15 @@ import (
 // world is a cluster of Cores with real engines and sessions, a network with a
 // fixed delay and disks that answer late; one thread, virtual time.
 type world struct {
-	t     *testing.T
-	now   proto.Tick
-	nodes map[NodeID]*member
-	order []NodeID
-	wires []packet // by time, then by order of sending
-	cut   func(from, to NodeID) bool
-	make  []func() service.Service
+	t      *testing.T
+	now    proto.Tick
+	nodes  map[NodeID]*member
+	order  []NodeID
+	wires  []packet // by time, then by order of sending
+	cut    func(from, to NodeID) bool
+	links  int                   // one, if it is zero
+	silent func(link uint8) bool // if set, nothing gets through on such a link
+	make   []func() service.Service
 	// observe, if set, watches a member from its start.
 	observe func(NodeID) Observer
 }
@@ -88,14 +90,16 @@ func (m *member) Uint64() uint64 {
 	return m.seed ^ m.seed>>29
 }
 
-func address(id NodeID) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(id)}), 5405)
+func address(id NodeID) netip.AddrPort { return addressOn(0, id) }
+
+func addressOn(link int, id NodeID) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(link), byte(id)}), 5405)
 }
 
 func (m *member) config() Config {
 	w := m.w
 	c := Config{
-		Seal:   seal.Config{Self: m.id, Inc: m.disk.Inc, Salt: m.Uint64(), Cluster: "test", Key: make([]byte, 64), Links: 1, Rand: m},
+		Seal:   seal.Config{Self: m.id, Inc: m.disk.Inc, Salt: m.Uint64(), Cluster: "test", Key: make([]byte, 64), Links: max(1, w.links), Rand: m},
 		Totem:  totem.Config{Self: m.id, Inc: m.disk.Inc, SeqBound: m.disk.SeqBound, Cluster: 7, Rand: m},
 		Record: m.disk, HadRecord: m.starts > 1, NewSalt: m.Uint64, Wall: time.Unix(1_700_000_000, 0),
 		Log: slog.New(slog.DiscardHandler),
@@ -103,7 +107,11 @@ func (m *member) config() Config {
 	for _, id := range w.order {
 		c.Totem.Nodes = append(c.Totem.Nodes, totem.Node{ID: id, Votes: 1})
 		if id != m.id {
-			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: id, Addrs: []netip.AddrPort{address(id)}})
+			p := seal.Peer{ID: id}
+			for i := range c.Seal.Links {
+				p.Addrs = append(p.Addrs, addressOn(i, id))
+			}
+			c.Seal.Peers = append(c.Seal.Peers, p)
 		}
 	}
 	if w.observe != nil {
@@ -140,14 +148,14 @@ func (m *member) service() *counter { return m.services[len(m.services)-1] }
 func (m *member) Send(batch []seal.Datagram) {
 	w := m.w
 	for _, d := range batch {
-		if w.nodes[d.Node] == nil || w.cut(m.id, d.Node) {
+		if w.nodes[d.Node] == nil || w.cut(m.id, d.Node) || w.silent != nil && w.silent(d.Link) {
 			continue
 		}
 		port := uint16(5405)
 		if d.Control {
 			port++
 		}
-		in := seal.Datagram{Link: d.Link, Control: d.Control, Addr: netip.AddrPortFrom(address(m.id).Addr(), port), Data: slices.Clone(d.Data)}
+		in := seal.Datagram{Link: d.Link, Control: d.Control, Addr: netip.AddrPortFrom(addressOn(int(d.Link), m.id).Addr(), port), Data: slices.Clone(d.Data)}
 		w.wires = append(w.wires, packet{w.now + wireDelay, m.id, d.Node, in})
 	}
 }
