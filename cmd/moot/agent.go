@@ -135,6 +135,9 @@ func findSelf(ctx context.Context, c *config.Config, named string) (config.Node,
 }
 
 func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
+	// Without this, Go ends a process that writes to a standard output or error that
+	// nobody reads any more, whatever it inherited. That must not end a member.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	c, problems, err := loadConfig(ctx, o.config)

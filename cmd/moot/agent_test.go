@@ -105,6 +105,14 @@ func (a *agent) start(args ...string) {
 	a.process = testenv.Start(a.h.t, a.command(args...))
 }
 
+// startLoggingTo starts it with a standard error of its own.
+func (a *agent) startLoggingTo(stderr *os.File) {
+	a.h.t.Helper()
+	cmd := a.command()
+	cmd.Stderr = stderr
+	a.process = testenv.Start(a.h.t, cmd)
+}
+
 func (h *hall) startAll() {
 	h.t.Helper()
 	for _, a := range h.agents {

@@ -88,12 +88,18 @@ type Process struct {
 	out lockedBuffer
 }
 
-// Start runs a command. Its output is logged if the test fails; if it still
-// runs at the end of the test, it is killed.
+// Start runs a command. Its output is logged if the test fails, except what the
+// command has a place for already; if it still runs at the end of the test, it
+// is killed.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{t: t, cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &p.out, &p.out
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.out
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &p.out
+	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
