@@ -48,7 +48,7 @@ func (s *site) group(member, name string) (programs []*program, seen []int) {
 		p.until(0, "change ")
 		programs = append(programs, p)
 		for _, o := range programs {
-			o.until(0, "change members"+s.all(programs[:i+1]))
+			o.until(0, "change members"+all(programs[:i+1]))
 		}
 	}
 	for _, p := range programs {
@@ -58,7 +58,7 @@ func (s *site) group(member, name string) (programs []*program, seen []int) {
 }
 
 // all lists programs, the first one on node 1, as members.
-func (s *site) all(programs []*program) string {
+func all(programs []*program) string {
 	var b strings.Builder
 	for i, p := range programs {
 		b.WriteString(" " + cell(i+1, p, 0))

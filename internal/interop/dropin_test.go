@@ -41,11 +41,65 @@ func onEach(t *testing.T, nodes int, conf settings, body func(t *testing.T, c *c
 			if testenv.Updating() && d != theirs {
 				t.Skip("golden files are what the original says")
 			}
+			onStage := false
+			defer func() {
+				if !onStage {
+					verdict := "ok"
+					if t.Failed() {
+						verdict = "FAILED"
+					} else if t.Skipped() {
+						verdict = "left out"
+					}
+					reportLine("%-8s %s", verdict, t.Name())
+				}
+			}()
 			testenv.OnStage(t, nodes, func(t *testing.T, stage *bench.Stage) {
+				onStage = true
 				body(t, newCluster(t, stage, d, conf))
 			})
 		})
 	}
+}
+
+// reportEnv names a file that collects what all tests have to say, to be read at
+// the end of a run.
+const reportEnv = "MOOT_INTEROP_REPORT"
+
+// gatherReport has the report of this run printed at its end. A test's child
+// process adds to the report of its parent.
+func gatherReport() {
+	if os.Getenv(reportEnv) != "" {
+		return
+	}
+	f, err := os.CreateTemp("", "moot-interop-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no report of this run:", err)
+		return
+	}
+	f.Close()
+	os.Setenv(reportEnv, f.Name())
+	testenv.AtExit(func() {
+		text, _ := os.ReadFile(f.Name())
+		fmt.Printf("\nwhat ran on clusters of Debian's corosync and of our agents:\n%s", text)
+		os.Remove(f.Name())
+	})
+}
+
+func reportLine(format string, args ...any) {
+	f, err := os.OpenFile(os.Getenv(reportEnv), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return // said by gatherReport
+	}
+	defer f.Close()
+	fmt.Fprintf(f, format+"\n", args...)
+}
+
+// report adds a line to the log of the test and to the report of the run.
+func (c *cluster) report(format string, args ...any) {
+	c.t.Helper()
+	line := fmt.Sprintf(format, args...)
+	c.t.Log(line)
+	reportLine("  %-8s %s", c.daemon, line)
 }
 
 func needDropIn(t *testing.T) {

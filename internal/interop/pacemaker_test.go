@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,10 +58,6 @@ func TestDropIn_Pacemaker(t *testing.T) {
 	needDropIn(t)
 	needTool(t, "pacemakerd")
 	needTool(t, "crm_mon")
-	report := filepath.Join(t.TempDir(), "failover")
-	if os.Getenv(reportEnv) == "" {
-		t.Setenv(reportEnv, report)
-	}
 	onEach(t, 3, settings{}, func(t *testing.T, c *cluster) {
 		c.startAll()
 		p := &pacemaker{c: c, lives: map[int]*testenv.Process{}}
@@ -111,25 +106,8 @@ func TestDropIn_Pacemaker(t *testing.T) {
 			took = append(took, p.failover().Round(10*time.Millisecond).String())
 		}
 		p.stop()
-		keepReport(t, fmt.Sprintf("%-8s  %s", c.daemon, strings.Join(took, "  ")))
+		c.report("kill -9 of the daemon under a resource to its start elsewhere, token 1 s: %s", strings.Join(took, " "))
 	})
-	if text, err := os.ReadFile(report); err == nil {
-		t.Logf("time from kill -9 of the daemon that holds the resource to its start elsewhere (token: 1000):\n%s", text)
-	}
-}
-
-// reportEnv names a file that collects lines from both clusters of a test.
-const reportEnv = "MOOT_INTEROP_REPORT"
-
-func keepReport(t *testing.T, line string) {
-	t.Helper()
-	t.Log(line)
-	f, err := os.OpenFile(os.Getenv(reportEnv), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	fmt.Fprintln(f, line)
 }
 
 // start starts pacemakerd; on the first start with the first CIB.

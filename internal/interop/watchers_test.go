@@ -74,6 +74,10 @@ func TestDropIn_Notifyd(t *testing.T) {
 				return true, nil
 			})
 		}
+		q := a.program(c.tracker, "0")
+		says(".tracker is now connected to corosync")
+		q.kill()
+		says(".tracker is now disconnected from corosync")
 		c.machine(3).kill()
 		c.formed(true, 1, 2)
 		says("n1[1] is now quorate", "[3] ip:10.77.0.3 left", "link 0 to node 3 is now disconnected")
@@ -83,7 +87,7 @@ func TestDropIn_Notifyd(t *testing.T) {
 		c.machine(2).start()
 		c.machine(3).start()
 		c.formed(true, 1, 2, 3)
-		says("[2] ip:10.77.0.2 joined", "link 0 to node 2 is now connected", "[3] ip:10.77.0.3 joined", "link 0 to node 3 is now connected")
+		says("[2] ip:10.77.0.2 joined", "link 0 to node 2 is now operational", "[3] ip:10.77.0.3 joined", "link 0 to node 3 is now operational")
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		status := p.exit()
 		var notices []string // quorum and nodes are told by two connections

@@ -53,9 +53,7 @@ func compile(tags string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	buildMu.Lock()
-	atExit = append(atExit, func() { os.RemoveAll(dir) })
-	buildMu.Unlock()
+	AtExit(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "moot")
 	args := []string{"build", "-tags", tags, "-o", path}
 	if os.Getenv("MOOT_RACE") != "" {
@@ -66,6 +64,13 @@ func compile(tags string) (string, error) {
 		return "", fmt.Errorf("build moot: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// AtExit has f called when Main has run the tests.
+func AtExit(f func()) {
+	buildMu.Lock()
+	defer buildMu.Unlock()
+	atExit = append(atExit, f)
 }
 
 // Main runs the tests of a package and removes what Binary built. Packages that
