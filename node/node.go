@@ -252,6 +252,9 @@ func (n *Node) refused(l uint8, to netip.AddrPort) {
 // tooBig passes on that the kernel takes smaller packets only. It may be called
 // from within send.
 func (n *Node) tooBig(l uint8, _ netip.AddrPort, mtu int) {
+	if mtu == 0 { // the kernel does not say how much would be right
+		return
+	}
 	select {
 	case <-n.running:
 	default:

@@ -133,6 +133,9 @@ func (h *Handle) Call(fn uint16, tag uint64, body []byte, reply func(service.Cod
 	if h.closed {
 		return service.ErrClosed
 	}
+	if reply == nil {
+		reply = unheard
+	}
 	calls := h.host.info.Calls
 	if int(fn) >= len(calls) {
 		return ErrBadCall
@@ -151,14 +154,14 @@ func (h *Handle) Call(fn uint16, tag uint64, body []byte, reply func(service.Cod
 	return nil
 }
 
+func unheard(service.Code, []byte) {}
+
 // pass gives a call to the service, or refuses it outside of the primary
 // component (openais-executive 13).
 func (h *Handle) pass(fn uint16, tag uint64, body []byte, reply func(service.Code, []byte)) {
 	if h.open != nil {
 		if !h.host.info.Calls[fn].Local && !(h.host.active() && h.core.mayAct()) {
-			if reply != nil {
-				reply(service.ErrAgain, nil)
-			}
+			reply(service.ErrAgain, nil)
 			return
 		}
 		reply = h.expect(tag, reply)

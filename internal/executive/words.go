@@ -2,6 +2,7 @@ package executive
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -293,8 +294,14 @@ func (c *Core) refused(e *seal.Event) {
 
 // conflict handles two machines with one node id.
 func (c *Core) conflict(e *seal.Event) {
+	where := func(a netip.AddrPort) string {
+		if !a.IsValid() {
+			return "this machine"
+		}
+		return a.String()
+	}
 	c.decide(Decision{Kind: DecisionRefused, Node: e.Node, Reason: "id-conflict",
-		Text: fmt.Sprintf("Two machines use the id of %s: %v and %v.", c.cfg.Name(e.Node), e.Addr, e.Addr2)})
+		Text: fmt.Sprintf("Two machines use the id of %s: %s and %s.", c.cfg.Name(e.Node), where(e.Addr), where(e.Addr2))})
 	c.log.Error("two machines with one node id", "node", e.Node, "addr", e.Addr, "addr2", e.Addr2, "self", e.Self)
 	if e.Self {
 		c.engine.Conflict(c.now, totem.StopIDConflict)

@@ -175,13 +175,14 @@ func (s *Service) show(d decision) {
 		s.worth = service.CurrencyNow
 		s.tell(EventCurrency, Currency{}.AppendTo(nil))
 	}
+	if s.cfg.Provider && d.votes.Expected != was.votes.Expected {
+		s.tell(EventExpected, Expected{d.votes.Expected}.AppendTo(nil))
+	}
+	// Without a provider a new ring is no news, but the end of a pause is.
+	if s.cfg.Provider && d.ring != was.ring || s.quorate() != before {
+		s.tellQuorum()
+	}
 	if s.cfg.Provider {
-		if d.votes.Expected != was.votes.Expected {
-			s.tell(EventExpected, Expected{d.votes.Expected}.AppendTo(nil))
-		}
-		if d.ring != was.ring || s.quorate() != before {
-			s.tellQuorum()
-		}
 		s.tellVotes()
 	}
 	s.changed()

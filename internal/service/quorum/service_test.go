@@ -3,6 +3,7 @@ package quorum
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,6 +297,27 @@ func TestCurrency(t *testing.T) {
 	w.seen = len(w.Events)
 	c.form(ids(1))
 	w.expect("nodes [1] joined [] left []", "current", "quorate true by majority in [1]")
+}
+
+func TestCurrency_NoProvider(t *testing.T) {
+	c := start(t, 1, Config{})
+	w := c.watch(1, TrackChanges)
+	w.seen = len(w.Events)
+	c.Node(1).Service(ID).(*Service).Current(service.CurrencyUnknown)
+	c.form(ids(1))
+	var quorate []bool
+	for _, e := range w.Events[w.seen:] {
+		if e.Kind == EventQuorum {
+			q, err := ParseQuorum(e.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			quorate = append(quorate, q.Quorate)
+		}
+	}
+	if !slices.Equal(quorate, []bool{false, true}) {
+		t.Errorf("after a pause and another ring clients were told %v", quorate)
+	}
 }
 
 func TestRecord_KeptOverRestart(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -31,6 +32,8 @@ type poller struct {
 	fd   int
 	file *os.File
 	raw  syscall.RawConn
+
+	complained atomic.Int64 // when it was, of clients that cannot be taken; ns
 }
 
 func newPoller(s *Server) (*poller, error) {
@@ -136,12 +139,20 @@ func (p *poller) accept(i int) {
 			p.s.accepted(l, fd)
 		case errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM):
-			p.s.cfg.Log.Error("cannot take a client", "service", l.service, "err", err)
+			p.complain(l.service, err)
 			time.AfterFunc(acceptRetry, func() { p.accept(i) })
 			return
 		default:
 			return
 		}
+	}
+}
+
+// complain says that clients cannot be taken, once a minute.
+func (p *poller) complain(service string, err error) {
+	last, now := p.complained.Load(), time.Now().UnixNano()
+	if now-last >= int64(time.Minute) && p.complained.CompareAndSwap(last, now) {
+		p.s.cfg.Log.Error("cannot take a client", "service", service, "err", err)
 	}
 }
 

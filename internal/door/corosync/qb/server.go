@@ -94,6 +94,8 @@ type Server struct {
 	spent   int     // requests served in this round
 	puller  puller
 
+	burial sync.Mutex // held by bury, which may run on two goroutines
+
 	mu        sync.Mutex // guards all below; taken inside Conn.mu, never around it
 	listeners []listener
 	conns     map[uint64]*Conn
@@ -295,6 +297,8 @@ func (s *Server) putBack(rest []*Conn) {
 
 // bury ends the connections that are gone when there is no owner any more.
 func (s *Server) bury() {
+	s.burial.Lock()
+	defer s.burial.Unlock()
 	s.mu.Lock()
 	batch := s.ready
 	s.ready, s.posted = nil, false
