@@ -88,12 +88,15 @@ func (d *device) poll() {
 		return
 	}
 	d.pending = false
+	defer d.soon(devicePoll)
 	w := d.f.m.w
+	if !d.f.m.client {
+		return // it hangs, as other clients do
+	}
 	d.call(quorum.CallPoll, quorum.PollRequest{Name: "simulated", Cast: w.arbiter.votes(w, d.f.m, d.ring), Ring: d.ring}.AppendTo(nil))
 	if granted := w.arbiter.ring; granted != d.ring {
 		d.call(quorum.CallPoll, quorum.PollRequest{Name: "simulated", Cast: true, Ring: granted}.AppendTo(nil))
 	}
-	d.soon(devicePoll)
 }
 
 // deviceSink is the program's side of its connection.

@@ -409,6 +409,44 @@ func TestDevice_RoundWaits(t *testing.T) {
 	w.expect("votes quorate false [{1 1} {2 2} {3 2}] device 0")
 }
 
+// listener counts how often others asked for patience.
+type listener struct {
+	*Service
+	asked int
+}
+
+func (l *listener) Deliver(m service.Message) {
+	if m.Class == service.Sync && m.Func == msgWait {
+		l.asked++
+	}
+	l.Service.Deliver(m)
+}
+
+// A member that waits for its device says so, or the others would give the ring
+// up (ordering 4.1, timeout).
+func TestDevice_WaitingMemberAsksForPatience(t *testing.T) {
+	cfg := withDevice(2, 1)
+	cfg.Device.SyncTimeout, cfg.Device.Timeout = time.Minute, time.Hour
+	c := cluster{servicetest.New(t, 2, func(servicetest.NodeID) []service.Service { return []service.Service{&listener{Service: New(cfg)}} }), t}
+	c.Run()
+	c.form(ids(1, 2))
+	w := c.connect(1)
+	w.register()
+	w.ask(CallPoll, PollRequest{"dev", true, c.Node(1).Ring()}, service.OK)
+	c.Split(ids(1, 2))
+	for range 5 {
+		c.Run()
+		c.Advance(10 * time.Second)
+	}
+	c.Run()
+	if l := c.Node(2).Service(ID).(*listener); l.asked != 5 {
+		t.Errorf("asked for patience %d times in 50 s", l.asked)
+	}
+	c.Advance(10 * time.Second)
+	c.Run()
+	c.Check()
+}
+
 // What the device said in the old ring is not taken for the new one, even if it
 // comes out of the order there.
 func TestDevice_OldWordsAreVoid(t *testing.T) {
