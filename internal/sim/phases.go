@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -214,11 +215,20 @@ func (w *world) awaitQuiet() {
 		return
 	}
 	w.formed = max(w.formed, w.phaseAt)
-	if w.now-w.formed >= quietTime {
+	if w.now-w.formed >= w.quiet() {
 		w.enter(phaseFinal)
 		w.idleFrom = w.net.counts.Packets - w.net.counts.Pings
 		w.queue.push(event{at: w.now + idleTime, kind: evPhase})
 	}
+}
+
+// quiet is how long nothing may be open until a cluster counts as idle. The
+// window of last_man_standing ends with a message.
+func (w *world) quiet() Tick {
+	if !w.plan.Quorum.LastMan {
+		return quietTime
+	}
+	return quietTime + cmp.Or(w.plan.Quorum.Window, 10*sec) + 3*sec
 }
 
 // idle checks L4 and ends the run.

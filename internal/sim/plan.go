@@ -63,8 +63,11 @@ type Quorum struct {
 }
 
 // overlaps reports whether two sides may be quorate at once, as far as votes go.
+// With master_wins the side that the device votes for is quorate however few it
+// are, and the others are if they are a majority without the device.
 func (p *Plan) overlaps() bool {
-	return p.Quorum.TwoNode || p.Quorum.LastMan || slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == DoExpect })
+	q := &p.Quorum
+	return q.TwoNode || q.LastMan || q.MasterWins || slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == DoExpect })
 }
 
 // NodePlan is one configured node.
