@@ -15,6 +15,7 @@ import (
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/internal/tracefile"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
 )
@@ -158,17 +159,12 @@ func (f *full) observer() executive.Observer {
 			}
 		},
 		Service: func(_ proto.Tick, s executive.ServiceStep) {
-			switch s.Step {
-			case executive.StepProcessed:
-				record(check.Event{Kind: check.KindProcessed, Ring: s.Ring, Service: s.Service})
-			case executive.StepActivate:
-				record(check.Event{Kind: check.KindActivate, Ring: s.Ring, Service: s.Service})
-			}
+			record(check.Event{Kind: tracefile.StepKind(s.Step), Ring: s.Ring, Round: s.Round, Service: s.Service})
 		},
 		Round: func(n resync.Note) {
 			if n.Kind == resync.NoteReady {
 				f.ready, f.burst = true, true
-				record(check.Event{Kind: check.KindSynced, Ring: n.Ring})
+				record(check.Event{Kind: check.KindSynced, Ring: n.Ring, Round: n.Round})
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {

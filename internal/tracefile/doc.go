@@ -10,10 +10,10 @@
 // is:
 //
 //	ev      an event of package check: start, crash, stop, submit, orig, dlv,
-//	        conf, held, stable, persist, recovery, quorum, processed, activate,
-//	        synced, phase. Its fields have the names of check.Event in lower
-//	        camel case; those that are zero are left out. A ring is
-//	        [number, representative, its incarnation].
+//	        conf, held, stable, persist, recovery, quorum, init, processed,
+//	        activate, abort, synced, phase. Its fields have the names of
+//	        check.Event in lower camel case; those that are zero are left out. A
+//	        ring is [number, representative, its incarnation].
 //	group   what a client of process groups did or got (simulator only)
 //	packet  a frame on its way, with "to", "size" and its "fate" (simulator only)
 //	note    text for people, and for a Judge what is listed there
@@ -25,7 +25,9 @@
 // in the file before anything that follows from it leaves the process: it is
 // handed to the kernel by one appending write ahead of the datagrams, so a
 // killed agent has left behind all that others can know of it. Files of several
-// machines cannot be merged.
+// machines cannot be merged. What services do with the events of the engine comes
+// after all events of a turn; where the engine has left the ring by then, the line
+// says "late".
 //
 // # Lives
 //

@@ -88,10 +88,15 @@ func eventText(n NodeID, e *check.Event) string {
 		s += fmt.Sprintf(" ring %v", e.Ring)
 	case check.KindQuorum:
 		s += fmt.Sprintf(" ring %v quorate %v votes %d of %d", e.Ring, e.Quorate, e.Votes, e.Expected)
-	case check.KindProcessed, check.KindActivate, check.KindSynced:
-		s += fmt.Sprintf(" ring %v service %d", e.Ring, e.Service)
+	case check.KindInit, check.KindProcessed, check.KindActivate, check.KindAbort:
+		s += fmt.Sprintf(" ring %v round %d service %d", e.Ring, e.Round, e.Service)
+	case check.KindSynced:
+		s += fmt.Sprintf(" ring %v round %d", e.Ring, e.Round)
 	case check.KindPhase:
 		s = "phase " + e.Text
+	}
+	if e.Late {
+		s += ", when the engine has left it"
 	}
 	return s
 }
@@ -164,6 +169,7 @@ func appendEvent(b []byte, e *check.Event) []byte {
 	}{
 		{"inc", e.Inc}, {"slot", uint64(e.Slot)}, {"from", uint64(e.From)}, {"fromInc", e.FromInc}, {"k", e.K}, {"no", e.No},
 		{"class", uint64(e.Class)}, {"size", uint64(e.Size)}, {"hash", e.Hash}, {"bound", e.Bound}, {"service", uint64(e.Service)},
+		{"round", uint64(e.Round)},
 		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)}, {"device", uint64(e.Device)},
 	} {
 		if f.v != 0 {
@@ -173,7 +179,7 @@ func appendEvent(b []byte, e *check.Event) []byte {
 	for _, f := range []struct {
 		name string
 		v    bool
-	}{{"last", e.Last}, {"safe", e.Safe}, {"transitional", e.Transitional}, {"quorate", e.Quorate}, {"waived", e.Waived}} {
+	}{{"last", e.Last}, {"safe", e.Safe}, {"transitional", e.Transitional}, {"quorate", e.Quorate}, {"waived", e.Waived}, {"late", e.Late}} {
 		if f.v {
 			b = append(b, `,"`...)
 			b = append(b, f.name...)

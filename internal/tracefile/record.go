@@ -96,16 +96,11 @@ func (r *Recorder) Observer(bound uint64) executive.Observer {
 			}
 		},
 		Service: func(_ proto.Tick, s executive.ServiceStep) {
-			switch s.Step {
-			case executive.StepProcessed:
-				r.step(&check.Event{Kind: check.KindProcessed, Ring: s.Ring, Service: s.Service})
-			case executive.StepActivate:
-				r.step(&check.Event{Kind: check.KindActivate, Ring: s.Ring, Service: s.Service})
-			}
+			r.step(&check.Event{Kind: StepKind(s.Step), Ring: s.Ring, Round: s.Round, Service: s.Service})
 		},
 		Round: func(n resync.Note) {
 			if n.Kind == resync.NoteReady {
-				r.step(&check.Event{Kind: check.KindSynced, Ring: n.Ring})
+				r.step(&check.Event{Kind: check.KindSynced, Ring: n.Ring, Round: n.Round})
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
@@ -150,15 +145,18 @@ func (r *Recorder) taken(e totem.Event) {
 	}
 }
 
+// StepKind is a step of a round in the words of the checker.
+func StepKind(s executive.Step) check.Kind {
+	return [...]check.Kind{executive.StepInit: check.KindInit, executive.StepProcessed: check.KindProcessed,
+		executive.StepActivate: check.KindActivate, executive.StepAbort: check.KindAbort}[s]
+}
+
 // step writes what the rest of the member does with the engine's events. It comes
 // later than they do: where the engine has gone on to another ring in the same
-// turn, the step's place would be before that, which is written already. It is a
-// note then; nothing that follows from it can have left in the old ring.
+// turn, the step's place would be before that, which is written already. Nothing
+// that follows from such a late one can have left in the old ring.
 func (r *Recorder) step(e *check.Event) {
-	if e.Ring == r.member && e.Ring != r.engine {
-		r.line(&Line{Text: fmt.Sprintf("%v of ring %v, service %d, when the engine has left it", e.Kind, e.Ring, e.Service)})
-		return
-	}
+	e.Late = e.Ring == r.member && e.Ring != r.engine
 	r.add(e)
 }
 

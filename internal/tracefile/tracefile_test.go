@@ -29,6 +29,7 @@ func TestLineComesBack(t *testing.T) {
 			Members: []NodeID{1, 3}, Incs: []uint64{7, 8}, Trans: []NodeID{3}, Text: "token-lost"}},
 		{At: 7, Node: 3, Event: &check.Event{Kind: check.KindQuorum, Ring: r, Quorate: true, Expected: 3, Votes: 2}},
 		{At: 8, Node: 3, Event: &check.Event{Kind: check.KindActivate, Ring: r, Service: 4}},
+		{At: 8, Node: 3, Event: &check.Event{Kind: check.KindAbort, Ring: r, Round: 2, Service: 4, Late: true}},
 		{At: 9, Node: 3, Event: &check.Event{Kind: check.KindStop}},
 	} {
 		b := l.AppendJSON(nil)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
@@ -167,10 +168,12 @@ func (s *Service) show(d decision) {
 	if d.quorate && len(d.members) > 0 {
 		s.lowest, s.highest = slices.Min(d.members), slices.Max(d.members)
 	}
-	s.keeper.Decided(service.QuorumState{
-		Ring: d.ring, Quorate: d.quorate, Expected: d.votes.Expected, Needed: d.votes.Quorum, Votes: d.votes.Total, Device: d.votes.Device,
-		Epoch: s.state.Primary.Epoch, Row: d.row.String(), Text: d.row.Why(d.votes),
-	})
+	if !bug.Planted("quorum-same-not-shown") || d.quorate != was.quorate || d.votes != was.votes {
+		s.keeper.Decided(service.QuorumState{
+			Ring: d.ring, Quorate: d.quorate, Expected: d.votes.Expected, Needed: d.votes.Quorum, Votes: d.votes.Total, Device: d.votes.Device,
+			Epoch: s.state.Primary.Epoch, Row: d.row.String(), Text: d.row.Why(d.votes),
+		})
+	}
 	if s.worth != service.CurrencyNow {
 		s.worth = service.CurrencyNow
 		s.tell(EventCurrency, Currency{}.AppendTo(nil))

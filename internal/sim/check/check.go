@@ -16,7 +16,8 @@ type Options struct {
 	// which waives Q2.
 	Dynamic bool
 	// Overlap allows two quorate configurations at one time: two_node,
-	// last_man_standing or an operator leaves the decision to fencing (ordering 4.6).
+	// last_man_standing, master_wins or an operator leaves the decision to fencing
+	// (ordering 4.6).
 	Overlap bool
 }
 
@@ -86,6 +87,9 @@ type life struct {
 	open    []*message        // submitted, own delivery outstanding
 	heard   map[Life]*hearing // by sender
 	recover map[RingID]bool   // rings it was in recovery for
+	begun   []share           // of services, neither activated nor aborted
+	begins  bool              // its trace tells what it begins
+	active  share             // the newest activation
 	holds   []*holding        // by ring, the newest last
 }
 
@@ -154,6 +158,8 @@ type ring struct {
 	stored  []uint64 // hash of what was held
 	stays   []*stay
 	quorum  ringQuorum
+
+	processed map[share]map[Life]bool // who finished its share
 }
 
 // stay is the time one life spends in a ring: the regular configuration and the
@@ -167,6 +173,7 @@ type stay struct {
 	hole   int   // first position skipped in tr, -1: none
 	next   *move // how it left, set with the transitional configuration
 	left   bool  // the next regular configuration came
+	synced int   // rounds that finished
 	dlv    []*message
 	regLen int // of dlv, when tr came
 }
@@ -278,8 +285,10 @@ func (c *Checker) Add(e *Event) {
 	case KindRecovery:
 		p.recover[e.Ring] = true
 	case KindQuorum:
-		c.shown(p, e)
-	case KindProcessed, KindActivate, KindSynced:
+		if !e.Late {
+			c.shown(p, e)
+		}
+	case KindInit, KindProcessed, KindActivate, KindAbort, KindSynced:
 		c.sync(p, e)
 	default:
 		c.fail("trace", "event of kind %d", e.Kind)

@@ -177,6 +177,53 @@ func TestGood(t *testing.T) {
 		x.dlv(2, 1, k, rg(9), 1, false)
 		x.want(t, "")
 	})
+	t.Run("came along, went elsewhere after recovery and died there", func(t *testing.T) {
+		x := newTape(3)
+		x.form(3)
+		x.add(Event{Kind: KindRecovery, Life: 3, Ring: rg(9)})
+		for _, l := range []Life{1, 2} {
+			x.tr(l, rg(9), rg(5), all3...)
+			x.reg(l, rg(9), rg(5), all3, all3...)
+		}
+		x.move(RingID{Seq: 12, Rep: 3, Inc: 1}, rg(5), []NodeID{3}, 3)
+		x.crash(3)
+		x.want(t, "")
+	})
+	t.Run("rounds: complete, aborted, again in the next ring", func(t *testing.T) {
+		x := newTape(2)
+		x.form(2)
+		for _, l := range []Life{1, 2} {
+			x.quorate(l, rg(5), false, 2)
+		}
+		x.round(rg(5), 0, []uint16{1, 3}, 1, 2)
+		x.round(rg(5), 1, []uint16{3}, 1, 2)
+		x.step(KindInit, 1, rg(5), 2, 3)
+		x.step(KindInit, 2, rg(5), 2, 3)
+		x.step(KindProcessed, 2, rg(5), 2, 3)
+		x.quorate(1, rg(5), true, 3) // node 2 leaves before it
+		x.tr(1, rg(9), rg(5), 1)
+		x.step(KindAbort, 1, rg(5), 2, 3)
+		x.reg(1, rg(9), rg(5), []NodeID{1}, 1)
+		two := RingID{Seq: 8, Rep: 2, Inc: 1}
+		x.move(two, rg(5), []NodeID{2}, 2)
+		x.add(Event{Kind: KindAbort, Life: 2, Ring: rg(5), Round: 2, Service: 3, Late: true})
+		x.quorate(1, rg(9), false, 1)
+		x.round(rg(9), 0, []uint16{1, 3}, 1)
+		x.quorate(2, two, false, 1)
+		x.round(two, 0, []uint16{1, 3}, 2)
+		x.want(t, "")
+	})
+	t.Run("rounds as earlier versions tell of them", func(t *testing.T) {
+		x := newTape(2)
+		x.form(2)
+		for range 2 {
+			for _, k := range []Kind{KindProcessed, KindActivate, KindSynced} {
+				x.step(k, 1, rg(5), 0, 3)
+				x.step(k, 2, rg(5), 0, 3)
+			}
+		}
+		x.want(t, "")
+	})
 	t.Run("restart", func(t *testing.T) {
 		x := newTape(2)
 		x.crash(2)
@@ -362,6 +409,23 @@ func TestBad(t *testing.T) {
 			}
 			x.move(RingID{Seq: 12, Rep: 3, Inc: 1}, rg(5), []NodeID{3}, 3)
 		}},
+		{"came along in the others' eyes, by another ring in its own", "C6", func(x *tape) {
+			x.form(2)
+			x.move(rg(6), rg(5), []NodeID{1}, 1)
+			x.add(Event{Kind: KindRecovery, Life: 1, Ring: rg(10)})
+			x.add(Event{Kind: KindRecovery, Life: 2, Ring: rg(10)})
+			x.tr(1, rg(10), rg(6), 1)
+			x.reg(1, rg(10), rg(6), []NodeID{1}, 1, 2)
+			x.tr(2, rg(10), rg(5), 1, 2)
+			x.reg(2, rg(10), rg(5), []NodeID{1, 2}, 1, 2)
+		}},
+		{"came along, went elsewhere without recovery and died there", "C6", func(x *tape) {
+			x.form(2)
+			x.move(rg(6), rg(5), []NodeID{1}, 1)
+			x.tr(2, rg(10), rg(5), 1, 2)
+			x.reg(2, rg(10), rg(5), []NodeID{1, 2}, 1, 2)
+			x.crash(1)
+		}},
 		{"told to be in a ring and silent", "C7", func(x *tape) {
 			x.tr(1, rg(5), one(1, 1), 1)
 			x.reg(1, rg(5), one(1, 1), []NodeID{1}, 1, 2)
@@ -501,6 +565,28 @@ func TestBad(t *testing.T) {
 			x.quorate(1, rg(5), true, 2)
 			x.quorate(2, rg(5), true, 3)
 		}},
+		{"synchronised without a decision", "Q3", func(x *tape) {
+			x.form(2)
+			x.quorate(1, rg(5), true, 2)
+			x.synced(2, rg(5), 0)
+		}},
+		{"one decision less at the end of a round", "Q3", func(x *tape) {
+			x.form(2)
+			x.quorate(1, rg(5), true, 2)
+			x.quorate(1, rg(5), true, 3)
+			x.quorate(2, rg(5), true, 2)
+			x.synced(1, rg(5), 0)
+			x.synced(2, rg(5), 0)
+			x.quorate(2, rg(5), true, 3)
+		}},
+		{"last decision never shown", "Q3", func(x *tape) {
+			x.form(2)
+			for _, l := range []Life{1, 2} {
+				x.quorate(l, rg(5), true, 2)
+				x.synced(l, rg(5), 0)
+			}
+			x.quorate(1, rg(5), false, 1)
+		}},
 		{"active before all are ready", "Y1", func(x *tape) {
 			x.form(2)
 			x.add(Event{Kind: KindProcessed, Life: 1, Ring: rg(5), Service: 3})
@@ -509,6 +595,45 @@ func TestBad(t *testing.T) {
 		{"active in a ring that was left", "Y1", func(x *tape) {
 			x.form(2)
 			x.add(Event{Kind: KindActivate, Life: 1, Ring: one(1, 1), Service: 3})
+		}},
+		{"active again before all are ready again", "Y1", func(x *tape) {
+			x.form(2)
+			x.round(rg(5), 0, []uint16{3}, 1, 2)
+			x.step(KindInit, 1, rg(5), 1, 3)
+			x.step(KindProcessed, 1, rg(5), 1, 3)
+			x.step(KindActivate, 1, rg(5), 1, 3)
+		}},
+		{"active and never begun", "Y1", func(x *tape) {
+			x.form(1)
+			x.step(KindInit, 1, rg(5), 0, 2)
+			x.step(KindProcessed, 1, rg(5), 0, 3)
+			x.step(KindActivate, 1, rg(5), 0, 3)
+		}},
+		{"not in the order of the ids", "Y1", func(x *tape) {
+			x.form(1)
+			x.round(rg(5), 0, []uint16{3, 2}, 1)
+		}},
+		{"next ring without an end of the round before", "Y1", func(x *tape) {
+			x.form(2)
+			x.step(KindInit, 1, rg(5), 0, 3)
+			x.move(rg(9), rg(5), []NodeID{1, 2}, 1, 2)
+			x.step(KindInit, 1, rg(9), 0, 3)
+		}},
+		{"next round without an end of the one before", "Y1", func(x *tape) {
+			x.form(1)
+			x.step(KindInit, 1, rg(5), 0, 3)
+			x.step(KindInit, 1, rg(5), 1, 4)
+		}},
+		{"ready without an end of a service", "Y1", func(x *tape) {
+			x.form(1)
+			x.step(KindInit, 1, rg(5), 0, 3)
+			x.synced(1, rg(5), 0)
+		}},
+		{"aborted twice", "Y1", func(x *tape) {
+			x.form(1)
+			x.step(KindInit, 1, rg(5), 0, 3)
+			x.step(KindAbort, 1, rg(5), 0, 3)
+			x.step(KindAbort, 1, rg(5), 0, 3)
 		}},
 	}
 	for _, c := range cases {
@@ -522,6 +647,26 @@ func TestBad(t *testing.T) {
 
 func (t *tape) quorate(l Life, r RingID, yes bool, votes uint32) {
 	t.add(Event{Kind: KindQuorum, Life: l, Ring: r, Quorate: yes, Votes: votes, Expected: 3})
+}
+
+func (t *tape) step(k Kind, l Life, r RingID, round uint32, service uint16) {
+	t.add(Event{Kind: k, Life: l, Ring: r, Round: round, Service: service})
+}
+
+func (t *tape) synced(l Life, r RingID, round uint32) { t.step(KindSynced, l, r, round, 0) }
+
+// round plays a round that lives finish together.
+func (t *tape) round(r RingID, round uint32, services []uint16, lives ...Life) {
+	for _, k := range []Kind{KindInit, KindProcessed, KindActivate} {
+		for _, s := range services {
+			for _, l := range lives {
+				t.step(k, l, r, round, s)
+			}
+		}
+	}
+	for _, l := range lives {
+		t.synced(l, r, round)
+	}
 }
 
 // TestTraps holds the traps of ordering 1.3 for the writer of a checker.

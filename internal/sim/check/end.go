@@ -14,6 +14,7 @@ func (c *Checker) End(at Tick, drained bool) {
 		c.agreed(r, drained)
 		c.causal(r)
 		c.safe(r, drained)
+		c.decided(r, drained)
 	}
 	for _, m := range c.moveOf {
 		c.cameAlong(m, drained)
@@ -115,7 +116,8 @@ func (c *Checker) hasOrDied(s *stay, m *message, drained bool) bool {
 }
 
 // cameAlong checks C6 for one pair of rings: everybody in T installed the new
-// ring directly, died, or went on after having been in recovery for it.
+// ring directly, died in the old one, or went on elsewhere after having been in
+// recovery for the new one.
 func (c *Checker) cameAlong(w *move, drained bool) {
 	if len(w.done) == 0 {
 		return
@@ -126,10 +128,12 @@ func (c *Checker) cameAlong(w *move, drained bool) {
 			c.fail("C6", "node %d comes along from ring %v, which it never installed, to %v", n, w.from.id, w.to.id)
 			return
 		}
-		if slices.Contains(w.done, s) || s.life.end != alive || !s.left && !drained {
-			continue
-		}
-		if !s.left || !s.life.recover[w.to.id] {
+		switch {
+		case slices.Contains(w.done, s):
+		case s.left && w.to.stay(s.life) != nil:
+			c.fail("C6", "node %d comes along from ring %v to %v in the eyes of the others, and came from another one", n, w.from.id, w.to.id)
+			return
+		case s.left && !s.life.recover[w.to.id], !s.left && s.life.end == alive && drained:
 			c.fail("C6", "node %d comes along from ring %v to %v in the eyes of the others, and was never in recovery for it", n, w.from.id, w.to.id)
 			return
 		}

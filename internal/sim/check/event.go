@@ -28,15 +28,17 @@ const (
 	KindPromise                   // a packet left that commits to Ring
 	KindRecovery                  // the life entered recovery for Ring
 	KindQuorum                    // a decision was shown for Ring: Quorate, Expected, Votes, Device
-	KindProcessed                 // the life finished the process phase of Service in Ring
-	KindActivate                  // Service of the life was activated in Ring
-	KindSynced                    // the whole round of Ring finished at the life
+	KindProcessed                 // the life finished the process phase of Service: Ring, Round
+	KindActivate                  // Service of the life was activated: Ring, Round
+	KindSynced                    // a whole round finished at the life: Ring, Round
 	KindPhase                     // a phase of the run begins: Text
+	KindInit                      // the life began a round of Service: Ring, Round
+	KindAbort                     // Service of the life was told that its round will not finish: Ring, Round
 	numKinds
 )
 
 var kindNames = [numKinds]string{"", "start", "crash", "stop", "submit", "orig", "dlv", "conf", "held", "stable", "frame", "persist",
-	"promise", "recovery", "quorum", "processed", "activate", "synced", "phase"}
+	"promise", "recovery", "quorum", "processed", "activate", "synced", "phase", "init", "abort"}
 
 // String is the word used in trace files.
 func (k Kind) String() string { return kindNames[k%numKinds] }
@@ -77,6 +79,8 @@ type Event struct {
 
 	Bound    uint64
 	Service  uint16
+	Round    uint32 // rounds of one ring count from zero
+	Late     bool   // of a round: the life's engine had left Ring when it happened, only a recorded trace has that
 	Quorate  bool
 	Expected uint32
 	Votes    uint32

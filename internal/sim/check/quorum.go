@@ -7,14 +7,15 @@ type quorumState struct {
 	active *ring    // shown quorate by all its members, all of them in it
 	last   []NodeID // members of the newest one that ever was
 	lastID RingID
+	told   bool // somebody showed a decision: there is a quorum service
 }
 
 // ringQuorum is what the members of one ring said.
 type ringQuorum struct {
-	shown     []decision    // in the order of the ring, by whoever came first
-	count     map[Life]int  // how many of them a life has shown
-	quorate   map[Life]bool // the last one
-	processed map[uint16]map[Life]bool
+	shown   []decision    // in the order of the ring, by whoever came first
+	count   map[Life]int  // how many of them a life has shown
+	quorate map[Life]bool // the last one
+	synced  []int         // how many of them whoever finished that round first had shown by then
 }
 
 type decision struct {
@@ -50,6 +51,7 @@ func (c *Checker) shown(p *life, e *Event) {
 		return
 	}
 	q.quorate[p.id] = e.Quorate
+	c.quorum.told = true
 	c.primary(r)
 }
 
@@ -90,30 +92,40 @@ func shares(a, b []NodeID) bool {
 	return slices.ContainsFunc(a, func(n NodeID) bool { return slices.Contains(b, n) })
 }
 
-// sync checks Y1.
-func (c *Checker) sync(p *life, e *Event) {
-	if p.stay == nil || p.stay.ring.id != e.Ring {
-		c.fail("Y1", "%v of ring %v at node %d, which is not there", e.Kind, e.Ring, p.node)
+// synced checks the part of Q3 that concerns the end of a round, which stands at
+// one place of the ring's order: all have shown the same decisions until there.
+func (c *Checker) synced(p *life, s *stay) {
+	q := &s.ring.quorum
+	n := q.count[p.id]
+	i := s.synced
+	s.synced++
+	switch {
+	case n == 0 && c.quorum.told:
+		c.fail("Q3", "node %d is synchronised in ring %v and shows no decision of it", p.node, s.ring.id)
+	case i >= len(q.synced):
+		q.synced = append(q.synced, n)
+	case n != q.synced[i]:
+		c.fail("Q3", "node %d has shown %d decisions when round %d of ring %v is finished, another member %d", p.node, n, i, s.ring.id, q.synced[i])
+	}
+}
+
+// decided checks Q3 where a trace ends: members that are synchronised have shown
+// the same decisions.
+func (c *Checker) decided(r *ring, drained bool) {
+	if !drained {
 		return
 	}
-	q := &p.stay.ring.quorum
-	if q.processed == nil {
-		q.processed = make(map[uint16]map[Life]bool)
-	}
-	done := q.processed[e.Service]
-	switch e.Kind {
-	case KindProcessed:
-		if done == nil {
-			done = make(map[Life]bool)
-			q.processed[e.Service] = done
+	var first *stay
+	for _, s := range r.stays {
+		if s.left || s.synced == 0 || s.life.end != alive {
+			continue
 		}
-		done[p.id] = true
-	case KindActivate:
-		for i, n := range p.stay.ring.members {
-			if !slices.ContainsFunc(c.byInc[incKey{n, p.stay.ring.incs[i]}], func(l *life) bool { return done[l.id] }) {
-				c.fail("Y1", "node %d activates service %d in ring %v before node %d has finished its part", p.node, e.Service, e.Ring, n)
-				return
-			}
+		if first == nil {
+			first = s
+		}
+		if a, b := r.quorum.count[first.life.id], r.quorum.count[s.life.id]; a != b {
+			c.fail("Q3", "in ring %v node %d shows %d decisions, node %d shows %d", r.id, first.life.node, a, s.life.node, b)
+			return
 		}
 	}
 }

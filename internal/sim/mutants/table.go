@@ -127,7 +127,7 @@ var table = []Mutant{
 	{Name: "state-by-weight", In: "resync", Breaks: "the newest state is sent, not that of the larger group (4.1)", By: []string{byTest}},
 	{Name: "state-epoch-from-own-quorate", In: "resync", Breaks: "the state epoch belongs to the state, not to the node's own past (4.1)", By: []string{byTest}},
 	{Name: "sync-accept-late-barrier", In: "resync", Breaks: "barriers count for their ring and round only (4.1)", By: []string{byTest}},
-	{Name: "sync-no-abort-in-waiting", In: "resync", Breaks: "a view change during the wait for barriers aborts the round (4.1)", By: []string{byTest}},
+	{Name: "sync-no-abort-in-waiting", In: "resync", Breaks: "a view change during the wait for barriers aborts the round (4.1)", By: []string{"whole", byTest}},
 
 	{Name: "vote-attempt-grants-tie", In: "vote", Breaks: "an attempt can only deny a tie (4.3)", By: []string{byTest}},
 	{Name: "vote-majority-off-by-one", In: "vote", Breaks: "quorum is more than half (4.2)", By: []string{"whole", byTest}},
@@ -143,6 +143,7 @@ var table = []Mutant{
 	{Name: "cpg-state-not-synced", In: "service/cpg", Breaks: "all members tell their groups after a configuration change", By: []string{"whole", byTest}},
 	{Name: "quorum-device-not-awaited", In: "service/quorum", Breaks: "a round waits for the word of a device that was alive (4.5)", By: []string{byTest}},
 	{Name: "quorum-old-device-word", In: "service/quorum", Breaks: "of a device's words only a newer one counts (4.5)", By: []string{byTest}},
+	{Name: "quorum-same-not-shown", In: "service/quorum", Breaks: "a decision is shown in each ring, also if it is the same as before (4.6)", By: []string{"whole"}},
 	{Name: "quorum-shown-before-barriers", In: "service/quorum", Breaks: "a decision is shown when all have noted it (4.3)", By: []string{byTest}},
 	{Name: "quorum-stale-poll", In: "service/quorum", Breaks: "the word of a device about another ring is refused (4.5)", By: []string{byTest}},
 	{Name: "quorum-tie-not-stored", In: "service/quorum", Breaks: "with a tie breaker a decision is stored before the own barrier (4.3)", By: []string{byTest}},
