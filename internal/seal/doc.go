@@ -51,6 +51,10 @@
 // needs 3 pongs, and 3·2^k after k flaps within a minute. The return from the
 // first outage is not a flap.
 //
+// A later or earlier start of a node whose session is alive, at another address,
+// is asked whether it is alive too, at most once a second; when it answers there
+// are two machines with one id. A recorded datagram answers nothing.
+//
 // A node with another version of the node table is reported at both ends and
 // heard all the same, since a changed configuration is loaded node by node. A
 // node without a common protocol version is reported and gets no session.

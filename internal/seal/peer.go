@@ -31,12 +31,19 @@ type peer struct {
 	lastHeard    Tick  // EventHeard
 	lastStale    Tick  // notice stale-incarnation; the other stamps likewise
 	lastConflict Tick
+	doubt        doubt
 	lastVersion  Tick
 	lastTable    Tick
 	lastTold     Tick // EventPeerRefused
 }
 
 const maxCandidates = 4
+
+// doubt is the question whether another machine with a peer's id is alive.
+type doubt struct {
+	life  *life
+	asked Tick // send time of the ping, which only an answer to it repeats; zero: none is out
+}
 
 // life is one start of a peer, named by incarnation and boot salt. There are
 // ciphers and windows for each epoch it was heard in.

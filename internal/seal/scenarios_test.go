@@ -454,6 +454,76 @@ func TestClone_SecondMachineStops(t *testing.T) {
 	}
 }
 
+// Datagrams of a start that is dead, sent by somebody else from elsewhere, are no
+// second machine: not its pings, and not its answers to pings of this boot.
+func TestClone_RecordedStartIsNone(t *testing.T) {
+	for name, inc := range map[string]uint64{"later start": 101, "earlier start, by a lost record": 99} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, 90)
+			h := l.cluster(2, 1)
+			l.run(proto.Second)
+			var recorded []flight
+			eve := l.host(9, 1)
+			for _, f := range l.record {
+				if f.src == h[1] && f.d.Control && f.d.Addr == h[0].source(0, true) {
+					f.from = eve.source(0, true)
+					recorded = append(recorded, f)
+				}
+			}
+			h[1].stop()
+			l.run(2 * proto.Second)
+			if inc < 100 { // node 1 forgot too
+				h[0].core.byID[2].life, h[0].core.byID[2].candidates = nil, nil
+			}
+			c := l.config(2, 2, 1)
+			c.Inc = inc
+			h[1].start(c)
+			l.run(2 * proto.Second)
+			if !h[0].hasSession(h[1]) {
+				t.Fatal("no session")
+			}
+			sent := len(l.record)
+			for range 50 {
+				for _, f := range recorded {
+					l.deliver(f)
+				}
+				l.run(10 * ms)
+			}
+			if n := h[0].count(EventConflict); n != 0 || !h[0].hasSession(h[1]) {
+				t.Errorf("%d conflicts: %v", n, h[0].events)
+			}
+			n := 0
+			for _, f := range l.record[sent:] {
+				if f.d.Addr == eve.source(0, true) {
+					n++
+				}
+			}
+			if n > 1 {
+				t.Errorf("%d datagrams in half a second to whoever replays", n)
+			}
+		})
+	}
+}
+
+func TestClone_EarlierStartStopsToo(t *testing.T) {
+	l := newLab(t, 92)
+	h := l.cluster(3, 1)
+	l.run(proto.Second)
+	clone := l.host(9, 1)
+	c := l.config(2, 3, 1)
+	c.Inc = 50
+	clone.start(c)
+	l.run(2 * proto.Second)
+	for _, n := range []*host{h[0], h[2]} {
+		if e, ok := n.last(EventConflict); !ok || e.Self || e.Inc != 50 || e.Addr2 != clone.source(0, true) || n.count(EventConflict) != 1 {
+			t.Errorf("node %d reports %+v", n.id, e)
+		}
+	}
+	if e, ok := clone.last(EventConflict); !ok || !e.Self {
+		t.Errorf("the clone is told %+v", e)
+	}
+}
+
 func TestRestart_OtherAddressAfterSilence(t *testing.T) {
 	l := newLab(t, 37)
 	h := l.cluster(2, 1)

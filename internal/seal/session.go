@@ -80,6 +80,9 @@ func (c *Core) openSession(e *envelope, d Datagram) Drop {
 		return c.openUnknown(e, d)
 	}
 	l := p.find(e)
+	if l == nil && p.doubt.life.is(e) {
+		l = p.doubt.life
+	}
 	if l == nil {
 		l = &life{inc: e.inc, salt: e.salt}
 		if p.stale(l) && p.lastStale != 0 && c.now-(p.lastStale-1) < proto.Second {
@@ -110,7 +113,7 @@ func (c *Core) openSession(e *envelope, d Datagram) Drop {
 		return c.refuseStale(p, l, k, &m, d)
 	}
 	if l != p.life && c.alive(p) && !p.sameAddress(d) {
-		return c.refuseClone(p, l, &m, d)
+		return c.refuseClone(p, l, k, &m, d)
 	}
 	l.nonce, l.minVer, l.maxVer, l.features, l.table = m.nonce, m.minVer, m.maxVer, m.features, m.table
 	if l != p.life {
@@ -173,11 +176,11 @@ func (p *peer) sameAddress(d Datagram) bool {
 
 // refuseStale tells a start that it is not the latest, in answer to a ping.
 func (c *Core) refuseStale(p *peer, l *life, k kind, m *ping, d Datagram) Drop {
+	if c.alive(p) && !p.sameAddress(d) {
+		return c.refuseClone(p, l, k, m, d)
+	}
 	if k != kindPing {
 		return DropIncarnation
-	}
-	if c.alive(p) && !p.sameAddress(d) {
-		return c.refuseClone(p, l, m, d)
 	}
 	if !bug.Planted("silent-lower-incarnation") && due(&p.lastStale, c.now, proto.Second) {
 		c.sendNotice(p.id, d, wire.Notice{
@@ -190,21 +193,35 @@ func (c *Core) refuseStale(p *peer, l *life, k kind, m *ping, d Datagram) Drop {
 	return DropIncarnation
 }
 
-// refuseClone keeps the known life and tells the other one of two machines with
-// one id (ordering 2.18).
-func (c *Core) refuseClone(p *peer, l *life, m *ping, d Datagram) Drop {
+// refuseClone keeps the known life. Two machines with one id are both alive
+// (ordering 2.18), so the other one is asked first: what it said may have been
+// recorded from a start that is dead, and sent by somebody without the key. If it
+// answers, it is told, and so is the owner.
+func (c *Core) refuseClone(p *peer, l *life, k kind, m *ping, d Datagram) Drop {
+	if k == kindPing {
+		if due(&p.lastStale, c.now, proto.Second) {
+			l.nonce = m.nonce
+			p.doubt = doubt{l, c.now}
+			out := c.message(l, nil, d.Link)
+			c.count.pingsOut++
+			c.sendSession(p.id, d.Link, d.Addr, kindPing, &out)
+		}
+		return DropConflict
+	}
+	if l != p.doubt.life || p.doubt.asked == 0 || m.echo != c.nonce || m.echoSent != p.doubt.asked {
+		return DropNonce
+	}
+	p.doubt.asked = 0
 	known := p.links[d.Link].from
 	if !known.IsValid() {
 		known = p.links[d.Link].control()
 	}
-	if due(&p.lastStale, c.now, proto.Second) {
-		c.sendNotice(p.id, d, wire.Notice{
-			Code:   wire.NoticeIDConflict,
-			Nonce:  m.nonce,
-			Values: append(addrValues(known), addrValues(d.Addr)...),
-			Text:   "another machine with this node id is alive: " + known.String() + ", this one is " + d.Addr.String(),
-		})
-	}
+	c.sendNotice(p.id, d, wire.Notice{
+		Code:   wire.NoticeIDConflict,
+		Nonce:  m.nonce,
+		Values: append(addrValues(known), addrValues(d.Addr)...),
+		Text:   "another machine with this node id is alive: " + known.String() + ", this one is " + d.Addr.String(),
+	})
 	if due(&p.lastConflict, c.now, minute) {
 		c.event(Event{
 			Kind: EventConflict, Node: p.id, Inc: l.inc, Link: d.Link, Addr: known, Addr2: d.Addr,
