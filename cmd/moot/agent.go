@@ -144,7 +144,7 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	if err != nil {
 		return err
 	}
-	logs := &logs{stderr: stderr}
+	logs := newLogs(stderr)
 	if err := logs.Configure(c.Logging); err != nil {
 		return failed(exitBadLogging, err)
 	}

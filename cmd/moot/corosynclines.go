@@ -64,11 +64,11 @@ func linesTo(o *output) func(slog.Record, []corosyncLine) error {
 
 // linesToSyslog writes to the system's log, where the lines have two blanks
 // before them.
-func linesToSyslog(w *syslog.Writer) func(slog.Record, []corosyncLine) error {
+func linesToSyslog(w *syslog.Writer, q *lineQueue) func(slog.Record, []corosyncLine) error {
 	return func(_ slog.Record, lines []corosyncLine) error {
 		for _, l := range lines {
 			say := map[string]func(string) error{"notice": w.Notice, "info": w.Info, "warning": w.Warning}[l.level]
-			if err := say("  " + l.bare()); err != nil {
+			if err := q.put(say, "  "+l.bare()); err != nil {
 				return err
 			}
 		}

@@ -105,25 +105,32 @@ func render(group string, a slog.Attr) string {
 // logs is where an agent logs to, once configured. It can change while loggers
 // are in use: they have handlers that look here for each line.
 type logs struct {
-	stderr io.Writer
+	stderr *lineQueue
 	lines  lineState // of corosync_lines
 
-	mu  sync.RWMutex // held while a line is written, so that no file closes under it
+	mu  sync.RWMutex // held while a line is queued, so that no queue ends under it
 	now *destination
 }
 
 var _ node.Logs = (*logs)(nil)
 
-// destination is one set of handlers and the files behind them.
-type destination struct {
-	slog.Handler
-	as      config.Logging
-	closers []io.Closer
+// newLogs logs to stderr until it is configured.
+func newLogs(stderr io.Writer) *logs {
+	return &logs{stderr: newLineQueue(struct{ io.Writer }{stderr})} // which stays open
 }
 
-func (d *destination) close() {
-	for _, c := range d.closers {
-		c.Close()
+// destination is one set of handlers and the files and the system's log behind
+// them.
+type destination struct {
+	slog.Handler
+	as     config.Logging
+	queues []*lineQueue
+}
+
+// end closes what is behind when all lines are written, without waiting.
+func (d *destination) end() {
+	for _, q := range d.queues {
+		q.end()
 	}
 }
 
@@ -131,7 +138,7 @@ func (d *destination) close() {
 func (l *logs) Check(c config.Logging) error {
 	d, err := l.open(c)
 	if err == nil {
-		d.close()
+		d.end()
 	}
 	return err
 }
@@ -144,7 +151,9 @@ func (l *logs) Configure(c config.Logging) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.close()
+	if l.now != nil {
+		l.now.end()
+	}
 	l.now = d
 	return nil
 }
@@ -157,10 +166,24 @@ func (l *logs) Reopen() error {
 	return l.Configure(as)
 }
 
-// close closes the files.
+// lastLinesTime is how long the last lines may take when the agent ends.
+const lastLinesTime = time.Second
+
+// close ends the log, and waits until all is written or that takes too long.
 func (l *logs) close() {
-	if l.now != nil {
-		l.now.close()
+	l.mu.RLock()
+	queues := append(slices.Clip(l.now.queues), l.stderr)
+	l.mu.RUnlock()
+	late := time.After(lastLinesTime)
+	for _, q := range queues {
+		q.end()
+	}
+	for _, q := range queues {
+		select {
+		case <-q.done:
+		case <-late:
+			return
+		}
 	}
 }
 
@@ -225,17 +248,19 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 		if err != nil {
 			return nil, fmt.Errorf("logging.logfile: %w", err)
 		}
-		to := &output{w: f, stamp: stamp}
+		q := newLineQueue(f)
+		to := &output{w: q, stamp: stamp}
 		handlers = append(handlers, &sentences{out: to, level: level})
 		lines.to = append(lines.to, linesTo(to))
-		d.closers = append(d.closers, f)
+		d.queues = append(d.queues, q)
 	}
 	// The journal reads stderr already and would have every line twice.
 	if c.ToSyslog && (os.Getenv("JOURNAL_STREAM") == "" || !c.ToStderr) {
 		if w, err := syslog.New(facility(c.SyslogFacility)|syslog.LOG_INFO, "moot"); err == nil {
-			handlers = append(handlers, &toSyslog{sentences{out: &output{stamp: func(time.Time) string { return "" }}, level: level}, w})
-			d.closers = append(d.closers, w)
-			lines.to = append(lines.to, linesToSyslog(w))
+			q := newLineQueue(w)
+			handlers = append(handlers, &toSyslog{sentences{out: &output{stamp: func(time.Time) string { return "" }}, level: level}, w, q})
+			lines.to = append(lines.to, linesToSyslog(w, q))
+			d.queues = append(d.queues, q)
 		}
 	}
 	if !c.CorosyncLines {
@@ -267,6 +292,7 @@ func facility(name string) syslog.Priority {
 type toSyslog struct {
 	sentences
 	w *syslog.Writer
+	q *lineQueue // to w
 }
 
 func (h *toSyslog) Handle(ctx context.Context, r slog.Record) error {
@@ -276,21 +302,22 @@ func (h *toSyslog) Handle(ctx context.Context, r slog.Record) error {
 	if err := s.Handle(ctx, r); err != nil {
 		return err
 	}
+	say := h.w.Debug
 	switch {
 	case r.Level >= slog.LevelError:
-		return h.w.Err(b.String())
+		say = h.w.Err
 	case r.Level >= slog.LevelWarn:
-		return h.w.Warning(b.String())
+		say = h.w.Warning
 	case r.Level >= slog.LevelInfo:
-		return h.w.Info(b.String())
+		say = h.w.Info
 	}
-	return h.w.Debug(b.String())
+	return h.q.put(say, b.String())
 }
 
 func (h *toSyslog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &toSyslog{*h.sentences.WithAttrs(attrs).(*sentences), h.w}
+	return &toSyslog{*h.sentences.WithAttrs(attrs).(*sentences), h.w, h.q}
 }
 
 func (h *toSyslog) WithGroup(name string) slog.Handler {
-	return &toSyslog{*h.sentences.WithGroup(name).(*sentences), h.w}
+	return &toSyslog{*h.sentences.WithGroup(name).(*sentences), h.w, h.q}
 }
