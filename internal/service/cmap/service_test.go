@@ -23,7 +23,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	s := &stage{t: t, normal: &Map{}, stats: &Map{}, count: 1}
-	s.stats.Provide("stats.", func(put func(string, Value)) { put("stats.srp.mcast_tx", U64(s.count-s.cleared)) })
+	s.stats.Provide(func(put func(string, Value)) { put("stats.srp.mcast_tx", U64(s.count-s.cleared)) }, "stats.")
 	s.cluster = servicetest.New(t, 1, func(servicetest.NodeID) []service.Service {
 		return []service.Service{New(Config{Default: s.normal, Stats: s.stats, Provider: true, Clear: func(what string) bool {
 			s.cleared = s.count
@@ -37,7 +37,7 @@ func newStage(t *testing.T) *stage {
 
 func (s *stage) open() *servicetest.Conn { return s.cluster.Node(1).Open(ID) }
 
-func (s *stage) call(fn uint16, q appender) (service.Code, []byte) {
+func (s *stage) call(fn uint16, q servicetest.Appender) (service.Code, []byte) {
 	s.t.Helper()
 	a := s.conn.Call(fn, q.AppendTo(nil))
 	if !a.Done {
@@ -46,7 +46,7 @@ func (s *stage) call(fn uint16, q appender) (service.Code, []byte) {
 	return a.Code, a.Body
 }
 
-func (s *stage) want(code service.Code, fn uint16, q appender) []byte {
+func (s *stage) want(code service.Code, fn uint16, q servicetest.Appender) []byte {
 	s.t.Helper()
 	got, b := s.call(fn, q)
 	if got != code {
@@ -55,7 +55,7 @@ func (s *stage) want(code service.Code, fn uint16, q appender) []byte {
 	return b
 }
 
-func (s *stage) handle(fn uint16, q appender) Handle {
+func (s *stage) handle(fn uint16, q servicetest.Appender) Handle {
 	s.t.Helper()
 	h, err := ParseHandle(s.want(service.OK, fn, q))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestCalls_Errors(t *testing.T) {
 	for _, tt := range []struct {
 		code service.Code
 		fn   uint16
-		q    appender
+		q    servicetest.Appender
 	}{
 		{service.OK, CallSet, SetRequest{"test.k", U32(1)}},
 		{service.OK, CallSet, SetRequest{"test.k", Str("other type")}},
