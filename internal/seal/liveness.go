@@ -202,11 +202,13 @@ func (c *Core) judgeRefused(p *peer, ln *link, i uint8) {
 	}
 }
 
-// answered notes that a pong to one of our pings came, rtt after it.
+// answered notes that a pong to one of our pings came, rtt after it. A pong that
+// is much later than the round trip waited for a program that did not run, at
+// either end: it says nothing of the link, and must not make link_dead longer.
 func (c *Core) answered(p *peer, i uint8, rtt Tick) {
 	ln := &p.links[i]
 	ln.unanswered = 0
-	if rtt >= 0 && rtt <= 10*proto.Second {
+	if rtt >= 0 && rtt <= 2*c.cfg.Ping+4*ln.rtt {
 		ln.sample(rtt)
 	}
 	if ln.half {

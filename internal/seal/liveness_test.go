@@ -368,3 +368,39 @@ func TestLoss_IsCounted(t *testing.T) {
 		t.Errorf("loss %v, want about 0.2", got)
 	}
 }
+
+// A peer that was stopped answers the pings that waited in its socket. That they
+// waited is no property of the link.
+func TestLink_DeadAfterPauseAsBefore(t *testing.T) {
+	l := newLab(t, 91)
+	h := l.cluster(2, 1)
+	l.run(2 * proto.Second)
+	ln := h[0].link(2, 0)
+	dead := h[0].core.dead(ln)
+	core := h[1].core
+	var waiting []flight
+	l.pass = func(f *flight) bool {
+		if f.src == h[0] {
+			waiting = append(waiting, *f)
+		}
+		return f.src != h[0]
+	}
+	h[1].core = nil
+	l.run(9 * proto.Second)
+	h[1].core, l.pass = core, nil
+	for _, f := range waiting {
+		l.launch(f)
+	}
+	l.run(1500 * ms)
+	if got := h[0].core.dead(ln); !ln.up || got > dead+200*ms {
+		t.Errorf("link_dead was %v, is %v after a pause of 9 s; up %v", dead, got, ln.up)
+	}
+	h[1].stop()
+	at := l.now
+	for ln.up && l.now < at+10*proto.Second {
+		l.run(10 * ms)
+	}
+	if took := l.now - at; took > dead+200*ms {
+		t.Errorf("a crash after a pause is seen after %v", took)
+	}
+}
