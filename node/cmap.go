@@ -101,7 +101,7 @@ func (k *keys) services() {
 		k.normal.Set(fmt.Sprintf("internal_configuration.service.%d.name", id), cmap.Str("corosync_"+s.name))
 		k.normal.Set(fmt.Sprintf("internal_configuration.service.%d.ver", id), cmap.U32(0))
 	}
-	k.normal.Provide("runtime.services.", k.messages)
+	k.normal.Provide(k.messages, "runtime.services.")
 }
 
 // voting are the keys of the provider of quorum, as far as they never change.

@@ -126,20 +126,29 @@ func (c *counts) link(node config.NodeID, link uint8) *linkCount {
 
 // provideStats has the map of statistics filled when somebody looks at it.
 func (k *keys) provideStats() {
-	k.stats.Provide("stats.", func(put func(string, cmap.Value)) {
+	k.stats.Provide(func(put func(string, cmap.Value)) {
+		s := statistics{keys: k, put: put}
+		s.ipc()
+	}, ipcStats)
+	k.stats.Provide(func(put func(string, cmap.Value)) {
 		if k.n.core == nil {
 			return
 		}
 		s := statistics{keys: k, put: put, status: k.n.core.Status()}
-		s.ipc()
 		s.knet()
 		s.ring()
-	})
+	}, "stats.knet.", "stats.pg.", "stats.srp.")
 }
+
+// ipcStats is where the clients of the Corosync door are. Who tracks it learns
+// of them at once, of other statistics when somebody looks.
+const ipcStats = "stats.ipcs."
+
+func (k *keys) clientsChanged() { k.stats.Renew(ipcStats) }
 
 // groups are what can be cleared, by the last part of the key that does it.
 var groups = map[string][]string{
-	"knet": {"stats.knet."}, "ipc": {"stats.ipcs."}, "totem": {"stats.pg.", "stats.srp."}, "schedmiss": {"stats.schedmiss."}, "all": {"stats."},
+	"knet": {"stats.knet."}, "ipc": {ipcStats}, "totem": {"stats.pg.", "stats.srp."}, "schedmiss": {"stats.schedmiss."}, "all": {"stats."},
 }
 
 // clear makes the counters of a group count from zero.
@@ -196,10 +205,10 @@ func (s *statistics) ipc() {
 		return
 	}
 	clients, ended := door.Clients()
-	s.u64("stats.ipcs.global.active", uint64(len(clients)))
-	s.u64("stats.ipcs.global.closed", ended)
+	s.u64(ipcStats+"global.active", uint64(len(clients)))
+	s.u64(ipcStats+"global.closed", ended)
 	for _, c := range clients {
-		under := fmt.Sprintf("stats.ipcs.service%d.%d.0x%x.", serviceNumber(c.Service), c.PID, c.ID)
+		under := fmt.Sprintf(ipcStats+"service%d.%d.0x%x.", serviceNumber(c.Service), c.PID, c.ID)
 		s.put(under+"procname", cmap.Str(c.Program))
 		s.put(under+"queueing", cmap.I32(int32(min(c.Queued, 1))))
 		s.u32(under+"queued", uint64(c.Queued))

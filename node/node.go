@@ -186,6 +186,7 @@ func (n *Node) openDoor() error {
 		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
 		Votequorum: n.cfg.Cluster.Quorum.Votequorum,
 		Access:     corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
+		Changed: n.keys.clientsChanged,
 	})
 	if err != nil {
 		return err
@@ -384,12 +385,30 @@ func (n *Node) close() {
 		n.link.Close()
 	}
 	if n.store != nil {
-		n.store.Close()
+		n.closeStore()
 	}
 	if n.trace != nil {
 		if err := n.trace.Close(); err != nil {
 			n.log.Error("The trace is not complete", "file", n.cfg.Trace, "err", err)
 		}
+	}
+}
+
+// lastRecordTime is how long the disk may take when a member ends. What it does
+// not take then was promised to nobody, as in a crash.
+const lastRecordTime = 3 * time.Second
+
+func (n *Node) closeStore() {
+	closed := make(chan struct{})
+	go func() {
+		n.store.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(lastRecordTime):
+		n.log.Error("The disk does not answer: the last record may be lost, and the state directory stays locked until it does or the process ends",
+			"dir", n.state, "waited", lastRecordTime)
 	}
 }
 
@@ -411,7 +430,8 @@ func (n *Node) Self() config.Node { return n.self }
 func (n *Node) Cluster() string { return n.cfg.Cluster.Totem.ClusterName }
 
 // Leave says farewell, so that the others go on at once, and ends the member.
-// When ctx is done first, it ends without.
+// When ctx is done first, it ends without. A disk that hangs delays it by
+// seconds at most; the state directory then stays locked.
 func (n *Node) Leave(ctx context.Context) error {
 	n.loop.Leave()
 	select {

@@ -206,3 +206,40 @@ func TestMember_Item36_ClearStats(t *testing.T) {
 		t.Errorf("a state was cleared: %v", v)
 	}
 }
+
+// Who tracks the clients of the door learns of each, however short it stays.
+func TestMember_TrackedClients(t *testing.T) {
+	p := openCmap(t, twoNodes(t, ""))
+	if _, err := p.call(cmap.CallSetMap, cmap.MapRequest{Map: cmap.StatsMap}); err != nil {
+		t.Fatal(err)
+	}
+	track := cmap.TrackRequest{Key: "stats.ipcs.", Kinds: int32(cmap.Add | cmap.Delete | cmap.Prefix)}
+	if _, err := p.call(cmap.CallTrackAdd, track); err != nil {
+		t.Fatal(err)
+	}
+	short, err := qbtest.Dial("quorum", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.Close()
+	var got []string
+	for len(got) < 2 {
+		var events [32]session.Event
+		n, err := p.conn.Recv(t.Context(), events[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events[:n] {
+			c, err := cmap.ParseNotice(e.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(c.Key, ".procname") && strings.HasPrefix(c.Key, "stats.ipcs.service3.") {
+				got = append(got, strings.Join([]string{map[cmap.Kind]string{cmap.Add: "came", cmap.Delete: "went"}[c.Kind], c.Old.Text(), c.New.Text()}, " "))
+			}
+		}
+	}
+	if len(got) != 2 || !strings.HasPrefix(got[0], "came  ") || !strings.HasPrefix(got[1], "went ") || got[0] == "came  " {
+		t.Errorf("%q", got)
+	}
+}

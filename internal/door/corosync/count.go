@@ -58,11 +58,19 @@ func (d *Door) remember(c *client) {
 	d.made++
 	c.no = d.made
 	d.clients = append(d.clients, c)
+	d.changed()
 }
 
 func (d *Door) forget(c *client) {
 	if i := slices.Index(d.clients, c); i >= 0 {
 		d.clients = slices.Delete(d.clients, i, i+1)
 		d.ended++
+		d.changed()
+	}
+}
+
+func (d *Door) changed() {
+	if f := d.cfg.Changed; f != nil {
+		f()
 	}
 }

@@ -28,6 +28,10 @@ type Config struct {
 	// nothing for libvotequorum to talk to.
 	Votequorum bool
 
+	// Changed is called on the owner goroutine when a client came or went. Nil: no
+	// one wants to know.
+	Changed func()
+
 	// OffSwitch names the setting that switches this door off, for the message
 	// that the names are taken. Empty: the message does not mention one.
 	OffSwitch string

@@ -123,27 +123,44 @@ func validKey(key string) bool {
 	return true
 }
 
-// provider fills the keys below a prefix.
+// provider fills the keys below some prefixes.
 type provider struct {
-	prefix string
-	fill   func(put func(key string, v Value))
+	prefixes []string
+	fill     func(put func(key string, v Value))
 }
 
-// Provide has fill asked for all keys that begin with prefix, whenever somebody
-// is about to look at the map. What it does not put is not there any more.
-func (m *Map) Provide(prefix string, fill func(put func(key string, v Value))) {
-	m.providers = append(m.providers, provider{prefix, fill})
+// Provide has fill asked for all keys that begin with one of the prefixes,
+// whenever somebody is about to look at the map. What it does not put is not
+// there any more.
+func (m *Map) Provide(fill func(put func(key string, v Value)), prefixes ...string) {
+	m.providers = append(m.providers, provider{prefixes, fill})
 }
 
 // Refresh asks the providers.
 func (m *Map) Refresh() {
 	for _, p := range m.providers {
-		present := map[string]bool{}
-		p.fill(func(key string, v Value) {
-			present[key] = true
-			m.Set(key, v)
-		})
-		for key, _, ok := m.Next(p.prefix, ""); ok; key, _, ok = m.Next(p.prefix, key) {
+		m.ask(p)
+	}
+}
+
+// Renew asks the provider of a prefix if somebody tracks the map: who looks
+// would ask by himself.
+func (m *Map) Renew(prefix string) {
+	for _, p := range m.providers {
+		if len(m.trackers) > 0 && slices.Contains(p.prefixes, prefix) {
+			m.ask(p)
+		}
+	}
+}
+
+func (m *Map) ask(p provider) {
+	present := map[string]bool{}
+	p.fill(func(key string, v Value) {
+		present[key] = true
+		m.Set(key, v)
+	})
+	for _, prefix := range p.prefixes {
+		for key, _, ok := m.Next(prefix, ""); ok; key, _, ok = m.Next(prefix, key) {
 			if !present[key] {
 				m.Delete(key)
 			}

@@ -111,17 +111,22 @@ func TestProvide(t *testing.T) {
 	var m Map
 	m.Set("other", U8(1))
 	now := map[string]Value{"stats.b": U64(1), "stats.a": U64(2)}
-	m.Provide("stats.", func(put func(string, Value)) {
+	m.Provide(func(put func(string, Value)) {
 		for _, k := range slices.Sorted(maps.Keys(now)) {
 			put(k, now[k])
 		}
-	})
+	}, "stats.", "more.")
+	m.Renew("stats.")
+	if m.Len() != 1 {
+		t.Error("filled for nobody")
+	}
 	var got []string
 	m.Track("stats.", kinds, func(c Change) { got = append(got, fmt.Sprint(c.Key, c.Kind)) })
 	m.Refresh()
 	m.Refresh()
 	now = map[string]Value{"stats.b": U64(9)}
-	m.Refresh()
+	m.Renew("other.")
+	m.Renew("stats.")
 	if diff := cmp.Diff([]string{"stats.a4", "stats.b4", "stats.b2", "stats.a1"}, got); diff != "" {
 		t.Error(diff)
 	}
