@@ -321,6 +321,38 @@ func TestDiskFailureEndsTheMember(t *testing.T) {
 	}
 }
 
+// A disk that hangs keeps nobody from leaving.
+func TestLeaveWhileTheDiskHangs(t *testing.T) {
+	var gate atomic.Pointer[chan struct{}]
+	open, hang := make(chan struct{}), make(chan struct{})
+	close(open)
+	gate.Store(&open)
+	disk := diskfault.FS{FS: store.OS{}, Now: func() diskfault.Fault {
+		<-*gate.Load()
+		return diskfault.Fault{}
+	}}
+	c := cluster(t, 2, 1)
+	n := start(t, node.Config{Cluster: c, Self: 1, Disk: disk})
+	t.Cleanup(func() { close(hang) })
+	formed(t, n)
+	gate.Store(&hang)
+	start(t, node.Config{Cluster: c, Self: 2}) // a new ring brings a record
+	testenv.Eventually(t, patience, "a record that waits for the disk", func() (bool, any) {
+		d := n.Status().Disk
+		return d.Waiting > 0, d
+	})
+	left := make(chan error, 1)
+	go func() { left <- n.Leave(context.Background()) }()
+	select {
+	case err := <-left:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it waits for the disk")
+	}
+}
+
 func TestStartErrors(t *testing.T) {
 	good := cluster(t, 1, 1)
 	n := start(t, node.Config{Cluster: good, Self: 1, RunDir: filepath.Join(t.TempDir(), "run")})

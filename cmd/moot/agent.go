@@ -38,8 +38,8 @@ func newAgentCommand() *cobra.Command {
 		Short: "Run the node of this machine",
 		Long: `Run the node of this machine until it is told to stop. The configuration is a
 moot.toml or a corosync.conf; the node finds itself in the nodelist by its name or address, as
-Corosync does. SIGTERM and SIGINT make it leave the cluster in order, SIGHUP has
-all agents of the cluster reload, as moot reload does.
+Corosync does. SIGTERM and SIGINT make it leave the cluster in order, a second one
+ends it at once; SIGHUP has all agents of the cluster reload, as moot reload does.
 
 It always runs in the foreground and logs to standard error; under systemd use a
 unit of Type=notify. The options -c, -f, -t and -v are those of corosync; run
@@ -140,6 +140,7 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	c, problems, err := loadConfig(ctx, o.config)
 	if err != nil {
 		return err

@@ -317,6 +317,29 @@ func TestDiskFaults(t *testing.T) {
 		h.agents[2].start()
 		h.formed(1, 2, 3)
 	})
+	t.Run("fsync hangs when it is told to leave", func(t *testing.T) {
+		for signals, want := range map[int]int{1: exitOK, 2: -1} {
+			h := newHall(t, "faults")
+			bert := h.agents[1]
+			control := filepath.Join(h.dir, "fault")
+			bert.env = []string{"MOOTHALL_TEST_DISK=" + control}
+			h.startAll()
+			set(t, control, "slow=1h")
+			h.agents[2].process.Signal(syscall.SIGKILL) // a new ring brings a record
+			testenv.Eventually(t, patience, "a record that waits for the disk", func() (bool, any) {
+				st, err := bert.status()
+				return err == nil && st.Disk.Waiting > 0, err
+			})
+			bert.process.Signal(syscall.SIGTERM)
+			bert.process.WaitOutput(patience, "Leaving the cluster as told")
+			if signals == 2 {
+				bert.process.Signal(syscall.SIGTERM)
+			}
+			if code := bert.process.Wait(patience); code != want {
+				t.Errorf("%d signals: exit status %d, want %d", signals, code, want)
+			}
+		}
+	})
 	t.Run("fsync fails", func(t *testing.T) {
 		h := newHall(t, "faults")
 		bert := h.agents[1]
