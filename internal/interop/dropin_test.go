@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,7 +119,8 @@ func needDropIn(t *testing.T) {
 // settings are lines of corosync.conf beyond what every cluster has.
 type settings struct {
 	totem, quorum, more string
-	spare               int // machines at the end that are in no cluster
+	spare               int  // machines at the end that are in no cluster
+	second              bool // a second link, over 10.78.0.0/24
 }
 
 // cluster is machines with a daemon each.
@@ -172,6 +174,11 @@ func newCluster(t *testing.T, stage *bench.Stage, d daemon, conf settings) *clus
 			c.spare = append(c.spare, m)
 		}
 	}
+	if conf.second {
+		for _, m := range c.machines {
+			m.must("ip", "addr", "add", fmt.Sprintf("10.78.0.%d/24", m.id), "dev", "eth0")
+		}
+	}
 	c.configure(conf)
 	t.Cleanup(c.end)
 	return c
@@ -183,10 +190,15 @@ func (c *cluster) configure(conf settings) {
 	more := "system {\nmove_to_root_cgroup: no\nsched_rr: no\n}\n" + conf.more
 	members := &bench.Stage{Nodes: c.stage.Nodes[:len(c.machines)]}
 	text := configuration(members, c.key, "token: 1000\n"+conf.totem, conf.quorum, more)
+	if conf.second {
+		text = firstAddress.ReplaceAllString(text, "$0\nring1_addr: 10.78.0.$1")
+	}
 	if err := os.WriteFile(c.conf, []byte(text), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
 }
+
+var firstAddress = regexp.MustCompile(`ring0_addr: 10\.77\.0\.(\d)`)
 
 // end ends what still runs in the namespaces of the cluster: some programs leave
 // children behind.

@@ -31,9 +31,10 @@ var differences = []struct {
 		"the original leaves it at 1 after a file with errors"},
 	{"cfgtool: corosync-cmapctl config.", "", regexp.MustCompile(`(config\.reload_status \(i32\)) = \d`), "$1 = RESULT",
 		"the original keeps the result before after a file with errors"},
+	{"links: corosync-cfgtool -n", "", mtu, "mtu: N", "the largest datagram of our links has another size"},
 	{"cmapctl: corosync-cmapctl", "", regexp.MustCompile(`(?m)^resources\..*\n`), "",
 		"our agents have no service that watches load and memory"},
-	{"cfgtool: corosync-cfgtool -n", "", regexp.MustCompile(`mtu: \d+`), "mtu: N",
+	{"cfgtool: corosync-cfgtool -n", "", mtu, "mtu: N",
 		"the largest datagram of our links has another size"},
 	{"quorum-auto_tie_breaker: ", "one started again", regexp.MustCompile(`(?s).*`), "",
 		"a node that holds the tie knows it from its record: decision 6"},
@@ -48,6 +49,8 @@ var differences = []struct {
 }
 
 const atStart = "the ring takes its timing at a start"
+
+var mtu = regexp.MustCompile(`mtu: \d+`)
 
 var timing = regexp.MustCompile(`(?m)^(runtime\.config\.totem\.(?:consensus|hold|token|token_retransmit)) \(u32\) = \d+$`)
 

@@ -429,6 +429,46 @@ func TestDropIn_Cfgtool(t *testing.T) {
 	})
 }
 
+// Two links, one of which goes away and comes back.
+func TestDropIn_CfgtoolTwoLinks(t *testing.T) {
+	onEach(t, 3, settings{second: true}, func(t *testing.T, c *cluster) {
+		r := c.recorder(t, "links")
+		a := c.machine(1)
+		look := func(state string) {
+			t.Helper()
+			r.in(state)
+			for _, args := range [][]string{{"-s"}, {"-s", "-b"}, {"-n"}, {"-a", "2"}} {
+				r.show(a, append([]string{"corosync-cfgtool"}, args...)...)
+			}
+			r.show(a, "corosync-cmapctl", "runtime.members.", "totem.interface.", "nodelist.")
+			r.show(a, "corosync-quorumtool", "-l", "-a")
+			r.show(a, "corosync-quorumtool", "-l", "-i", "-a")
+		}
+		links := func(up int) { // as node 1 sees them
+			t.Helper()
+			testenv.Eventually(t, patience, fmt.Sprintf("%d links up", up), func() (bool, any) {
+				out, _ := a.run("corosync-cfgtool", "-s", "-b")
+				return strings.Count(out, "n33") == up && strings.Count(out, "n11") == 2-up, out
+			})
+		}
+		c.startAll()
+		links(2)
+		look("both links")
+		for i, net := range []string{"10.78.0.0/24", "10.77.0.0/24"} {
+			for _, m := range c.machines {
+				m.deaf = []string{"ip saddr " + net + " drop"}
+				m.filter()
+			}
+			links(1)
+			look(fmt.Sprintf("without link %d", 1-i))
+			c.heal()
+			links(2)
+			look(fmt.Sprintf("with link %d again", 1-i))
+		}
+		c.formed(true, 1, 2, 3)
+	})
+}
+
 // Item 22: corosync-cpgtool with programs of libcpg on all nodes.
 func TestDropIn_Cpgtool(t *testing.T) {
 	onEach(t, 3, settings{}, func(t *testing.T, c *cluster) {
