@@ -186,6 +186,7 @@ func (n *Node) openDoor() error {
 		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
 		Votequorum: n.cfg.Cluster.Quorum.Votequorum,
 		Access:     corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
+		Changed: n.keys.clientsChanged,
 	})
 	if err != nil {
 		return err
