@@ -5,8 +5,9 @@ import (
 	"github.com/moothall/moothall/internal/service/body"
 )
 
-// ID is the service's id.
-const ID = 5
+// ID is the service's id, behind those with a state to synchronise: they do not
+// wait for it.
+const ID = 10
 
 // The client calls, the Func of a service.Request; calls and replies without a
 // type have an empty body.

@@ -4,8 +4,9 @@ import (
 	"github.com/moothall/moothall/internal/service/body"
 )
 
-// ID is the service's id.
-const ID = 4
+// ID is the service's id, behind those with a state to synchronise: they do not
+// wait for it.
+const ID = 9
 
 // The client calls, the Func of a service.Request. All are answered before Call
 // returns; calls and replies without a type have an empty body.
