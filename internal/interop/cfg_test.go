@@ -96,13 +96,14 @@ func TestCfg_Item40_Reload(t *testing.T) {
 		}
 
 		watch := a.program("stdbuf", "-oL", "corosync-cmapctl", "-T", "config.")
+		_, tracking := watch.until(0, "Type")
 		rewrite(t, s.conf, "to_syslog: no", "to_syslog: no\ndebug: on", "nodelist {", "mine {\nkey: value\n}\nuidgid {\nuid: 4711\n}\nnodelist {")
 		reload(0)
 		is("logging.debug", "on")
 		is("mine.key", "value")
 		is("uidgid.config.uid.4711", "1")
 		a.process.WaitOutput(patience, "debug: ")
-		watch.until(0, "create> config.")
+		watch.until(tracking, "create> config.totemconfig_reload_in_progress (u8) = 1")
 
 		// A file that nobody can read, and one that only one member has.
 		good, err := os.ReadFile(s.conf)

@@ -57,7 +57,7 @@ func TestCmap_Tool(t *testing.T) {
 		}
 
 		watch := a.program("stdbuf", "-oL", "corosync-cmapctl", "-T", "runtime.members.")
-		seen := 0
+		_, seen := watch.until(0, "Type")
 		saw := func(line string) {
 			t.Helper()
 			_, seen = watch.until(seen, line)
