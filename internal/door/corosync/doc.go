@@ -1,8 +1,8 @@
 // Package corosync is the door for programs that are linked with the client
-// libraries of Corosync 3.x, unmodified: libcpg, libquorum, libvotequorum and the part of
-// libcfg that the tools of libcpg need (corosync-ipc 2). It translates between
-// the structures of those libraries and the calls and events of the services;
-// how bytes reach a client is the business of package qb.
+// libraries of Corosync 3.x, unmodified: libcpg, libquorum, libvotequorum,
+// libcmap and libcfg (corosync-ipc 2). It translates between the structures of
+// those libraries and the calls and events of the services; how bytes reach a
+// client is the business of package qb.
 //
 //	door, err := corosync.Listen(corosync.Config{
 //		Backend: executive,

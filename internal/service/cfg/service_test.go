@@ -458,3 +458,22 @@ func TestReload_Random(t *testing.T) {
 		}
 	})
 }
+
+// Whatever members say, no node falls over, and no check is left without an end.
+func FuzzDeliver(f *testing.F) {
+	for fn, m := range [][]byte{KillRequest{1, "x"}.AppendTo(nil), nil, attempt{1, 1}.append(nil), verdict{attempt{1, 1}, "no"}.append(nil),
+		attempt{1, 1}.append(nil), {1, 0, 0, 0, 0, 0, 0, 0}} {
+		f.Add(uint16(fn), uint32(1), m)
+	}
+	f.Fuzz(func(t *testing.T, fn uint16, from uint32, body []byte) {
+		s := newStage(t, 2)
+		svc := s.c.Node(1).Service(ID).(*Service)
+		svc.Deliver(service.Message{From: proto.NodeID(from), Func: msgReload, Body: attempt{proto.NodeID(from), 1}.append(nil)})
+		svc.Deliver(service.Message{From: proto.NodeID(from), Func: fn % 8, Body: body})
+		s.c.Run()
+		s.merge() // ends what is in work
+		if h := s.hosts[0]; h.checks != h.ends {
+			t.Fatalf("%d checks, %d ends", h.checks, h.ends)
+		}
+	})
+}
