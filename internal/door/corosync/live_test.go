@@ -128,7 +128,10 @@ func TestMember_Item13_SmallMessages(t *testing.T) {
 	var sent atomic.Int64
 	still := make(chan struct{})
 	stands := sync.OnceFunc(func() { close(still) })
+	done := make(chan struct{})
+	defer func() { <-done }()
 	go func() { // it takes its own messages as it sends
+		defer close(done)
 		for refused, taken := 0, 0; taken < n && !t.Failed(); {
 			if sent.Load() < n && sender.Send(msg, 2) == nil {
 				sent.Add(1)
