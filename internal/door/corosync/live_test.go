@@ -150,7 +150,7 @@ func TestMember_Item13_SmallMessages(t *testing.T) {
 	}()
 	select {
 	case <-still:
-	case <-time.After(patience):
+	case <-time.After(4 * patience):
 		t.Fatalf("%d messages were taken of the sender, and nobody waits for the sleeper", sent.Load())
 	}
 	for got := 0; got < n; {
