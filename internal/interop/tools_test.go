@@ -119,6 +119,7 @@ func TestDropIn_QuorumtoolMonitor(t *testing.T) {
 
 // Ways to be quorate other than by majority, in the states that show them.
 func TestDropIn_QuorumtoolOptions(t *testing.T) {
+	needDropIn(t)
 	for _, o := range []struct {
 		name  string
 		nodes int
