@@ -1,6 +1,7 @@
 package vote
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -203,21 +204,19 @@ func (r row) check() error {
 	return nil
 }
 
+// checkTruth names all rows that do not hold.
 func checkTruth() error {
+	var errs []error
 	for _, r := range truth {
-		if err := r.check(); err != nil {
-			return err
-		}
+		errs = append(errs, r.check())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // TestDecide_TruthTable walks the table of ordering 4.3.
 func TestDecide_TruthTable(t *testing.T) {
-	for _, r := range truth {
-		if err := r.check(); err != nil {
-			t.Error(err)
-		}
+	if err := checkTruth(); err != nil {
+		t.Error(err)
 	}
 }
 
