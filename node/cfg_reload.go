@@ -156,24 +156,60 @@ func (k *keys) replace(s *staged) {
 }
 
 // vote tells the quorum service what changed: each member speaks for itself,
-// and all say how many votes are expected, for which the last one has all.
+// and then all say how many votes are expected.
 func (k *keys) vote(before, now *config.Config) {
 	if !before.Quorum.Votequorum {
 		return
 	}
-	said := func(what string) func(service.Code, []byte) {
-		return func(code service.Code, _ []byte) {
-			if code != service.OK {
-				k.n.log.Info("The quorum service does not take this now", "what", what, "why", code.String())
-			}
+	expect := func() {
+		if now.Quorum.ExpectedVotes != before.Quorum.ExpectedVotes {
+			k.expect(now, expectTries)
 		}
 	}
 	was, _ := before.Node(k.n.self.ID)
 	is, _ := now.Node(k.n.self.ID)
-	if was.Votes != is.Votes {
-		k.n.askQuorum(quorum.CallSetVotes, quorum.NumberRequest{Node: is.ID, Value: is.Votes}.AppendTo(nil), said("own votes"))
+	if was.Votes == is.Votes {
+		expect()
+		return
 	}
-	if e := now.Quorum.ExpectedVotes; e != before.Quorum.ExpectedVotes {
-		k.n.askQuorum(quorum.CallSetExpected, quorum.NumberRequest{Value: e}.AppendTo(nil), said("expected votes"))
-	}
+	k.n.askQuorum(quorum.CallSetVotes, quorum.NumberRequest{Node: is.ID, Value: is.Votes}.AppendTo(nil), func(code service.Code, _ []byte) {
+		if code != service.OK {
+			k.refused(fmt.Sprintf("%d votes of this node", is.Votes), code)
+		}
+		expect()
+	})
+}
+
+// Votes of others may still be on their way when this member says how many are
+// expected, and the number may be refused until they are there.
+const (
+	expectTries = 12
+	expectPause = 250 * time.Millisecond
+)
+
+// expect says how many votes are expected, again if that is refused, until
+// another configuration is in force.
+func (k *keys) expect(now *config.Config, tries int) {
+	votes := now.Quorum.ExpectedVotes
+	k.n.askQuorum(quorum.CallSetExpected, quorum.NumberRequest{Value: votes}.AppendTo(nil), func(code service.Code, _ []byte) {
+		switch {
+		case code == service.OK:
+		case tries == 1:
+			k.refused(fmt.Sprintf("%d expected votes", votes), code)
+		default:
+			time.AfterFunc(expectPause, func() {
+				k.n.post(func(*executive.Core) {
+					if k.current == now {
+						k.expect(now, tries-1)
+					}
+				})
+			})
+		}
+	})
+}
+
+// refused tells that the votes are not those of the file.
+func (k *keys) refused(what string, code service.Code) {
+	k.n.log.Warn("Votes differ from the file: quorum would not survive this change, or too few nodes are here; start the missing nodes, or restart all agents together",
+		"refused", what, "why", code.String())
 }
