@@ -49,3 +49,14 @@ func TestJudgeHistories(t *testing.T) {
 		})
 	}
 }
+
+// A program that is told of rings while its join is on its way was in none of
+// them.
+func TestStretches_BeforeTheJoin(t *testing.T) {
+	h := readHistory("A", 1, []string{"pid 1", "ring 1/8 1 2", "ring 1/12 1 2", "change members 1/1:0 left joined 1/1:1", "ring 1/12 1 2", "message 1/1 1 50"})
+	for _, s := range h.stretches() {
+		if s.from != "" {
+			t.Errorf("a stretch from %q to %q", s.from, s.to)
+		}
+	}
+}

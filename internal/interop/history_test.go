@@ -115,8 +115,8 @@ func parseChange(line string) (members, left, joined []string, err error) {
 	return members, left, joined, err
 }
 
-// stretches cuts a history at its rings. The ring that a program is told with its
-// join begins nothing: it was not there when that ring began.
+// stretches cuts a history at its rings. The rings that a program is told before
+// its join came and with it begin nothing: it was not there when they began.
 func (h *history) stretches() []stretch {
 	var out []stretch
 	s := stretch{by: h}
@@ -126,7 +126,7 @@ func (h *history) stretches() []stretch {
 		case !strings.HasPrefix(e, "ring "):
 			s.events = append(s.events, e)
 			if _, joined, _ := strings.Cut(e, " joined"); strings.HasPrefix(e, "change ") && strings.Contains(joined+" ", " "+h.self+":1 ") {
-				s, told = stretch{by: h, events: []string{e}}, true
+				out, s, told = nil, stretch{by: h, events: []string{e}}, true
 			}
 		case told:
 			told = false

@@ -18,7 +18,8 @@ type life struct {
 	no    int // of the node's lives, from 1
 	views []view
 	sent  uint64
-	whole bool // it was never killed, so it has to see all that it sent
+	own   uint64 // of them that it saw
+	whole bool   // it was never killed, so it has to see all that it sent
 }
 
 // A view is one configuration and what was delivered before the next one.

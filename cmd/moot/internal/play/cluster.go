@@ -207,7 +207,11 @@ func (c *Cluster) Close() error {
 // loss, so it gives that a moment to arrive.
 func (c *Cluster) Check(ctx context.Context) verdict {
 	var v verdict
-	_ = c.wait(context.WithoutCancel(ctx), arrival, "", func() bool {
+	ctx = context.WithoutCancel(ctx)
+	// The check of a long story takes long, and no program writes down what it sees
+	// meanwhile: it begins when nothing seems to be on its way.
+	_ = c.wait(ctx, 4*arrival, "", c.arrived)
+	_ = c.wait(ctx, arrival, "", func() bool {
 		v = c.check()
 		return len(v.violations) == 0
 	})
@@ -216,6 +220,29 @@ func (c *Cluster) Check(ctx context.Context) verdict {
 
 // arrival bounds the time that messages are on their way.
 const arrival = 5 * time.Second
+
+// arrived reports whether programs have seen what they sent themselves, and those
+// in one ring the same message last. The lock is held.
+func (c *Cluster) arrived() bool {
+	last := map[proto.RingID]message{}
+	for _, m := range c.up() {
+		if m.program == nil {
+			continue
+		}
+		l := m.program.life
+		if l.whole && l.own != l.sent {
+			return false
+		}
+		if n := m.program.received(); n > 0 {
+			v := l.views[len(l.views)-1]
+			if was, ok := last[v.ring]; ok && was != v.got[n-1] {
+				return false
+			}
+			last[v.ring] = v.got[n-1]
+		}
+	}
+	return true
+}
 
 // check is Check of this instant, with the lock held.
 func (c *Cluster) check() verdict {

@@ -128,6 +128,9 @@ func (p *program) delivered(d cpg.Deliver) error {
 	sum.Write(d.Message)
 	v := &p.life.views[len(p.life.views)-1]
 	v.got = append(v.got, message{slot: d.Slot, from: d.Node, life: int(d.PID), number: number, sum: sum.Sum64()})
+	if d.Node == p.member.id && int(d.PID) == p.life.no {
+		p.life.own++
+	}
 	if text != "" {
 		p.c.tell.message(p.member.id, d.Node, text)
 	}
