@@ -59,7 +59,7 @@ func (d Decoder) Decode(name string, b []byte) (*Config, Problems) {
 func readFile(name string) ([]byte, *Problem) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file with -c, or write this one"}
+		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file, or write this one"}
 	}
 	defer f.Close()
 	b := make([]byte, MaxFile+1)
@@ -70,7 +70,7 @@ func readFile(name string) ([]byte, *Problem) {
 		n += m
 	}
 	if err != nil && err.Error() != "EOF" {
-		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file with -c"}
+		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file"}
 	}
 	return b[:n], nil
 }

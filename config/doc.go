@@ -10,8 +10,8 @@
 //
 // A Problem says where it is (file, line and column), what is wrong and what to
 // write. Errors keep a node from starting. Warnings do not, because a file that
-// Corosync accepts must start it; a warning of an unknown name is an error for
-// Strict, which "moot config check" uses. Notes tell of keys that are taken and
+// Corosync accepts must start it; a warning of an unknown name or provider is an
+// error for Strict, which "moot config check" uses. Notes tell of keys that are taken and
 // have no effect here.
 //
 // # Limits

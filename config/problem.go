@@ -42,6 +42,7 @@ type Problem struct {
 	Pos
 	Severity Severity
 	Unknown  bool   // of an unknown name: Strict makes an error of it
+	Suspect  bool   // of a value that starts, but so unlike what it says that Strict makes an error of it
 	Logging  bool   // in the logging section, for which Corosync has an exit status of its own
 	What     string // what is wrong
 	Fix      string // what to write instead; may be empty
@@ -77,11 +78,16 @@ func (ps Problems) Err() error {
 	return errors.Join(errs...)
 }
 
-// Strict returns the problems with unknown names as errors.
+// Strict returns the problems with unknown names and suspect values as errors.
 func (ps Problems) Strict() Problems {
+	return ps.asErrors(func(p *Problem) bool { return p.Unknown || p.Suspect })
+}
+
+// asErrors returns the problems with those that are chosen as errors.
+func (ps Problems) asErrors(chosen func(*Problem) bool) Problems {
 	var out Problems
 	for _, p := range ps {
-		if p.Unknown {
+		if chosen(p) {
 			q := *p
 			q.Severity = Error
 			p = &q

@@ -20,7 +20,7 @@ func (w *walker) finish() (*Config, Problems) {
 		w.problems = append(w.problems, w.c.Validate()...)
 	}
 	if w.toml {
-		w.problems = w.problems.Strict()
+		w.problems = w.problems.asErrors(func(p *Problem) bool { return p.Unknown })
 		for _, p := range w.problems {
 			p.Fix = fixInTOML(p.Fix)
 		}
@@ -37,7 +37,7 @@ func (w *walker) effectiveQuorum() {
 		q.Votequorum = true
 	case "":
 	default:
-		w.problems.add(Warning, w.c.at("quorum.provider"), fmt.Sprintf("quorum.provider: %q is unknown and counts as none", s.provider), "write corosync_votequorum, or leave the key out")
+		w.problems.add(Warning, w.c.at("quorum.provider"), fmt.Sprintf("quorum.provider: %q is unknown and counts as none", s.provider), "write corosync_votequorum, or leave the key out").Suspect = true
 	}
 	q.TwoNode, q.LastManStanding, q.LastManStandingWindow = s.twoNode, s.lms, s.lmsWindow
 	q.AutoTieBreaker, q.AutoTieBreakerNode = s.atb, s.atbNode

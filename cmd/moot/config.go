@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,9 +51,11 @@ func newConfigCheckCommand() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Read a configuration as the agent does, and more strictly",
 		Long: fmt.Sprintf(`Read a configuration as the agent does and print every problem with its place and
-what to write instead. Unknown keys, which the agent only warns of, are errors
-here. FILE is %s unless given,
-or %s where there is none.
+what to write instead. Unknown keys and an unknown quorum provider, of
+which the agent only warns, are errors here, and so is a key file that no agent
+takes; one that is not on this machine is a warning. FILE is
+%s unless given, or
+%s where there is none.
 
 EXIT STATUS
   0  no errors; there may be warnings
@@ -80,6 +83,10 @@ func checkConfig(ctx context.Context, w io.Writer, name string, asJSON bool) err
 			problems = append(problems, config.ProblemsOf(unresolved)...)
 			err = unresolved
 		}
+	}
+	if err == nil {
+		key := c.CheckKey(os.Getenv("MOOTHALL_KEY"))
+		problems, err = append(problems, key...), key.Err()
 	}
 	if asJSON {
 		if err := writeJSON(w, checkDocument(name, problems)); err != nil {
