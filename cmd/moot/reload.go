@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -75,7 +74,7 @@ func reloadOnHangup(ctx context.Context, n *node.Node, log *slog.Logger) {
 func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error {
 	r, err := node.AskReload(ctx, runDir)
 	if err != nil {
-		return fmt.Errorf("no agent answers at %s: %w: is it started? try systemctl status moothall, or name its directory with --run", filepath.Join(runDir, node.AdminSocket), err)
+		return noAnswer(runDir, err)
 	}
 	if asJSON {
 		if err := writeJSON(w, r); err != nil {

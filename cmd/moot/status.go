@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -31,7 +34,7 @@ EXIT STATUS
   2  wrong flag`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(cmd.Context(), statusWait)
 			defer cancel()
 			st, err := askStatus(ctx, runDir)
 			if err != nil {
@@ -52,11 +55,29 @@ EXIT STATUS
 func askStatus(ctx context.Context, runDir string) (node.Status, error) {
 	st, err := node.AskStatus(ctx, runDir)
 	if err != nil {
-		return st, fmt.Errorf("no agent answers at %s: %w: is it started? try systemctl status moothall, or moot play, or name its directory with --run",
-			filepath.Join(runDir, node.AdminSocket), err)
+		return st, noAnswer(runDir, err)
 	}
 	return st, nil
 }
+
+// noAnswer says why the agent of a run directory could not be asked, and what
+// to try.
+func noAnswer(runDir string, err error) error {
+	socket := filepath.Join(runDir, node.AdminSocket)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the agent at %s is there but does not answer: its log says more, or its machine is overloaded", socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("only root or the agent's user may ask the agent at %s: try with sudo", socket)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no agent runs here (%s); start it with systemctl start moothall or moot agent, or name its directory with --run", socket)
+	}
+	return fmt.Errorf("the agent at %s cannot be asked: %w", socket, err)
+}
+
+// statusWait is longer than an agent waits for its own busy parts before it
+// answers without them.
+const statusWait = 7 * time.Second
 
 // writeStatus prints the part of a status that people look for, in the order
 // they look for it.
