@@ -29,15 +29,17 @@ const (
 	AreaLogging              // where the agent logs to, and how much
 	AreaAccess               // who may connect
 	AreaTiming               // timeouts of ring and links
-	AreaQuorum               // votes and how they count
-	AreaNodes                // which nodes there are, and their addresses
+	AreaVotes                // how many votes a node has, and how many are expected
+	AreaQuorum               // how votes count
+	AreaNodes                // which nodes there are
+	AreaLinks                // their addresses, and how links are carried
 	AreaCrypto               // key and ciphers
 	AreaStart                // what only a start reads
 )
 
 // String names the area in sentences.
 func (a Area) String() string {
-	return [...]string{"keys of programs", "logging", "access", "timing", "quorum", "the list of nodes", "the key", "what is read at the start"}[a]
+	return [...]string{"keys of programs", "logging", "access", "timing", "votes", "rules of voting", "the list of nodes", "links", "key and ciphers", "what is read at the start"}[a]
 }
 
 // A Change is one difference between two configurations.
@@ -45,6 +47,7 @@ type Change struct {
 	Area    Area
 	Verdict Verdict
 	Name    string // the key, under its cmap name in the new configuration, or in the old one if it is gone
+	Node    string // whose key it is, if it is in a node section
 	Old     string // as in the file; empty if new
 	New     string // empty if gone
 	Pos     Pos    // in the new file, or of the whole file
@@ -53,8 +56,17 @@ type Change struct {
 
 // String is one line of a report.
 func (c Change) String() string {
-	what := fmt.Sprintf("%s: %s becomes %s", c.Name, orUnset(c.Old), orUnset(c.New))
+	what := fmt.Sprintf("%s: %s becomes %s", c.key(), orUnset(c.Old), orUnset(c.New))
 	return fmt.Sprintf("%v: %v: %s; %s", c.Pos, c.Verdict, what, c.Why)
+}
+
+// key names what changes to people, who do not count nodes from zero.
+func (c Change) key() string {
+	if c.Node == "" {
+		return c.Name
+	}
+	parts := strings.SplitN(c.Name, ".", 4) // nodelist, node, its place, the key
+	return parts[len(parts)-1] + " of " + c.Node
 }
 
 func orUnset(v string) string {
@@ -87,7 +99,7 @@ func (cs Changes) Refused() error {
 	var ps Problems
 	for _, c := range cs {
 		if c.Verdict == Refuses {
-			ps.errorf(c.Pos, c.Why, "%s cannot change from %s to %s at run time", c.Name, orUnset(c.Old), orUnset(c.New))
+			ps.errorf(c.Pos, c.Why, "%s cannot change from %s to %s at run time", c.key(), orUnset(c.Old), orUnset(c.New))
 		}
 	}
 	return ps.Err()
@@ -108,10 +120,19 @@ type differ struct {
 func (d *differ) add(c Change) {
 	if c.Verdict == Applies && d.live != nil && !d.live(c.Area) {
 		c.Verdict = Stays
-		c.Why = fmt.Sprintf("%v cannot change while the agent runs: restart it, one node after the other", c.Area)
+		c.Why = fmt.Sprintf("%v cannot change while agents run: %s", c.Area, remedy(c.Area))
 	}
 	c.Pos = d.new.at(c.Name)
 	d.changes = append(d.changes, c)
+}
+
+// remedy is how a change comes into force that an agent cannot make.
+func remedy(a Area) string {
+	switch a {
+	case AreaQuorum, AreaNodes, AreaLinks, AreaCrypto: // with two opinions members would not hear each other, or count differently
+		return "stop all agents, change the file everywhere, start them"
+	}
+	return "change the file everywhere and restart the agents, one node after the other"
 }
 
 // startOnly are keys that nothing but a start reads, by their generic name; one
@@ -136,6 +157,9 @@ func area(name string) Area {
 		return AreaPrograms
 	}
 	top, _, _ := strings.Cut(name, ".")
+	if name == "quorum.expected_votes" {
+		return AreaVotes
+	}
 	switch none, known := effect(name); {
 	case top == "uidgid":
 		return AreaAccess
@@ -164,6 +188,7 @@ var follows = map[Area]string{
 	AreaLogging:  "the log follows it at once",
 	AreaAccess:   "who connects from now on is held to it; who is connected stays",
 	AreaTiming:   "the ring follows it at once",
+	AreaVotes:    "quorum is counted anew with it",
 	AreaQuorum:   "quorum is counted anew with it",
 	AreaCrypto:   "packets are sealed with it once all members have it",
 	AreaStart:    "only a start reads it: restart all agents together",
@@ -203,7 +228,7 @@ func (d *differ) key(name, was, is string) {
 		c.Why = "it has no effect here, programs see it through cmap"
 	}
 	if generic(name) == "totem.interface.knet_transport" && cmp.Or(was, "udp") != cmp.Or(is, "udp") {
-		c.Area, c.Verdict, c.Why = AreaNodes, Refuses, "stop all nodes to change how a link is carried"
+		c.Area, c.Verdict, c.Why = AreaLinks, Refuses, remedy(AreaLinks)
 	}
 	d.add(c)
 }
@@ -223,7 +248,7 @@ func (d *differ) nodes() {
 		name := fmt.Sprintf("nodelist.node.%d.", i)
 		j := slices.IndexFunc(d.old.Nodes, func(o Node) bool { return o.ID == n.ID })
 		if j < 0 {
-			d.add(Change{Area: AreaNodes, Name: name + "nodeid", New: fmt.Sprint(n.ID), Why: fmt.Sprintf("%v may join", n)})
+			d.add(Change{Area: AreaNodes, Name: name + "nodeid", Node: n.String(), New: fmt.Sprint(n.ID), Why: fmt.Sprintf("%v may join", n)})
 			continue
 		}
 		d.node(name, d.old.Nodes[j], n)
@@ -233,7 +258,7 @@ func (d *differ) nodes() {
 		if slices.ContainsFunc(d.new.Nodes, func(n Node) bool { return o.ID == n.ID }) {
 			continue
 		}
-		c := Change{Area: AreaNodes, Name: fmt.Sprintf("nodelist.node.%d.nodeid", j), Old: fmt.Sprint(o.ID), Why: fmt.Sprintf("%v is not heard any more; its votes do not count", o)}
+		c := Change{Area: AreaNodes, Name: fmt.Sprintf("nodelist.node.%d.nodeid", j), Node: o.String(), Old: fmt.Sprint(o.ID), Why: fmt.Sprintf("%v is not heard any more; its votes do not count", o)}
 		if o.ID == d.self {
 			c.Verdict, c.Why = Refuses, "this is the node that runs here: stop its agent, then take it out of the files of the others"
 		}
@@ -243,10 +268,10 @@ func (d *differ) nodes() {
 
 func (d *differ) node(name string, o, n Node) {
 	if o.Name != n.Name {
-		d.add(Change{Area: AreaPrograms, Name: name + "name", Old: o.Name, New: n.Name, Why: follows[AreaPrograms]})
+		d.add(Change{Area: AreaPrograms, Name: name + "name", Node: n.String(), Old: o.Name, New: n.Name, Why: follows[AreaPrograms]})
 	}
 	if o.Votes != n.Votes {
-		d.add(Change{Area: AreaQuorum, Name: name + "quorum_votes", Old: fmt.Sprint(o.Votes), New: fmt.Sprint(n.Votes), Why: follows[AreaQuorum]})
+		d.add(Change{Area: AreaVotes, Name: name + "quorum_votes", Node: n.String(), Old: fmt.Sprint(o.Votes), New: fmt.Sprint(n.Votes), Why: follows[AreaQuorum]})
 	}
 	addr := func(of Node, link int) string {
 		if link < len(of.Addrs) {
@@ -259,14 +284,14 @@ func (d *differ) node(name string, o, n Node) {
 		if was == is || was != "" && is != "" && sameAddr(o, n, link) {
 			continue
 		}
-		c := Change{Area: AreaNodes, Name: fmt.Sprintf("%sring%d_addr", name, link), Old: was, New: is}
+		c := Change{Area: AreaLinks, Name: fmt.Sprintf("%sring%d_addr", name, link), Node: n.String(), Old: was, New: is}
 		switch {
 		case was == "":
 			c.Why = fmt.Sprintf("%v is on link %d from now on", n, link)
 		case is == "":
 			c.Why = fmt.Sprintf("%v is not on link %d any more", n, link)
 		default:
-			c.Verdict, c.Why = Refuses, fmt.Sprintf("take link %d out of the file and reload, then write it with the new address and reload again; or restart all agents", link)
+			c.Verdict, c.Why = Refuses, remedy(AreaLinks)
 		}
 		d.add(c)
 	}
@@ -297,7 +322,7 @@ func (d *differ) freeKeys(i, j int) {
 	gone, was := of(d.old, j)
 	for _, name := range append(names, gone...) {
 		if _, done := now[name]; was[name] != now[name] && (done || !slices.Contains(names, name)) {
-			d.add(Change{Area: AreaPrograms, Name: fmt.Sprintf("nodelist.node.%d.%s", i, name), Old: was[name], New: now[name], Why: follows[AreaPrograms]})
+			d.add(Change{Area: AreaPrograms, Name: fmt.Sprintf("nodelist.node.%d.%s", i, name), Node: d.new.Nodes[i].String(), Old: was[name], New: now[name], Why: follows[AreaPrograms]})
 		}
 	}
 }

@@ -36,7 +36,7 @@ uidgid {
 		}
 		var live func(config.Area) bool
 		if d.HasArg("fixed") {
-			live = func(a config.Area) bool { return a == config.AreaPrograms }
+			live = func(a config.Area) bool { return a == config.AreaPrograms || a == config.AreaVotes }
 		}
 		changes := config.Compare(old, new, 1, live)
 		var b strings.Builder

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/moothall/moothall/config"
@@ -65,7 +64,7 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 		return nil, err
 	}
 	for _, change := range s.changes {
-		if change.Verdict == config.Stays && change.Area != config.AreaStart || change.Area == config.AreaQuorum && !isVotes(change.Name) {
+		if change.Verdict == config.Stays && change.Area != config.AreaStart {
 			change.Verdict = config.Refuses
 			return nil, errors.New(change.String())
 		}
@@ -81,18 +80,12 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 // live tells what can change in a running member.
 func (n *Node) live(a config.Area) bool {
 	switch a {
-	case config.AreaPrograms, config.AreaAccess, config.AreaQuorum:
+	case config.AreaPrograms, config.AreaAccess, config.AreaVotes:
 		return true
 	case config.AreaLogging:
 		return n.cfg.Logs != nil
 	}
 	return false
-}
-
-// isVotes tells the keys of quorum that can change while the member runs; the
-// others are rules that all members start with.
-func isVotes(key string) bool {
-	return key == "quorum.expected_votes" || strings.HasSuffix(key, ".quorum_votes")
 }
 
 // Drop forgets what Check read.

@@ -52,8 +52,10 @@ func TestReload(t *testing.T) {
 		{"what applies and what stays", "version: 2 => version: 2|config_version: 3|window_size: 40\nto_syslog: no => to_syslog: no|debug: on|corosync_lines: yes", exitOK,
 			[]string{":4:1: applies: totem.window_size: not set becomes 40", "applies: logging.debug: not set becomes on", "All agents use the new configuration"}},
 		{"an error in the file", "config_version: 3 => config_version: 3|token: soon", exitBadConfig, []string{":4:8: totem.token: \"soon\" is not a whole number"}},
-		{"what cannot change", "token: soon => \n127.0.0.3 => 127.0.0.4", exitBadConfig, []string{"nodelist.node.2.ring0_addr cannot change from 127.0.0.3 to 127.0.0.4 at run time"}},
-		{"mended", "127.0.0.4 => 127.0.0.3", exitOK, []string{"nothing is different here"}},
+		{"what cannot change", "token: soon => \n127.0.0.3 => 127.0.0.4", exitBadConfig, []string{"ring0_addr of cora (node 3) cannot change from 127.0.0.3 to 127.0.0.4 at run time; stop all agents"}},
+		{"a rule of voting", "127.0.0.4 => 127.0.0.3\nprovider: corosync_votequorum => provider: corosync_votequorum|wait_for_all: 1", exitBadConfig,
+			[]string{"refused: quorum.wait_for_all: not set becomes 1; rules of voting cannot change while agents run: stop all agents"}},
+		{"mended", "wait_for_all: 1 => ", exitOK, []string{"nothing is different here"}},
 	} {
 		h.writeConf(c.edits)
 		out, code := h.reload(anna)

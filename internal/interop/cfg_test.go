@@ -142,7 +142,7 @@ func TestCfg_Item40_Reload(t *testing.T) {
 		is("logging.debug", "on")
 		for _, o := range s.agents {
 			o.process.WaitOutput(patience, "refused by "+c.node.Name+": ")
-			o.process.WaitOutput(patience, "nodelist.node.2.ring0_addr")
+			o.process.WaitOutput(patience, "ring0_addr of "+c.node.Name)
 		}
 
 		// Back to the beginning: what is not in the file any more is gone.
