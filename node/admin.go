@@ -33,7 +33,7 @@ const maxStatus = 16 << 20
 // administered is the node as its admin socket sees it.
 type administered interface {
 	Status() Status
-	Reload(context.Context) (config.Changes, error)
+	Reload(context.Context) (config.Changes, config.Problems, error)
 }
 
 // admin serves one node on a unix socket.
@@ -109,8 +109,9 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 
 // A Reloaded is the answer to POST /v1/reload: what changed, or why nothing did.
 type Reloaded struct {
-	Error   string           `json:"error,omitempty"`
-	Changes []ReloadedChange `json:"changes"`
+	Error    string           `json:"error,omitempty"`
+	Changes  []ReloadedChange `json:"changes"`
+	Warnings []string         `json:"warnings"` // about the file of this node, with the place
 }
 
 // A ReloadedChange is one change of the configuration. Its verdict is "applies",
@@ -125,7 +126,7 @@ type ReloadedChange struct {
 
 func serveReload(w http.ResponseWriter, r *http.Request, n administered) {
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTime + 10*time.Second))
-	out := Reloaded{Changes: []ReloadedChange{}}
+	out := Reloaded{Changes: []ReloadedChange{}, Warnings: []string{}}
 	uid, known := r.Context().Value(peerKey{}).(int)
 	if !known || uid != 0 && uid != os.Geteuid() {
 		w.WriteHeader(http.StatusForbidden)
@@ -133,12 +134,17 @@ func serveReload(w http.ResponseWriter, r *http.Request, n administered) {
 	} else {
 		ctx, cancel := context.WithTimeout(r.Context(), reloadTime)
 		defer cancel()
-		changes, err := n.Reload(ctx)
+		changes, problems, err := n.Reload(ctx)
 		if err != nil {
 			out.Error = err.Error()
 		}
 		for _, c := range changes {
 			out.Changes = append(out.Changes, ReloadedChange{c.Verdict.String(), c.Name, c.Old, c.New, c.String()})
+		}
+		for _, p := range problems {
+			if p.Severity == config.Warning {
+				out.Warnings = append(out.Warnings, p.Error())
+			}
 		}
 	}
 	json.NewEncoder(w).Encode(out)

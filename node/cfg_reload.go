@@ -15,8 +15,9 @@ import (
 
 // staged is a configuration that a reload read.
 type staged struct {
-	cluster *config.Config
-	changes config.Changes
+	cluster  *config.Config
+	changes  config.Changes
+	problems config.Problems // of the file, no errors
 }
 
 // checkTime bounds reading a configuration, names in it included.
@@ -55,11 +56,11 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	c, err := n.cfg.Reload(ctx)
+	c, problems, err := n.cfg.Reload(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{c, config.Compare(current, c, n.self.ID, n.live)}
+	s := &staged{c, config.Compare(current, c, n.self.ID, n.live), problems}
 	if err := s.changes.Refused(); err != nil {
 		return nil, err
 	}

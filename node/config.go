@@ -34,8 +34,9 @@ type Config struct {
 	CorosyncDoor bool
 
 	// Reload reads the cluster's configuration anew, resolved, when somebody asks
-	// all members to do so. Nil: this member refuses, and so nobody reloads.
-	Reload func(context.Context) (*config.Config, error)
+	// all members to do so. Problems are what is no error. Nil: this member
+	// refuses, and so nobody reloads.
+	Reload func(context.Context) (*config.Config, config.Problems, error)
 
 	// Log gets what the member has to say. Nil discards.
 	Log *slog.Logger

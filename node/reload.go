@@ -13,32 +13,33 @@ import (
 )
 
 // Reload has all members read their configuration anew, as corosync-cfgtool -R
-// does, and returns what changes on this one. All of them take what they have
-// read, or none does; the error says who refused and why.
-func (n *Node) Reload(ctx context.Context) (config.Changes, error) {
+// does, and returns what changes on this one, and what is odd about its file but
+// no error. All of them take what they have read, or none does; the error says
+// who refused and why.
+func (n *Node) Reload(ctx context.Context) (config.Changes, config.Problems, error) {
 	var current *config.Config
 	if err := n.do(ctx, func(*executive.Core) { current = n.keys.current }); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own, err := n.reread(current) // the others are not bothered with a mistake here
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, err := n.Open(ctx, cfg.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer c.Close()
 	why, err := c.Call(ctx, cfg.CallReload, nil)
 	switch {
 	case err == nil:
-		return own.changes, nil
+		return own.changes, own.problems, nil
 	case len(why) > 0:
-		return nil, fmt.Errorf("nothing is changed anywhere: refused by %s", strings.ReplaceAll(string(why), "\n", "\nrefused by "))
+		return nil, nil, fmt.Errorf("nothing is changed anywhere: refused by %s", strings.ReplaceAll(string(why), "\n", "\nrefused by "))
 	case errors.Is(err, service.ErrBusyCode):
-		return nil, errors.New("another reload is under way: wait for it and try again")
+		return nil, nil, errors.New("another reload is under way: wait for it and try again")
 	case errors.Is(err, service.ErrTimeout):
-		return nil, errors.New("nothing is changed anywhere: not all members said in time what they think of their file; their logs tell more")
+		return nil, nil, errors.New("nothing is changed anywhere: not all members said in time what they think of their file; their logs tell more")
 	}
-	return nil, fmt.Errorf("nothing is changed anywhere: %w", err)
+	return nil, nil, fmt.Errorf("nothing is changed anywhere: %w", err)
 }

@@ -166,7 +166,7 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	n, err := node.Start(ctx, node.Config{
 		Cluster: c, Self: self.ID, Key: key,
 		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor, Trace: o.trace,
-		Reload: func(ctx context.Context) (*config.Config, error) { return reloadConfig(ctx, o, log) },
+		Reload: func(ctx context.Context) (*config.Config, config.Problems, error) { return reloadConfig(ctx, o, log) },
 		Log:    log, Logs: logs, Version: readVersion().Version, Disk: faultyDisk(),
 	})
 	if err != nil {
@@ -176,12 +176,12 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 }
 
 // reloadConfig reads the configuration again.
-func reloadConfig(ctx context.Context, o agentOptions, log *slog.Logger) (*config.Config, error) {
+func reloadConfig(ctx context.Context, o agentOptions, log *slog.Logger) (*config.Config, config.Problems, error) {
 	c, problems, err := loadConfig(ctx, o.config)
 	if err == nil {
 		reportProblems(log, problems)
 	}
-	return c, err
+	return c, problems, err
 }
 
 func reportProblems(log *slog.Logger, problems config.Problems) {

@@ -32,8 +32,9 @@ first. All of them take it or none does: when a file has errors, or changes what
 cannot change at run time, nothing changes anywhere, and the answer says where
 and why.
 
-It prints what changed on this node. What only a start reads stays as it is until
-the agents are restarted; the line says so.
+It prints what changed on this node, and warnings about its file, such as keys
+that nobody knows. What only a start reads stays as it is until the agents are
+restarted; the line says so.
 
 EXIT STATUS
   0  all agents use the new configuration
@@ -64,7 +65,7 @@ func reloadOnHangup(ctx context.Context, n *node.Node, log *slog.Logger) {
 		case <-hangups:
 		}
 		trying, cancel := context.WithTimeout(ctx, reloadWait)
-		if _, err := n.Reload(trying); err != nil {
+		if _, _, err := n.Reload(trying); err != nil {
 			log.Error("The configuration stays as it is", "why", err)
 		}
 		cancel()
@@ -89,6 +90,9 @@ func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error 
 	}
 	for _, c := range r.Changes {
 		fmt.Fprintln(w, c.Text)
+	}
+	for _, text := range r.Warnings {
+		fmt.Fprintln(w, "warning:", text)
 	}
 	switch len(r.Changes) {
 	case 0:

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/node"
 )
 
 // writeConf changes the file that all agents of the hall read.
@@ -55,7 +58,8 @@ func TestReload(t *testing.T) {
 		{"what cannot change", "token: soon => \n127.0.0.3 => 127.0.0.4", exitBadConfig, []string{"ring0_addr of cora (node 3) cannot change from 127.0.0.3 to 127.0.0.4 at run time; stop all agents"}},
 		{"a rule of voting", "127.0.0.4 => 127.0.0.3\nprovider: corosync_votequorum => provider: corosync_votequorum|wait_for_all: 1", exitBadConfig,
 			[]string{"refused: quorum.wait_for_all: not set becomes 1; rules of voting cannot change while agents run: stop all agents"}},
-		{"mended", "wait_for_all: 1 => ", exitOK, []string{"nothing is different here"}},
+		{"a key that nobody knows", "wait_for_all: 1 => wait_for_al: 1", exitOK, []string{"warning: ", "unknown key quorum.wait_for_al; did you mean quorum.wait_for_all?"}},
+		{"mended", "wait_for_al: 1 => ", exitOK, []string{"quorum.wait_for_al: 1 becomes not set"}},
 	} {
 		h.writeConf(c.edits)
 		out, code := h.reload(anna)
@@ -67,6 +71,12 @@ func TestReload(t *testing.T) {
 				t.Errorf("%s: it does not say %q:\n%s", c.name, want, out)
 			}
 		}
+	}
+	h.writeConf("to_syslog: no => to_syslog: no|colour: red")
+	answer, err := exec.Command(h.binary, "reload", "--json", "--run", anna.run).Output()
+	var said node.Reloaded
+	if err := errors.Join(err, json.Unmarshal(answer, &said)); err != nil || len(said.Warnings) != 1 || !strings.Contains(said.Warnings[0], "logging.colour") {
+		t.Errorf("warnings of an unknown key: %q, %v", said.Warnings, err)
 	}
 	h.writeConf("debug: on => debug: off")
 	cora.process.Signal(syscall.SIGHUP)
