@@ -282,10 +282,14 @@ func (w *world) messages(phase uint32) {
 		m.program.pid++
 	}
 	w.run(100 * ms)
+	asked := Tick(-1)
 	joined := func() bool {
-		all := true
+		all, again := true, w.now > asked // a join that is refused at once must let time pass
+		asked = w.now
 		for _, m := range w.nodes {
-			m.program.act()
+			if again {
+				m.program.act()
+			}
 			all = all && m.program.joined
 		}
 		return all
