@@ -57,7 +57,11 @@ EXIT STATUS
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
-			if cmd.Flags().Changed("seeds") || cmd.Flags().Changed("from") {
+			many := cmd.Flags().Changed("seeds") || cmd.Flags().Changed("from")
+			if err := f.check(many); err != nil {
+				return failed(exitUsage, err)
+			}
+			if many {
 				return runSoak(ctx, cmd.OutOrStdout(), f)
 			}
 			return runSim(cmd.OutOrStdout(), f)
@@ -79,6 +83,19 @@ EXIT STATUS
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "from")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "seeds")
 	return cmd
+}
+
+// check refuses flags that would run nothing or be ignored.
+func (f simFlags) check(many bool) error {
+	switch {
+	case f.seeds == 0:
+		return errors.New("--seeds 0 runs nothing: write 1 or more")
+	case f.workers < 1:
+		return fmt.Errorf("--workers %d runs nothing: write 1 or more", f.workers)
+	case f.results != "" && !many:
+		return errors.New("--results is for several seeds: write --seeds too")
+	}
+	return nil
 }
 
 // planOf draws the plan of a seed or reads a schedule.
@@ -128,14 +145,17 @@ func runSim(w io.Writer, f simFlags) error {
 			return err
 		}
 	}
+	if f.shrink && !r.Failed() {
+		fmt.Fprintln(w, "Nothing was violated: there is nothing to shrink.")
+	}
 	if f.save != "" {
 		if err := writeFile(f.save, p.Write); err != nil {
 			return err
 		}
 	}
 	c := r.Counts
-	fmt.Fprintf(w, "%d nodes, %.3f s: %d messages accepted, %d deliveries, %d rings, %d packets (%d lost), one ring %.3f s after healing, trace %016x\n",
-		len(p.Nodes), seconds(r.Time), c.Submitted, c.Delivered, c.Rings, c.Packets, c.Lost, seconds(r.Liveness.Formed), r.Hash)
+	fmt.Fprintf(w, "seed %d: %d nodes, %.3f s: %d messages accepted, %d deliveries, %d rings, %d packets (%d lost), one ring %.3f s after healing, trace %016x\n",
+		p.Seed, len(p.Nodes), seconds(r.Time), c.Submitted, c.Delivered, c.Rings, c.Packets, c.Lost, seconds(r.Liveness.Formed), r.Hash)
 	if !r.Failed() {
 		return nil
 	}
