@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/moot
-	CGO_ENABLED=0 go build -trimpath -o bin/moot ./cmd/moot
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/moot ./cmd/moot
 
 test: deps check ## everything that has to pass: check, then all tests; within 15 minutes on two cores
 	go run ./tools/runtests
