@@ -37,9 +37,10 @@ func newAgentCommand() *cobra.Command {
 		Use:   "agent",
 		Short: "Run the node of this machine",
 		Long: `Run the node of this machine until it is told to stop. The configuration is a
-moot.toml or a corosync.conf; the node finds itself in the nodelist by its name or address, as
-Corosync does. SIGTERM and SIGINT make it leave the cluster in order, a second one
-ends it at once; SIGHUP has all agents of the cluster reload, as moot reload does.
+moot.toml or a corosync.conf; the node finds itself in the nodelist by its name
+or address, as Corosync does. SIGTERM and SIGINT make it leave the cluster in
+order, a second one ends it at once; SIGHUP has all agents of the cluster
+reload, as moot reload does.
 
 It always runs in the foreground and logs to standard error; under systemd use a
 unit of Type=notify. The options -c, -f, -t and -v are those of corosync; run
@@ -67,7 +68,8 @@ EXIT STATUS
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.config, "config", "c", env("MOOTHALL_CONFIG", config.DefaultPath()), "configuration file, or MOOTHALL_CONFIG")
+	f.StringVarP(&o.config, "config", "c", env("MOOTHALL_CONFIG", config.DefaultPath()), "configuration file, or MOOTHALL_CONFIG (default: "+config.DefaultTOML+", else "+config.DefaultFile+")")
+	f.Lookup("config").DefValue = "" // depends on what is there; the text says how
 	f.StringVar(&o.state, "state", os.Getenv("MOOTHALL_STATE_DIR"), "directory of the ring record, or MOOTHALL_STATE_DIR (default "+config.DefaultStateDir+"/CLUSTER)")
 	f.StringVar(&o.run, "run", env("MOOTHALL_RUN_DIR", config.DefaultRunDir), "directory of the agent's sockets, or MOOTHALL_RUN_DIR")
 	f.StringVar(&o.key, "key", os.Getenv("MOOTHALL_KEY"), "key file, or MOOTHALL_KEY (default: as the configuration says)")

@@ -22,7 +22,7 @@ func newConfigCommand() *cobra.Command {
 EXIT STATUS
   0  done
   2  wrong command or flag`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigCheckCommand())

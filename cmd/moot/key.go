@@ -25,7 +25,7 @@ func newKeyCommand() *cobra.Command {
 EXIT STATUS
   0  done
   2  wrong command or flag`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeyGenerateCommand())
@@ -46,8 +46,16 @@ EXIT STATUS
   2  wrong flag`, keySize),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, err := filepath.Abs(out)
+			if err != nil {
+				return err
+			}
+			_, missing := os.Stat(filepath.Dir(out))
 			if err := generateKey(out); err != nil {
 				return err
+			}
+			if errors.Is(missing, fs.ErrNotExist) {
+				fmt.Fprintf(cmd.OutOrStdout(), "Made the directory %s, which was not there.\n", filepath.Dir(out))
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "Wrote a key of %d bytes to %s. Copy it to every node of the cluster, with owner and mode: scp -p %s NODE:%s\n", keySize, out, out, out)
 			return nil

@@ -109,15 +109,32 @@ EXIT STATUS
   0  done
   1  the command failed; the message says why and what to try
   2  wrong command, flag or argument`,
+		Version:       readVersion().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          subcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.SetVersionTemplate("moot {{.Version}}\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root
+}
+
+// subcommand refuses words that are none of cmd's subcommands, with what may
+// have been meant.
+func subcommand(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // letters that may be wrong
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
 }
 
 // env is the value of an environment variable or a default; flags use it, so
