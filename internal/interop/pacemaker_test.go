@@ -243,9 +243,10 @@ func (p *pacemaker) failover() time.Duration {
 // stop ends Pacemaker in order.
 func (p *pacemaker) stop() {
 	p.c.t.Helper()
-	for _, id := range p.c.ids() {
-		l := p.lives[id]
+	for _, l := range p.lives {
 		l.Signal(syscall.SIGTERM)
+	}
+	for id, l := range p.lives {
 		if code := l.Wait(patience); code != 0 {
 			p.c.t.Errorf("pacemakerd on node %d ended with status %d", id, code)
 		}
