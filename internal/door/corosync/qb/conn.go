@@ -86,7 +86,7 @@ type Conn struct {
 	backlog   backlog
 	owed      int  // events in the ring whose byte is not sent yet
 	armed     bool // the poller watches for writability
-	unwatched bool // it does not watch for requests
+	unwatched bool // it does not watch for requests; only the owner writes this, and so reads it without mu
 }
 
 // Service is the name of the service that the client asked for. Any goroutine.

@@ -30,7 +30,6 @@ type puller struct {
 
 // pulls is the part of a connection.
 type pulls struct {
-	on    bool
 	at    uint64 // puller.count at the last wake
 	wakes int    // since then
 	empty int
@@ -83,11 +82,11 @@ func (c *Conn) woken() {
 	if c.pull.at != p.count {
 		c.pull.at, c.pull.wakes = p.count, 0
 	}
-	if c.pull.wakes++; c.pull.on || c.ended || c.pull.wakes < wakesToPull || time.Since(p.last) > pullGap {
+	if c.pull.wakes++; c.unwatched || c.ended || c.pull.wakes < wakesToPull || time.Since(p.last) > pullGap {
 		return
 	}
-	c.pull.on, c.pull.empty = true, 0
-	c.rewatch()
+	c.pull.empty = 0
+	c.rewatch(false)
 	p.conns = append(p.conns, c)
 	if len(p.conns) == 1 {
 		c.s.guardPulls()
@@ -97,8 +96,8 @@ func (c *Conn) woken() {
 // unpull has the connection watched again. What is in its socket wakes the
 // poller at once.
 func (c *Conn) unpull() {
-	c.pull.on, c.pull.wakes = false, 0
-	c.rewatch()
+	c.pull.wakes = 0
+	c.rewatch(true)
 }
 
 // guardPulls sees to it that no connection waits for pulls that do not come.
@@ -124,12 +123,12 @@ func (s *Server) checkPulls() {
 	}
 }
 
-func (c *Conn) rewatch() {
+// rewatch switches the poller's interest in requests.
+func (c *Conn) rewatch(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != open {
-		return
+	c.unwatched = !on
+	if c.phase == open {
+		c.s.modify(c.fd, c.id, on, c.armed)
 	}
-	c.unwatched = c.pull.on
-	c.s.modify(c.fd, c.id, !c.unwatched, c.armed)
 }

@@ -256,6 +256,11 @@ func (s *Server) enqueue(c *Conn) {
 	}
 	s.mu.Lock()
 	s.ready = append(s.ready, c)
+	s.post()
+}
+
+// post has the owner run, unless it will anyway. It gives up mu.
+func (s *Server) post() {
 	post := !s.posted
 	s.posted = true
 	s.mu.Unlock()
@@ -273,7 +278,9 @@ func (s *Server) run() {
 	s.spent = 0
 	for i, c := range batch {
 		if s.spent >= roundRequests {
-			s.putBack(batch[i:])
+			s.mu.Lock() // those that waited come before those that are ready anew
+			s.ready = append(slices.Clone(batch[i:]), s.ready...)
+			s.post()
 			break
 		}
 		c.turn()
@@ -281,18 +288,6 @@ func (s *Server) run() {
 	}
 	clear(batch)
 	s.unready = batch
-}
-
-// putBack leaves connections that are ready to the next run.
-func (s *Server) putBack(rest []*Conn) {
-	s.mu.Lock()
-	s.ready = append(slices.Clone(rest), s.ready...)
-	post := !s.posted
-	s.posted = true
-	s.mu.Unlock()
-	if post && !s.cfg.Do(s.runFn) {
-		s.bury()
-	}
 }
 
 // bury ends the connections that are gone when there is no owner any more.
