@@ -58,12 +58,12 @@ func (s *Server) Pull() {
 
 // pullOne reports whether the connection goes on without being watched.
 func (s *Server) pullOne(c *Conn) bool {
-	switch {
+	switch more, err := c.pending(); {
 	case c.ended:
 		return false
 	case !c.serving():
 		return true // SetFlow or Resume gives it its turn
-	case c.request.count() > 0:
+	case more || err != nil: // the turn meets the error, too
 		c.pull.empty = 0
 		c.turn()
 		return true

@@ -2,6 +2,7 @@ package qb_test
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -118,6 +119,32 @@ func TestPull_Flow(t *testing.T) {
 	b.loop.sync(p.c.Resume)
 	testenv.Eventually(t, patience, "an idle client is watched", func() (bool, any) { return b.pulled() == 0, nil })
 	if _, err := c.Receive(patience); err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that takes the memory of its ring away while it is not watched ends
+// its own connection, and nothing else.
+func TestPull_TruncatedFiles(t *testing.T) {
+	b := serve(t, nil)
+	c, p := b.dial(t)
+	stop := b.pulling()
+	defer stop()
+	b.busy(t, c)
+	b.loop.sync(func() {
+		for _, f := range c.Files() {
+			if err := os.Truncate(f, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		b.Pull()
+	})
+	_ = c.Notify() // in case it was watched again meanwhile
+	if err := p.wait(t); err == nil {
+		t.Error("ended without a reason")
+	}
+	other, _ := b.dial(t)
+	if _, err := other.Call(qbtest.Message(reqEcho, nil)); err != nil {
 		t.Error(err)
 	}
 }

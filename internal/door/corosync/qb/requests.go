@@ -60,8 +60,11 @@ func (c *Conn) leftover() (more bool, err error) {
 
 // pending reports whether there are requests to serve.
 func (c *Conn) pending() (more bool, err error) {
+	if c.ended || !c.serving() {
+		return false, nil
+	}
 	defer c.caught(debug.SetPanicOnFault(true), &err)
-	return c.serving() && (c.units > 0 || c.request.count() > 0), nil
+	return c.units > 0 || c.request.count() > 0, nil
 }
 
 // serve handles what is in the request ring, within the budget of a turn. It
