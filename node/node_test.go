@@ -415,3 +415,49 @@ func TestAskStatus(t *testing.T) {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
+
+// Casts keep their order, among calls too, and a refused one ends the
+// connection.
+func TestCast(t *testing.T) {
+	n := start(t, node.Config{Cluster: cluster(t, 1, 1), Self: 1})
+	formed(t, n)
+	c, err := n.Open(t.Context(), cpg.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Call(t.Context(), cpg.CallJoin, cpg.JoinRequest{Group: []byte("g"), PID: 7}.AppendTo(nil)); err != nil {
+		t.Fatal(err)
+	}
+	const casts = 50_000
+	go func() {
+		for k := range uint64(casts) {
+			if err := c.Cast(t.Context(), cpg.CallMcast, k, cpg.McastRequest{Message: []byte("sixteen bytes...")}.AppendTo(nil)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	batch := make([]session.Event, 64)
+	for next := uint64(0); next < casts; {
+		k, err := c.Recv(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range batch[:k] {
+			if ev.Kind != cpg.EventDeliver {
+				continue
+			}
+			d, err := cpg.ParseDeliver(ev.Body)
+			if err != nil || d.Tag != next {
+				t.Fatalf("tag %d, want %d (%v)", d.Tag, next, err)
+			}
+			next++
+		}
+	}
+	if err := c.Cast(t.Context(), cpg.CallMcast, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Recv(t.Context(), batch); !errors.Is(err, service.ErrInvalidParam) {
+		t.Errorf("after a cast that cannot be: %v", err)
+	}
+}

@@ -16,7 +16,7 @@ var _ session.Session = (*Node)(nil)
 
 // Open connects this program to one service of the member.
 func (n *Node) Open(ctx context.Context, id uint16) (session.Conn, error) {
-	c := &conn{node: n, events: make(chan struct{}, 1), flow: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := &conn{node: n, events: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{})}
 	code := service.ErrLibrary
 	err := n.do(ctx, func(core *executive.Core) {
 		c.handle, code = core.Open(id, ownCred(), c)
@@ -33,19 +33,39 @@ func (n *Node) Open(ctx context.Context, id uint16) (session.Conn, error) {
 // conn is one connection inside of the process, a session.Conn to its user and
 // an executive.Sink to the member.
 type conn struct {
-	node   *Node
-	handle *executive.Handle // used on the member's goroutine only
-	tag    uint64            // likewise
+	node    *Node
+	handle  *executive.Handle // used on the member's goroutine only
+	passing []request         // likewise: the part of sends that is being passed on
+	stalled bool              // likewise: passing waits until the member takes more
+	calls   uint64            // likewise: names calls, beside the tags of casts
 
 	events chan struct{} // capacity 1: queue or err is new
-	flow   chan struct{} // capacity 1: a refused call may be tried again; who took it and needs it no more hands it on
+	room   chan struct{} // capacity 1: sends has room; who took it and leaves some hands it on
 	ended  chan struct{} // closed when err is set
 
-	mu    sync.Mutex // guards queue and err
-	queue []session.Event
-	err   error
+	mu     sync.Mutex // guards what follows
+	queue  []session.Event
+	sends  []request // on their way to the member
+	bytes  int       // of sends and passing
+	posted bool      // the member will look at sends
+	err    error
 
 	given []session.Event // owned by the receiver: what the last Recv gave out
+}
+
+// maxSends bounds the bytes of requests that are on their way to the member; one
+// request may always be.
+const maxSends = 1 << 20
+
+// requestCost is what a request takes besides its body.
+const requestCost = 64
+
+// request is a call, or a cast, on its way.
+type request struct {
+	fn      uint16
+	tag     uint64 // of a cast
+	body    []byte
+	answers chan<- reply // nil: a cast
 }
 
 // reply is what a service answers.
@@ -61,10 +81,10 @@ func (r reply) result() ([]byte, error) {
 	return r.body, nil
 }
 
-// Call sends one request.
+// Call sends one request and waits for its answer.
 func (c *conn) Call(ctx context.Context, fn uint16, body []byte) ([]byte, error) {
 	answers := make(chan reply, 1)
-	if err := c.pass(ctx, fn, body, answers); err != nil {
+	if err := c.send(ctx, request{fn: fn, body: body, answers: answers}); err != nil {
 		return nil, err
 	}
 	select {
@@ -82,34 +102,119 @@ func (c *conn) Call(ctx context.Context, fn uint16, body []byte) ([]byte, error)
 	}
 }
 
-// pass gives a request to the member, when it has room for it.
-func (c *conn) pass(ctx context.Context, fn uint16, body []byte, answers chan<- reply) error {
-	for waited := false; ; waited = true {
-		var refused error
-		err := c.node.do(ctx, func(*executive.Core) {
-			c.tag++
-			refused = c.handle.Call(fn, c.tag, body, func(code service.Code, body []byte) {
-				answers <- reply{code, slices.Clone(body)}
-				wake(c.flow)
-			})
-		})
-		if err == nil && errors.Is(refused, executive.ErrFull) {
-			if err := c.wait(ctx, c.flow); err != nil {
-				return err
-			}
-			continue
-		}
-		if waited {
-			wake(c.flow) // there may be room for one more
-		}
-		switch {
-		case err != nil:
+// Cast sends one request without an answer.
+func (c *conn) Cast(ctx context.Context, fn uint16, tag uint64, body []byte) error {
+	return c.send(ctx, request{fn: fn, tag: tag, body: body})
+}
+
+// TryCast is Cast without waiting.
+func (c *conn) TryCast(fn uint16, tag uint64, body []byte) error {
+	return c.put(request{fn: fn, tag: tag, body: body})
+}
+
+// send queues a request, waiting for room.
+func (c *conn) send(ctx context.Context, r request) error {
+	for {
+		err := c.put(r)
+		if !errors.Is(err, service.ErrTryAgain) {
 			return err
-		case errors.Is(refused, service.ErrClosed):
-			return c.failure()
 		}
-		return refused
+		if err := c.wait(ctx, c.room); err != nil {
+			return err
+		}
 	}
+}
+
+// put queues a request if there is room.
+func (c *conn) put(r request) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cost := len(r.body) + requestCost
+	switch {
+	case c.err != nil:
+		return c.err
+	case c.bytes > 0 && c.bytes+cost > maxSends:
+		return service.ErrTryAgain
+	}
+	r.body = slices.Clone(r.body)
+	c.sends = append(c.sends, r)
+	if c.bytes += cost; c.bytes < maxSends {
+		wake(c.room)
+	}
+	if !c.posted {
+		c.posted = true
+		c.node.post(c.pass)
+	}
+	return nil
+}
+
+// pass gives requests to the member, in their order, as far as it takes them. It
+// runs on the member's goroutine.
+func (c *conn) pass(*executive.Core) {
+	c.stalled = false
+	for c.more() {
+		r := c.passing[0]
+		done := c.answered(r)
+		if r.answers != nil {
+			c.calls++
+			r.tag = 1<<63 | c.calls
+		}
+		err := c.handle.Call(r.fn, r.tag, r.body, done)
+		if errors.Is(err, executive.ErrFull) {
+			c.stalled = true
+			return
+		}
+		c.passing[0] = request{}
+		c.passing = c.passing[1:]
+		c.mu.Lock()
+		c.bytes -= len(r.body) + requestCost
+		c.mu.Unlock()
+		wake(c.room)
+		if err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+// more reports whether there is something to pass on.
+func (c *conn) more() bool {
+	if len(c.passing) > 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.posted = false
+	c.passing, c.sends = c.sends, nil
+	return len(c.passing) > 0
+}
+
+// answered is what the service calls when it is done with a request.
+func (c *conn) answered(r request) func(service.Code, []byte) {
+	return func(code service.Code, body []byte) {
+		switch {
+		case r.answers != nil:
+			r.answers <- reply{code, slices.Clone(body)}
+		case code != service.OK:
+			c.node.post(func(*executive.Core) { c.end(fmt.Errorf("request %d was refused: %w", r.fn, code)) })
+			return
+		}
+		c.goOn()
+	}
+}
+
+// goOn passes on what the member had no room for.
+func (c *conn) goOn() {
+	if c.stalled {
+		c.stalled = false
+		c.node.post(c.pass)
+	}
+}
+
+// end ends the connection from this side. It runs on the member's goroutine.
+func (c *conn) end(err error) {
+	c.Closed(err)
+	c.handle.Close()
 }
 
 // failure is the error of an ended connection.
@@ -179,7 +284,7 @@ func (c *conn) Push(kind uint16, body []byte) {
 // Flow says whether calls have to wait.
 func (c *conn) Flow(blocked bool) {
 	if !blocked {
-		wake(c.flow)
+		c.goOn()
 	}
 }
 

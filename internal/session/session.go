@@ -22,12 +22,21 @@ type Session interface {
 }
 
 // A Conn carries requests to one service, and its events back as one ordered
-// stream. Call may be used by several goroutines, Recv by one.
+// stream. Recv may be used by one goroutine, everything else by several. What one
+// goroutine sends arrives in its order, calls and casts alike.
 type Conn interface {
 	// Call sends one request and waits for its answer; it waits while there is no
 	// room. A refusal is a service.Code in the error. When ctx ends first the
 	// outcome is open.
 	Call(ctx context.Context, fn uint16, body []byte) ([]byte, error)
+	// Cast sends one request without an answer. It returns when the request is
+	// sure of a place at the member, and waits for that; after an error the request
+	// was not sent. tag, below 1<<63, is the request's name in what the service says
+	// about it. A service that refuses a cast for another reason than lack of room
+	// ends the connection, with the code in its error.
+	Cast(ctx context.Context, fn uint16, tag uint64, body []byte) error
+	// TryCast is Cast for those who would rather have service.ErrTryAgain than wait.
+	TryCast(fn uint16, tag uint64, body []byte) error
 	// Recv waits for at least one event and fills dst. Bodies are valid until the
 	// next call. Events that came before the end are given before the error.
 	Recv(ctx context.Context, dst []Event) (int, error)
