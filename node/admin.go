@@ -43,23 +43,36 @@ type admin struct {
 	done   chan struct{}
 }
 
+// RunningError says that another agent answers in the run directory.
+type RunningError struct {
+	Socket string
+}
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("another agent serves %s: stop it first, or give this one a run directory of its own with --run", e.Socket)
+}
+
 // openAdmin listens in dir. A socket that a dead process left is replaced, one
-// that answers is not.
+// that answers is not: that gives a *RunningError.
 func openAdmin(dir string, n administered) (*admin, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("run directory: %w; create it for the user that runs the agent, or name another with --run", err)
 	}
 	path := filepath.Join(dir, AdminSocket)
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
 		conn.Close()
-		return nil, fmt.Errorf("another agent serves %s: give this one a run directory of its own with --run", path)
+		return nil, &RunningError{path}
+	case errors.Is(err, unix.EAGAIN): // it is there, and too busy to answer
+		return nil, &RunningError{path}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("socket that another agent left: %w", err)
+		return nil, fmt.Errorf("run directory: %w; give the directory to the user that runs the agent, or name another with --run", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
+		return nil, fmt.Errorf("run directory: %w; give the directory to the user that runs the agent, or name another with --run", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {

@@ -66,10 +66,10 @@ func (c *control) Plain() bool {
 
 // Reopen opens log files anew.
 func (c *control) Reopen() error {
-	if c.cfg.Logs == nil {
-		return nil
+	if c.cfg.Logs != nil {
+		c.cfg.Logs.Reopen()
 	}
-	return c.cfg.Logs.Reopen()
+	return nil
 }
 
 // goneTime bounds a leave that nobody outside waits for.
@@ -175,9 +175,7 @@ func (k *keys) followLogging() {
 	if v, ok := k.normal.Get("logging.debug"); ok && slices.Contains([]string{"on", "off", "trace"}, v.Text()) {
 		l.Debug = v.Text()
 	}
-	if err := k.n.cfg.Logs.Configure(l); err != nil {
-		k.n.log.Error("The log stays as it is", "err", err)
-	}
+	k.n.cfg.Logs.Configure(l)
 }
 
 // askQuorum makes a call of the quorum service, soon. reply may be nil; it runs

@@ -200,7 +200,7 @@ func (s *statistics) zero(put func(string, uint64), under string, names ...strin
 }
 
 func (s *statistics) ipc() {
-	door := s.n.openedDoor()
+	door := s.n.door
 	if door == nil {
 		return
 	}

@@ -56,14 +56,16 @@ type Config struct {
 }
 
 // Logs changes where a log goes to, and how much of it. The methods may be
-// called from any goroutine and do not wait for whoever reads the log.
+// called from any goroutine.
 type Logs interface {
-	// Check says whether Configure would succeed, and leaves all as it is.
+	// Check says whether all that Configure needs can be opened, and leaves all as
+	// it is. It may wait for a disk; the others never wait.
 	Check(config.Logging) error
-	// Configure logs like that from now on; after an error all is as it was.
-	Configure(config.Logging) error
-	// Reopen opens files anew, after somebody moved them away.
-	Reopen() error
+	// Configure logs like that, soon. If that fails the log tells why, and stays
+	// as it was.
+	Configure(config.Logging)
+	// Reopen opens files anew, soon, after somebody moved them away.
+	Reopen()
 }
 
 // A Part of the start that can fail.

@@ -36,19 +36,19 @@ type Node struct {
 	store *store.Store
 	link  *link.Link
 	loop  *executive.Loop
-	door  *corosync.Door
+	door  *corosync.Door // nil: none
 	admin *admin
 	trace *tracefile.Recorder // nil: none
 
 	core    *executive.Core // for the doors, set and used on the member's goroutine
 	keys    *keys           // likewise, once the member runs
+	lowered bool            // packets are smaller than configured on some link; likewise
 	running chan struct{}   // closed when loop is set, or never will be
 	addrs   map[netip.AddrPort]config.NodeID
 	batches batches
 	done    chan struct{} // closed when all has ended
 
-	mu      sync.Mutex       // guards what follows
-	access  *corosync.Access // set at run time; nil: as configured
+	mu      sync.Mutex // guards what follows
 	diskErr error
 	killed  *StopError // by a node, as a client wanted it
 	why     string     // the decision that explains an end
@@ -115,15 +115,16 @@ func (n *Node) start() error {
 	if err := n.openLinks(); err != nil {
 		return failed(PartLinks, err)
 	}
+	if err := n.bindDoor(); err != nil {
+		return failed(PartDoor, err)
+	}
 	n.keys = newKeys(n)
 	if n.loop, err = executive.NewLoop(n.loopConfig(record, !found.First)); err != nil {
 		return failed(PartService, err)
 	}
 	n.post(func(c *executive.Core) { n.core = c })
 	close(n.running)
-	if err := n.openDoor(); err != nil {
-		return failed(PartDoor, err)
-	}
+	n.openDoor()
 	n.log.Info("Node started", "node", n.self.ID, "name", n.self.Name, "cluster", n.cfg.Cluster.Totem.ClusterName,
 		"inc", record.Inc, "authentication", n.authentication())
 	if n.authentication() == "none" {
@@ -177,46 +178,35 @@ func (n *Node) openAdmin() (err error) {
 	return err
 }
 
-func (n *Node) openDoor() error {
+// bindDoor takes the names that clients look for, before this node says anything
+// to others: one that cannot have them must not come and go.
+func (n *Node) bindDoor() (err error) {
 	if !n.cfg.CorosyncDoor {
 		return nil
 	}
 	a := n.cfg.Cluster.Access
-	door, err := corosync.Listen(corosync.Config{
+	n.door, err = corosync.Bind(corosync.Config{
 		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
 		Votequorum: n.cfg.Cluster.Quorum.Votequorum,
 		Access:     corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
-		Changed: n.keys.clientsChanged,
+		Changed: func() { n.keys.clientsChanged() },
 	})
-	if err != nil {
-		return err
+	return err
+}
+
+// openDoor lets clients in.
+func (n *Node) openDoor() {
+	if n.door != nil {
+		n.loop.BeforeToken(n.door.Pull)
+		n.door.Serve()
 	}
-	n.loop.BeforeToken(door.Pull)
-	n.mu.Lock()
-	n.door = door
-	changed := n.access
-	n.mu.Unlock()
-	if changed != nil {
-		door.SetAccess(*changed)
-	}
-	return nil
 }
 
 // setAccess decides who may connect from now on.
 func (n *Node) setAccess(a corosync.Access) {
-	n.mu.Lock()
-	n.access = &a
-	n.mu.Unlock()
-	if door := n.openedDoor(); door != nil {
-		door.SetAccess(a)
+	if n.door != nil {
+		n.door.SetAccess(a)
 	}
-}
-
-// openedDoor is the Corosync door once it is open, on any goroutine.
-func (n *Node) openedDoor() *corosync.Door {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.door
 }
 
 // clock is the member's monotonic clock.
@@ -262,8 +252,26 @@ func (n *Node) tooBig(l uint8, _ netip.AddrPort, mtu int) {
 		return
 	}
 	if n.loop != nil {
-		n.post(func(core *executive.Core) { core.SetMTU(n.clock(), l, n.payload(mtu)) })
+		n.post(func(core *executive.Core) {
+			n.lowered = true
+			core.SetMTU(n.clock(), l, n.payload(mtu))
+		})
 	}
+}
+
+// raise tries packets of the size that is configured again, with each new ring:
+// an interface that took smaller ones may take them by now, and if not, the
+// kernel says so with the first that is too large.
+func (n *Node) raise() {
+	if !n.lowered {
+		return
+	}
+	n.lowered = false
+	n.post(func(core *executive.Core) {
+		for l := range n.cfg.Cluster.LinkCount() {
+			core.SetMTU(n.clock(), uint8(l), n.payload(n.cfg.Cluster.PacketSize()))
+		}
+	})
 }
 
 // send lets datagrams leave, on the loop's goroutine.
@@ -293,8 +301,12 @@ func (n *Node) save(r store.Record, done func(error)) {
 	})
 }
 
-// decided remembers the entry of the decision log that explains an end.
+// decided takes an entry of the decision log, and remembers the one that explains
+// an end.
 func (n *Node) decided(d *executive.Decision) {
+	if d.Kind == executive.DecisionView {
+		n.raise()
+	}
 	if d.Reason == "id-conflict" || d.Reason == "service-failed" {
 		n.mu.Lock()
 		n.why = d.Text

@@ -53,6 +53,7 @@ EXIT STATUS
    8  bad configuration or key
   15  it could not go on: port in use, disk failed, node id used twice
   16  the state directory or its record cannot be used
+  17  the run directory cannot be used
   18  another agent runs with the same state or run directory
   20  a service or a door could not be started`,
 		Args: cobra.NoArgs,
@@ -148,7 +149,7 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 		return err
 	}
 	logs := newLogs(stderr)
-	if err := logs.Configure(c.Logging); err != nil {
+	if err := logs.start(c.Logging); err != nil {
 		return failed(exitBadLogging, err)
 	}
 	defer logs.close()
@@ -230,6 +231,9 @@ func startStatus(err error) int {
 	if _, ok := errors.AsType[*store.LockedError](err); ok {
 		return exitRunning
 	}
+	if _, ok := errors.AsType[*node.RunningError](err); ok {
+		return exitRunning
+	}
 	part, _ := errors.AsType[*node.StartError](err)
 	if part == nil {
 		return exitRing
@@ -240,7 +244,7 @@ func startStatus(err error) int {
 	case node.PartState:
 		return exitStateDir
 	case node.PartRunDir:
-		return exitRunning
+		return exitRunDir
 	case node.PartTrace:
 		return exitBadLogging
 	case node.PartDoor, node.PartService:

@@ -108,8 +108,10 @@ type logs struct {
 	stderr *lineQueue
 	lines  lineState // of corosync_lines
 
-	mu  sync.RWMutex // held while a line is queued, so that no queue ends under it
-	now *destination
+	mu       sync.RWMutex // held while a line is queued, so that no queue ends under it; guards what follows
+	now      *destination
+	next     *config.Logging // what was asked for last; nil: it is in force
+	changing bool            // a goroutine sees to next
 }
 
 var _ node.Logs = (*logs)(nil)
@@ -125,6 +127,7 @@ type destination struct {
 	slog.Handler
 	as     config.Logging
 	queues []*lineQueue
+	note   string // what is not as configured; may be empty
 }
 
 // end closes what is behind when all lines are written, without waiting.
@@ -143,27 +146,61 @@ func (l *logs) Check(c config.Logging) error {
 	return err
 }
 
-// Configure logs like that from now on.
-func (l *logs) Configure(c config.Logging) error {
+// start logs like that from now on, once all is open.
+func (l *logs) start(c config.Logging) error {
 	d, err := l.open(c)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.now != nil {
 		l.now.end()
 	}
 	l.now = d
+	l.mu.Unlock()
+	if d.note != "" {
+		slog.New(l.handler()).Warn(d.note)
+	}
 	return nil
 }
 
-// Reopen opens the files anew under their names.
-func (l *logs) Reopen() error {
+// Configure logs like that, soon: to open a file may take as long as to write to
+// it, and who asks is the member's owner.
+func (l *logs) Configure(c config.Logging) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = &c
+	if !l.changing {
+		l.changing = true
+		go l.change()
+	}
+}
+
+// change does what was asked for, until nothing is left.
+func (l *logs) change() {
+	for {
+		l.mu.Lock()
+		next := l.next
+		l.next, l.changing = nil, next != nil
+		l.mu.Unlock()
+		if next == nil {
+			return
+		}
+		if err := l.start(*next); err != nil {
+			slog.New(l.handler()).Error("The log stays as it is", "err", err)
+		}
+	}
+}
+
+// Reopen opens the files anew under their names, soon.
+func (l *logs) Reopen() {
 	l.mu.RLock()
 	as := l.now.as
+	if l.next != nil {
+		as = *l.next
+	}
 	l.mu.RUnlock()
-	return l.Configure(as)
+	l.Configure(as)
 }
 
 // lastLinesTime is how long the last lines may take when the agent ends.
@@ -235,10 +272,13 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 	d := &destination{as: c}
 	var handlers []slog.Handler
 	lines := &corosyncLines{state: &l.lines}
-	if c.ToStderr {
+	toStderr := func() {
 		to := &output{w: l.stderr, stamp: stamp}
 		handlers = append(handlers, &sentences{out: to, level: level})
 		lines.to = append(lines.to, linesTo(to))
+	}
+	if c.ToStderr {
+		toStderr()
 	}
 	if c.ToFile {
 		if c.File == "" {
@@ -256,7 +296,13 @@ func (l *logs) open(c config.Logging) (*destination, error) {
 	}
 	// The journal reads stderr already and would have every line twice.
 	if c.ToSyslog && (os.Getenv("JOURNAL_STREAM") == "" || !c.ToStderr) {
-		if w, err := syslog.New(facility(c.SyslogFacility)|syslog.LOG_INFO, "moot"); err == nil {
+		if w, err := syslog.New(facility(c.SyslogFacility)|syslog.LOG_INFO, "moot"); err != nil {
+			d.note = fmt.Sprintf("The system's log does not answer (%v): nothing goes there", err)
+			if len(handlers) == 0 {
+				d.note += ", this goes to standard error instead"
+				toStderr()
+			}
+		} else {
 			q := newLineQueue(w)
 			handlers = append(handlers, &toSyslog{sentences{out: &output{stamp: func(time.Time) string { return "" }}, level: level}, w, q})
 			lines.to = append(lines.to, linesToSyslog(w, q))

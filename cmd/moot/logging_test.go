@@ -4,13 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/testenv"
 )
 
 // What happens to whoever reads the log is no reason to leave the cluster.
@@ -133,4 +139,80 @@ func TestLogsClose(t *testing.T) {
 			t.Errorf("%q", log.text.String())
 		}
 	})
+}
+
+// A log of the system that nobody serves is no reason to say nothing.
+func TestLogsWithoutSyslog(t *testing.T) {
+	var stderr lockedBuilder
+	l := newLogs(&stderr)
+	if err := l.start(config.Logging{ToSyslog: true}); err != nil {
+		t.Fatal(err)
+	}
+	if l.now.note == "" {
+		t.Skip("a system log answers here")
+	}
+	slog.New(l.handler()).Info("the first line")
+	l.close()
+	for _, want := range []string{"warning: The system's log does not answer", "standard error instead", "the first line"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is not in %q", want, stderr.String())
+		}
+	}
+}
+
+// Whoever changes the log does not wait for the disk, and a change that fails
+// leaves the log as it was.
+func TestLogsChangeSoon(t *testing.T) {
+	dir := t.TempDir()
+	hangs, file := filepath.Join(dir, "hangs"), filepath.Join(dir, "file")
+	if err := unix.Mkfifo(hangs, 0o600); err != nil { // to open it for writing waits for a reader
+		t.Fatal(err)
+	}
+	var stderr lockedBuilder
+	l := newLogs(&stderr)
+	if err := l.start(config.Logging{ToStderr: true}); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(l.handler())
+	l.Configure(config.Logging{ToFile: true, File: hangs})
+	testenv.Eventually(t, patience, "the file that hangs is being opened", func() (bool, any) {
+		l.mu.RLock()
+		defer l.mu.RUnlock()
+		return l.next == nil, nil
+	})
+	l.Configure(config.Logging{ToFile: true, File: filepath.Join(dir, "no", "file")})
+	log.Info("still the old")
+	reader, err := os.OpenFile(hangs, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	l.Configure(config.Logging{ToFile: true, File: file})
+	testenv.Eventually(t, patience, "a line in the file", func() (bool, any) {
+		log.Info("the new")
+		b, _ := os.ReadFile(file)
+		return strings.Contains(string(b), "the new"), stderr.String()
+	})
+	l.close()
+	if !strings.Contains(stderr.String(), "still the old") {
+		t.Errorf("standard error has %q", stderr.String())
+	}
+}
+
+// lockedBuilder is a strings.Builder for several goroutines.
+type lockedBuilder struct {
+	mu sync.Mutex // guards b
+	b  strings.Builder
+}
+
+func (l *lockedBuilder) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuilder) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

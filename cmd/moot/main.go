@@ -59,8 +59,8 @@ const (
 	exitBadConfig   = 8
 	exitRing        = 15 // the ordering engine had to stop
 	exitStateDir    = 16
-	exitNoLock      = 17
-	exitRunning     = 18 // another agent holds the state directory
+	exitRunDir      = 17 // Corosync's for its lock file, which is in there
+	exitRunning     = 18 // another agent holds the state or the run directory
 	exitServiceInit = 20 // a service or a door could not start
 )
 

@@ -132,3 +132,28 @@ func startNothing(t *testing.T, where, binary, text string, code int, errs []str
 		t.Errorf("%s: a record is left", where)
 	}
 }
+
+// A run directory that cannot be used is another thing than one in use.
+func TestAgentRunDirectory(t *testing.T) {
+	h := newHall(t)
+	anna, bert := h.agents[0], h.agents[1]
+	anna.start()
+	anna.process.WaitOutput(patience, "Node started")
+	file := filepath.Join(h.dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		run, want string
+		code      int
+	}{
+		{anna.run, "another agent serves " + anna.run, exitRunning},
+		{filepath.Join(file, "run"), "run directory: mkdir " + file + ": not a directory; create it", exitRunDir},
+	} {
+		bert.run = c.run
+		bert.start()
+		if code := bert.process.Wait(patience); code != c.code || !strings.Contains(bert.process.Output(), c.want) {
+			t.Errorf("exit status %d, want %d with %q:\n%s", code, c.code, c.want, bert.process.Output())
+		}
+	}
+}

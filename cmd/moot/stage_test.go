@@ -100,6 +100,9 @@ func TestAgentsOnANetwork(t *testing.T) {
 		if code := second.Wait(patience); code != exitServiceInit || !strings.Contains(second.Output(), "--no-corosync-door") {
 			t.Errorf("a second door: exit status %d, want %d and the way out:\n%s", code, exitServiceInit, second.Output())
 		}
+		if strings.Contains(second.Output(), "ring=") {
+			t.Errorf("it was a member before it found the door taken:\n%s", second.Output())
+		}
 
 		if _, err := exec.LookPath("corosync-cpgtool"); err == nil {
 			out, err := n3.Command("corosync-cpgtool").CombinedOutput()

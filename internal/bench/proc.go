@@ -30,8 +30,8 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// peakMemory is the largest resident set of a process since resetPeak.
-func peakMemory(pid int) int64 {
+// PeakMemory is the largest resident set of a process since resetPeak, or of its life.
+func PeakMemory(pid int) int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
@@ -42,7 +42,7 @@ func peakMemory(pid int) int64 {
 	return 0
 }
 
-// resetPeak starts peakMemory anew. Without the right to do so the peak is the
+// resetPeak starts PeakMemory anew. Without the right to do so the peak is the
 // one of the whole life, which is still true.
 func resetPeak(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)

@@ -270,7 +270,7 @@ func (c *Cluster) measure(ctx context.Context, run int, cs Case, o Options) (Mea
 		m.CPUPerMsg = m.CPU / m.MsgPerSec * 1e6
 	}
 	for _, p := range c.Processes {
-		m.PeakMemory = max(m.PeakMemory, peakMemory(p.PID()))
+		m.PeakMemory = max(m.PeakMemory, PeakMemory(p.PID()))
 	}
 	return m, nil
 }

@@ -169,7 +169,7 @@ func (s *socket) drainErrors() (async, mtu int) {
 			case !ok:
 			case e.Origin != unix.SO_EE_ORIGIN_LOCAL:
 				async++
-				s.report(syscall.Errno(e.Errno), q.destination(i))
+				s.report(syscall.Errno(e.Errno), q.destination(i, s.zoned))
 			case syscall.Errno(e.Errno) == unix.EMSGSIZE:
 				q.mtu = int(e.Info)
 			}
@@ -190,11 +190,11 @@ func genuine(errno syscall.Errno, async, before int) bool {
 }
 
 // destination is where the datagram went that an error is about.
-func (q *errorQueue) destination(i int) netip.AddrPort {
+func (q *errorQueue) destination(i int, zone string) netip.AddrPort {
 	if q.msgs[i].Hdr.Namelen == 0 {
 		return netip.AddrPort{}
 	}
-	return addrPort(&q.names[i], "")
+	return addrPort(&q.names[i], zone)
 }
 
 // report hands on what the network said of a datagram.

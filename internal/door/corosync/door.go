@@ -83,9 +83,19 @@ var services = map[string]func(d *Door, q *qb.Conn) (qb.Handler, error){
 	"cmap":       openCMAP,
 }
 
-// Listen opens the door. If another process holds the names of this network
-// namespace, the error wraps a *qb.InUseError.
+// Listen is Bind and Serve.
 func Listen(cfg Config) (*Door, error) {
+	d, err := Bind(cfg)
+	if err == nil {
+		d.Serve()
+	}
+	return d, err
+}
+
+// Bind takes the names of the door; clients that come wait until Serve. If
+// another process holds the names of this network namespace, the error wraps a
+// *qb.InUseError.
+func Bind(cfg Config) (*Door, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	d := &Door{cfg: cfg}
 	d.SetAccess(cfg.Access)
@@ -100,7 +110,7 @@ func Listen(cfg Config) (*Door, error) {
 		cfg.Log.Warn("Pacemaker refuses a server that runs neither as user 0 nor as group 0", "uid", os.Geteuid(), "gid", os.Getegid())
 	}
 	var err error
-	d.server, err = qb.Listen(qb.Config{
+	d.server, err = qb.Bind(qb.Config{
 		Services: names, Do: cfg.Backend.Do, Admit: d.admit, Open: d.open,
 		MaxMessage: cfg.MaxMessage, MaxConns: cfg.MaxConns, Backlog: cfg.Backlog,
 		Shm: cfg.Shm, ForceFile: cfg.ForceFile, SocketDir: cfg.SocketDir, Log: cfg.Log,
@@ -121,6 +131,9 @@ func inUse(used *qb.InUseError, offSwitch string) error {
 	}
 	return fmt.Errorf("open the Corosync door: %w; there is one such door per network namespace: %s", used, remedy)
 }
+
+// Serve opens the door. From here on the backend is used.
+func (d *Door) Serve() { d.server.Serve() }
 
 // SetAccess replaces the rules for clients that connect from now on.
 func (d *Door) SetAccess(a Access) {

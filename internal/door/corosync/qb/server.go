@@ -107,10 +107,19 @@ type Server struct {
 	idle      chan struct{} // closed when closing and the last connection is forgotten
 }
 
-// Listen opens the setup sockets of all services and starts to serve. It also
-// removes what dead servers left in the shared memory directory. A name that is
-// taken gives an *InUseError.
+// Listen is Bind and Serve.
 func Listen(cfg Config) (*Server, error) {
+	s, err := Bind(cfg)
+	if err == nil {
+		s.Serve()
+	}
+	return s, err
+}
+
+// Bind opens the setup sockets of all services: clients can connect and wait
+// until Serve. It also removes what dead servers left in the shared memory
+// directory. A name that is taken gives an *InUseError.
+func Bind(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults(), done: make(chan struct{}), idle: make(chan struct{}), conns: map[uint64]*Conn{}}
 	s.runFn, s.flushF = s.run, s.flush
 	if n := removeStale(s.cfg.Shm, s.cfg.Services); n > 0 {
@@ -134,9 +143,11 @@ func Listen(cfg Config) (*Server, error) {
 		}
 	}
 	s.lastID = firstConn
-	s.wg.Go(p.run)
 	return s, nil
 }
+
+// Serve starts to serve. From here on the owner has to take what is given to Do.
+func (s *Server) Serve() { s.wg.Go(s.poller.run) }
 
 // Close stops listening, ends all connections and returns when their handlers
 // were closed and their files removed. It must not be called on the owner
