@@ -93,6 +93,11 @@ type QuorumViewer interface {
 	Quorum() (s QuorumState, c Currency)
 }
 
+// QuorumListener is implemented by a service that wants to know when what
+// QuorumViewer says changes, but for changes with a ring: those it sees in its
+// own activation. Optional.
+type QuorumListener interface{ QuorumChanged() }
+
 // Chooser is implemented by a Syncer that chooses who sends by a rule of its own
 // instead of the one of ordering 4.1. It must decide by r alone; r.Sender is
 // the choice of the general rule.

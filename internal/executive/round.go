@@ -220,6 +220,19 @@ func (h *host) Decided(s service.QuorumState) {
 	if f := c.obs.QuorumShown; f != nil {
 		f(c.now, s)
 	}
+	c.quorumChanged()
+}
+
+// quorumChanged tells services of a change that does not come with a ring.
+func (c *Core) quorumChanged() {
+	if c.round.held || !c.round.ready {
+		return
+	}
+	for _, h := range c.hosts {
+		if l, ok := h.svc.(service.QuorumListener); ok {
+			l.QuorumChanged()
+		}
+	}
 }
 
 // leftRing notes that the ring is not in place any more.
@@ -254,4 +267,5 @@ func (c *Core) setCurrency(x service.Currency) {
 	if c.keeper != nil {
 		c.keeper.quorum.Current(x)
 	}
+	c.quorumChanged()
 }

@@ -25,6 +25,19 @@ const (
 	CallIterNext                   // HandleRequest; answers EntryReply, at the end ErrNoSections, for an unknown handle ErrLibrary
 	CallIterFinalise               // HandleRequest; for an unknown handle ErrLibrary
 	CallFinalise                   // ends event delivery and leaves the group; the connection stays open for the answer
+
+	// Those of our own programs, see program.go.
+	CallEnter  // EnterRequest; answers IdentityReply when the join is delivered
+	CallExit   // answers when the leave is delivered
+	CallSend   // the message; a cast
+	CallSafe   // the message; answers SafeReply when it is safe
+	CallDirect // DirectRequest; a cast; ErrNotExist if not in the group
+	CallPost   // PostRequest; a cast; needs no membership
+	CallRank   // RankRequest; a cast
+	CallPiece  // Piece; a cast
+	CallPaced  // Piece; answers when it is delivered, ErrNotExist if nobody waits for it any more
+	CallGot    // GotRequest; a cast
+	CallGroups // answers GroupsReply
 	numCalls
 )
 
@@ -34,6 +47,14 @@ const (
 	EventDeliver                   // Deliver
 	EventTotem                     // TotemConf
 	EventPartial                   // PartialDeliver
+
+	// Those of our own programs, see program.go.
+	EventView    // View
+	EventMessage // Received
+	EventGive    // Transfer: the program is to give its state as of this place
+	EventAwait   // Transfer: the group's state as of this place comes
+	EventPiece   // Piece
+	EventAnew    // without a body: nobody has the state any more, this program begins anew
 )
 
 // Limits of the interface (corosync-ipc 2.1).
@@ -78,9 +99,10 @@ func (r Reason) String() string {
 
 // Process is one member of a group. The pid is the one given with the join.
 type Process struct {
-	Node   proto.NodeID
-	PID    uint32
-	Reason Reason
+	Node     proto.NodeID
+	PID      uint32
+	Instance uint64 // tells members of one process apart: their connection; zero for libcpg, whose lists do not have it
+	Reason   Reason
 }
 
 // JoinRequest is the body of CallJoin. Encoding keeps a name that is too long

@@ -32,16 +32,23 @@ type client struct {
 	state state
 	gone  bool // closed or finalised: no events any more
 
-	group       string // while not unjoined, with pid
+	group       string // while not unjoined, with pid and instance
 	pid         uint32
-	wantsTotem  bool // one TotemConf after the next Confchg
-	interrupted bool // a Confchg was sent since the first fragment
+	instance    uint64 // zero: it uses libcpg's interface
+	program     bool   // it does not
+	wantsTotem  bool   // one TotemConf after the next Confchg
+	interrupted bool   // a Confchg was sent since the first fragment
 	total, sent uint32
 	fragments   bool // a message in fragments is under way
 
 	iterators map[uint64]*iterator
 	nextIter  uint64
+
+	answers map[uint64]func(service.Code, []byte) // by tag: given when the message is delivered
 }
+
+// process is the client as a member of its group.
+func (c *client) process() Process { return Process{Node: c.s.self, PID: c.pid, Instance: c.instance} }
 
 // Open implements service.Service.
 func (s *Service) Open(conn service.Conn) (service.Client, error) {
@@ -57,8 +64,24 @@ func (s *Service) Open(conn service.Conn) (service.Client, error) {
 // Call implements service.Client.
 func (c *client) Call(req service.Request) {
 	code, answer := c.call(&req)
-	if req.Reply != nil {
+	if code != service.OK || !answersLater[req.Func] {
 		req.Reply(code, answer)
+		return
+	}
+	if c.answers == nil {
+		c.answers = map[uint64]func(service.Code, []byte){}
+	}
+	c.answers[req.Tag] = req.Reply
+}
+
+// answersLater are the calls whose answer comes with their delivery.
+var answersLater = [numCalls]bool{CallEnter: true, CallExit: true, CallSafe: true, CallPaced: true}
+
+// answer gives the answer to the call behind a message, if it waits for one.
+func (c *client) answer(tag uint64, code service.Code, body []byte) {
+	if reply := c.answers[tag]; reply != nil {
+		delete(c.answers, tag)
+		reply(code, body)
 	}
 }
 
@@ -92,7 +115,7 @@ func (c *client) call(req *service.Request) (service.Code, []byte) {
 		c.end()
 		return service.OK, nil
 	}
-	return service.ErrInvalidParam, nil
+	return c.programCall(req)
 }
 
 // checked runs a call whose body was well formed.
@@ -113,7 +136,7 @@ func (c *client) source(tag uint64) service.Source {
 func (c *client) join(q JoinRequest, tag uint64) service.Code {
 	s := c.s
 	for _, o := range s.clients {
-		if (o.state == joinStarted || o.state == joinCompleted) && o.pid == q.PID && o.group == string(q.Group) {
+		if o.joined() && o.instance == 0 && o.pid == q.PID && o.group == string(q.Group) {
 			return service.ErrExist
 		}
 	}
@@ -132,7 +155,7 @@ func (c *client) join(q JoinRequest, tag uint64) service.Code {
 	s.scratch = appendHead(s.scratch[:0], q.PID, q.Group)
 	code := s.send(msgJoin, false, c.source(tag))
 	if code == service.OK {
-		c.state, c.group, c.pid = joinStarted, string(q.Group), q.PID
+		c.state, c.group, c.pid, c.instance = joinStarted, string(q.Group), q.PID, 0
 		c.wantsTotem = q.Flags&JoinInitialTotem != 0
 		c.fragments, c.interrupted = false, false
 		if early() {
@@ -142,28 +165,32 @@ func (c *client) join(q JoinRequest, tag uint64) service.Code {
 	return code
 }
 
+// owes is the leave of this client.
+func (c *client) owes(tag uint64) owed {
+	return owed{src: c.source(tag), pid: c.pid, group: c.group, program: c.instance != 0}
+}
+
 // leaving reports whether the process is still in the group, or its leave not
 // even sent.
 func (s *Service) leaving(q JoinRequest) bool {
-	if slices.ContainsFunc(s.owed, func(o owed) bool { return o.pid == q.PID && o.group == string(q.Group) }) {
+	if slices.ContainsFunc(s.owed, func(o owed) bool { return !o.program && o.pid == q.PID && o.group == string(q.Group) }) {
 		return true
 	}
 	g := s.lookup(q.Group)
-	if g == nil {
-		return false
-	}
-	_, found := g.find(s.self, q.PID)
-	return found
+	return g != nil && g.member(Process{Node: s.self, PID: q.PID}) != nil
 }
 
 func (c *client) leave(tag uint64) service.Code {
+	if c.instance != 0 {
+		return service.ErrNotExist
+	}
 	switch c.state {
 	case unjoined, leaveStarted:
 		return service.ErrNotExist
 	case joinStarted:
 		return service.ErrBusyCode
 	}
-	code := c.s.sendLeave(c.source(tag), c.pid, c.group, ReasonLeave)
+	code := c.s.sendLeave(c.owes(tag), ReasonLeave)
 	if code == service.OK {
 		c.state = leaveStarted
 	}
@@ -175,7 +202,7 @@ func (c *client) part() {
 	if g := c.s.groups[c.group]; g != nil {
 		g.detach(c)
 	}
-	c.state, c.group, c.pid, c.wantsTotem = unjoined, "", 0, false
+	c.state, c.group, c.pid, c.instance, c.wantsTotem = unjoined, "", 0, 0, false
 }
 
 // joined reports whether the connection may send.
@@ -190,7 +217,7 @@ func (c *client) mcast(req *service.Request) service.Code {
 	if len(message) > MaxAtomic {
 		return service.ErrTooBigCode
 	}
-	if !c.joined() {
+	if !c.joined() || c.instance != 0 {
 		return service.ErrNotExist
 	}
 	s := c.s
@@ -204,7 +231,7 @@ func (c *client) partial(q PartialRequest, tag uint64) service.Code {
 	if len(q.Fragment) > MaxAtomic || q.Total > MaxTotal {
 		return service.ErrTooBigCode
 	}
-	if !c.joined() {
+	if !c.joined() || c.instance != 0 {
 		return service.ErrNotExist
 	}
 	interrupted, sent := c.interrupted, c.sent
@@ -237,7 +264,7 @@ func (c *client) membership(b []byte) (service.Code, []byte) {
 	}
 	var reply MembershipReply
 	if g := c.s.lookup(q.Group); g != nil {
-		reply.Members = g.procs
+		reply.Members = g.listed()
 	}
 	return service.OK, reply.AppendTo(nil)
 }
@@ -257,8 +284,9 @@ func (c *client) end() {
 		return
 	}
 	c.gone = true
+	c.answers = nil
 	left := c.state
-	o := owed{src: c.source(0), pid: c.pid, group: c.group}
+	o := c.owes(0)
 	if left == unjoined {
 		return
 	}

@@ -26,6 +26,26 @@
 // the way since the last activation is lost, and joined if it is a member again:
 // the members may have missed messages of each other.
 //
+// # Programs and libcpg
+//
+// Connections use libcpg's calls and events or those of program.go. Both kinds
+// meet in the same groups and get the same messages in the same order. A program
+// may be in a group several times, by connections that libcpg's lists show as one
+// process.
+//
+// A program's view comes with each change of its group, each ring, and each
+// change of the quorum decision. The last kind has no place in the order when the
+// decision merely went out of date.
+//
+// # State of a group
+//
+// Members may say that they hold a state that is the same at all of them. Who
+// joins, and after a merge who was not on the winning side, gets it from a member
+// that has it, as of a place in the order that is the same at all: the giver has
+// delivered exactly what comes before, and the receiver applies what comes after.
+// Pieces travel as ordered messages. A ring change ends all transfers and begins
+// them anew; so does the end of a giver for those it gave to.
+//
 // # Flow
 //
 // Calls that multicast answer ErrAgain when there is no room, and leave nothing

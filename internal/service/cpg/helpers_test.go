@@ -7,7 +7,7 @@ import (
 	"github.com/moothall/moothall/internal/service/servicetest"
 )
 
-func sortProcs(g *group) { slices.SortFunc(g.procs, compareProcess) }
+func sortProcs(g *group) { slices.SortFunc(g.procs, compareEntry) }
 
 // failure ends a check that runs outside of a test.
 type failure struct{ error }

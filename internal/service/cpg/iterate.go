@@ -48,7 +48,7 @@ func (c *client) iterInit(b []byte) (service.Code, []byte) {
 
 func (it *iterator) add(g *group) {
 	name := []byte(g.name)
-	for _, p := range g.procs {
+	for _, p := range g.listed() {
 		it.entries = append(it.entries, EntryReply{Group: name, Node: p.Node, PID: p.PID})
 	}
 }

@@ -18,12 +18,15 @@ type Service struct {
 	x       service.Executive
 	self    proto.NodeID
 	groups  map[string]*group
-	clients []*client      // ascending by connection
-	came    []proto.NodeID // members that came along all the way since the last activation
-	round   *round         // in work
-	totem   TotemConf      // of the last activation
-	owed    []owed         // leaves that found no room, oldest first
-	scratch []byte         // of the message or event in the making
+	clients []*client               // ascending by connection
+	came    []proto.NodeID          // members that came along all the way since the last activation
+	round   *round                  // in work
+	totem   TotemConf               // of the last activation
+	weights map[proto.NodeID]uint32 // votes of the nodes, as of the last activation
+	safe    SafeReply               // the configuration in which messages are delivered now
+	owed    []owed                  // leaves that found no room, oldest first
+	scratch []byte                  // of the message or event in the making
+	another []byte                  // the same, where two events are made of one message
 }
 
 var (
@@ -36,6 +39,8 @@ type owed struct {
 	src   service.Source
 	pid   uint32
 	group string
+
+	program bool // it does not use libcpg's interface
 }
 
 // owedRetry is how long a leave waits until it is tried again, in nanoseconds.
@@ -57,6 +62,18 @@ func (s *Service) Info() service.Info {
 		CallIterNext:     {Name: "iteration next", Local: true},
 		CallIterFinalise: {Name: "iteration finalise", Local: true},
 		CallFinalise:     {Name: "finalise", Flow: true},
+
+		CallEnter:  {Name: "enter", Flow: true},
+		CallExit:   {Name: "exit", Flow: true},
+		CallSend:   {Name: "send", Flow: true},
+		CallSafe:   {Name: "send safe", Flow: true},
+		CallDirect: {Name: "send direct", Flow: true},
+		CallPost:   {Name: "post", Flow: true},
+		CallRank:   {Name: "rank", Flow: true},
+		CallPiece:  {Name: "piece of state", Flow: true},
+		CallPaced:  {Name: "piece of state, answered", Flow: true},
+		CallGot:    {Name: "got state", Flow: true},
+		CallGroups: {Name: "groups", Local: true},
 	}
 	return service.Info{Name: "cpg", ID: ID, Versions: service.Range{Min: 1, Max: 1}, RunsWithoutQuorum: true, Calls: calls[:]}
 }
@@ -76,6 +93,7 @@ func (s *Service) ConfigChange(c service.ConfigChange) {
 	if c.Kind == service.Transitional {
 		s.came = slices.DeleteFunc(s.came, func(n proto.NodeID) bool { return !slices.Contains(c.Members, n) })
 	}
+	s.safe = SafeReply{Ring: c.Ring, Transitional: c.Kind == service.Transitional, Members: slices.Clone(c.Members)}
 }
 
 // Deliver implements service.Service.
@@ -94,7 +112,7 @@ func (s *Service) Deliver(m service.Message) {
 	case msgList:
 		err = s.deliverList(&m)
 	default:
-		err = fmt.Errorf("unknown message %d", m.Func)
+		err = s.deliverProgram(&m, &r)
 	}
 	if err != nil {
 		s.x.Log().Warn("message ignored", "service", "cpg", "node", m.From, "err", err)
@@ -108,15 +126,23 @@ func (s *Service) deliverMcast(m *service.Message, r *body.Reader) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	g := s.lookup(h.group)
-	if g == nil || len(g.local) == 0 || !g.has(m.From) {
-		return nil
+	if g := s.lookup(h.group); g != nil && g.watched() && g.has(m.From) {
+		s.hand(g, m, Received{From: Process{Node: m.From, PID: h.pid}, Message: message})
 	}
-	e := Deliver{Group: h.group, Node: m.From, PID: h.pid, Safe: m.Level == service.Safe, Slot: m.Slot,
-		Conn: m.Src.Conn, Tag: m.Src.Tag, Message: message}
-	s.scratch = e.AppendTo(s.scratch[:0])
-	s.push(g.local, EventDeliver, s.scratch)
 	return nil
+}
+
+// hand gives a message to all connections of the group here.
+func (s *Service) hand(g *group, m *service.Message, e Received) {
+	if len(g.local) > 0 {
+		d := Deliver{Group: []byte(g.name), Node: m.From, PID: e.From.PID, Safe: m.Level == service.Safe, Slot: m.Slot,
+			Conn: m.Src.Conn, Tag: m.Src.Tag, Message: e.Message}
+		s.scratch = d.AppendTo(s.scratch[:0])
+		s.push(g.local, EventDeliver, s.scratch)
+	}
+	if len(g.programs) > 0 {
+		s.push(g.programs, EventMessage, s.received(m, e))
+	}
 }
 
 func (s *Service) deliverPartial(m *service.Message, r *body.Reader) error {
@@ -127,11 +153,12 @@ func (s *Service) deliverPartial(m *service.Message, r *body.Reader) error {
 		return err
 	}
 	g := s.lookup(h.group)
-	if g == nil || len(g.local) == 0 || !g.has(m.From) {
+	if g == nil || !g.watched() || !g.has(m.From) {
 		return nil
 	}
 	s.scratch = e.AppendTo(s.scratch[:0])
 	s.push(g.local, EventPartial, s.scratch)
+	s.push(g.programs, EventPartial, s.scratch)
 	return nil
 }
 
@@ -146,19 +173,27 @@ func (s *Service) deliverJoin(m *service.Message, r *body.Reader) error {
 	if !slices.Contains(s.came, m.From) {
 		return nil
 	}
-	g := s.intern(h.group)
-	p := Process{Node: m.From, PID: h.pid, Reason: ReasonJoin}
-	added := g.add(p)
-	if c := s.client(m.Src); c != nil && c.state == joinStarted {
+	s.joined(m, s.intern(h.group), entry{Process: Process{Node: m.From, PID: h.pid}})
+	return nil
+}
+
+// joined adds a process and tells the group.
+func (s *Service) joined(m *service.Message, g *group, e entry) {
+	added := g.add(e)
+	c := s.client(m.Src)
+	if c != nil && c.state == joinStarted {
 		c.state = joinCompleted
 		if !early() {
 			g.attach(c)
 		}
+		c.answer(m.Src.Tag, service.OK, IdentityReply{s.self, e.PID, e.Instance}.AppendTo(nil))
 	}
-	if added {
-		s.confchg(g, Confchg{Joined: []Process{p}})
+	if !added {
+		return
 	}
-	return nil
+	e.Reason = ReasonJoin
+	s.confchg(g, Confchg{Joined: []Process{e.Process}})
+	s.changed(g, change{slot: m.Slot, joined: []Process{e.Process}, came: s.totem.Members})
 }
 
 // deliverLeave removes a process; the leaver is told too, and is free then.
@@ -171,31 +206,44 @@ func (s *Service) deliverLeave(m *service.Message, r *body.Reader) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
+	p := Process{Node: m.From, PID: h.pid, Reason: reason}
+	if m.Func == msgExit {
+		p.Instance = m.Src.Conn
+	}
 	g := s.lookup(h.group)
 	if g == nil {
 		return nil
 	}
-	if g.remove(m.From, h.pid) {
-		s.confchg(g, Confchg{Left: []Process{{m.From, h.pid, reason}}})
+	c := s.client(m.Src)
+	if g.remove(p) {
+		s.confchg(g, Confchg{Left: []Process{p}})
+		s.changed(g, change{slot: m.Slot, left: []Process{p}, came: s.totem.Members})
 	}
-	if c := s.client(m.Src); c != nil && c.state == leaveStarted {
+	if c != nil && c.state == leaveStarted {
 		c.part()
+		c.answer(m.Src.Tag, service.OK, nil)
 	}
 	s.drop(g)
 	return nil
 }
 
-// confchg tells the group's connections here about a change. Group and Members
-// are filled in.
+// confchg tells the group's libcpg connections here about a change. Group and
+// Members are filled in; who is there with another instance neither comes nor
+// goes.
 func (s *Service) confchg(g *group, e Confchg) {
 	if len(g.local) == 0 {
 		return
 	}
-	e.Group, e.Members = []byte(g.name), g.procs
-	s.scratch = e.AppendTo(s.scratch[:0])
 	for _, c := range g.local {
 		c.interrupted = true
 	}
+	e.Left = withoutInstances(slices.DeleteFunc(e.Left, func(p Process) bool { return g.instances(p) > 0 }))
+	e.Joined = withoutInstances(slices.DeleteFunc(e.Joined, func(p Process) bool { return g.instances(p) > came(e.Joined, p) }))
+	if len(e.Left)+len(e.Joined) == 0 {
+		return
+	}
+	e.Group, e.Members = []byte(g.name), g.listed()
+	s.scratch = e.AppendTo(s.scratch[:0])
 	s.push(g.local, EventConfchg, s.scratch)
 	for _, c := range g.local {
 		if c.wantsTotem {
@@ -258,9 +306,13 @@ func (s *Service) send(fn uint16, safe bool, src service.Source) service.Code {
 }
 
 // sendLeave multicasts a leave.
-func (s *Service) sendLeave(src service.Source, pid uint32, group string, reason Reason) service.Code {
-	s.scratch = append(appendHead(s.scratch[:0], pid, group), byte(reason))
-	return s.send(msgLeave, false, src)
+func (s *Service) sendLeave(o owed, reason Reason) service.Code {
+	fn := msgLeave
+	if o.program {
+		fn = msgExit
+	}
+	s.scratch = append(appendHead(s.scratch[:0], o.pid, o.group), byte(reason))
+	return s.send(fn, false, o.src)
 }
 
 // owe sends the leave of a connection that has ended, now or as soon as there
@@ -275,7 +327,7 @@ func (s *Service) owe(o owed) {
 func (s *Service) payOwed() {
 	for len(s.owed) > 0 {
 		o := s.owed[0]
-		if s.sendLeave(o.src, o.pid, o.group, ReasonProcDown) != service.OK {
+		if s.sendLeave(o, ReasonProcDown) != service.OK {
 			s.x.After(owedRetry, s.payOwed)
 			return
 		}
@@ -292,10 +344,13 @@ func (s *Service) Dump(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "group %q", g.name)
-		for _, p := range g.procs {
-			fmt.Fprintf(w, " %d/%d", p.Node, p.PID)
+		for i := range g.procs {
+			fmt.Fprintf(w, " %v", &g.procs[i])
 		}
 		fmt.Fprintln(w)
+		for _, t := range g.transfers {
+			fmt.Fprintf(w, "transfer %v\n", t)
+		}
 	}
 }
 

@@ -536,10 +536,13 @@ func TestBadBodiesAreRefused(t *testing.T) {
 	c := start(t, 1)
 	a := c.open(1, 1)
 	for fn := range uint16(numCalls) {
-		if fn == CallLocal || fn == CallFinalise {
-			continue
+		switch fn {
+		case CallLocal, CallFinalise, CallGroups:
+		case CallExit, CallSend, CallSafe:
+			a.want(a.Call(fn, nil), service.ErrNotExist)
+		default:
+			a.want(a.Call(fn, nil), service.ErrInvalidParam)
 		}
-		a.want(a.Call(fn, nil), service.ErrInvalidParam)
 	}
 }
 
@@ -548,7 +551,7 @@ func TestLists_ManyProcessesInPieces(t *testing.T) {
 	for i := range 3 {
 		g := &group{name: fmt.Sprint("group", i)}
 		for pid := range uint32(20_000) {
-			g.procs = append(g.procs, Process{Node: 1, PID: pid}, Process{Node: 2, PID: pid})
+			g.procs = append(g.procs, entry{Process: Process{Node: 1, PID: pid}}, entry{Process: Process{Node: 2, PID: pid}})
 		}
 		sortProcs(g)
 		groups = append(groups, g)
@@ -564,7 +567,7 @@ func TestLists_ManyProcessesInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, a := range parsed {
-			count[a.group] += len(a.pids)
+			count[a.group] += len(a.procs)
 		}
 	}
 	if len(lists) < 3 || count["group0"] != 20_000 || count["group2"] != 20_000 {
@@ -576,7 +579,9 @@ func FuzzDeliver(f *testing.F) {
 	f.Add(msgJoin, []byte("\x01\x00\x00\x00\x01g"))
 	f.Add(msgMcast, []byte("\x01\x00\x00\x00\x01ghello"))
 	f.Add(msgPartial, []byte("\x01\x00\x00\x00\x01g\x01\x05\x00\x00\x00hello"))
-	f.Add(msgList, []byte("\x01g\x02\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00"))
+	f.Add(msgList, appendLists([]*group{{name: "g", procs: []entry{{Process: Process{Node: 1, PID: 1, Instance: 2}, meta: []byte("m"), stateful: true}}}}, 1)[0])
+	f.Add(msgEnter, []byte("\x01\x00\x00\x00\x01g\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add(msgPost, []byte("\x01\x00\x00\x00\x01ghello"))
 	f.Fuzz(func(t *testing.T, fn uint16, b []byte) {
 		c := start(t, 1)
 		s := c.Node(1).Service(ID).(*Service)

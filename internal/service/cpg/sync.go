@@ -7,6 +7,7 @@ import (
 
 	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
 )
 
@@ -16,8 +17,11 @@ type round struct {
 	ring    proto.RingID
 	members []proto.NodeID
 	same    bool
-	send    [][]byte             // own lists, not sent yet
-	lists   map[string][]Process // what all members announced, by group
+	trans   []proto.NodeID
+	peers   []service.Peer
+	sides   map[proto.NodeID]*side // of merge, once somebody asked
+	send    [][]byte               // own lists, not sent yet
+	lists   map[string][]entry     // what all members announced, by group
 }
 
 // SyncDigest implements service.Syncer.
@@ -25,7 +29,11 @@ func (s *Service) SyncDigest() service.Digest {
 	h := sha256.New()
 	for _, g := range s.sorted() {
 		if len(g.procs) > 0 {
-			h.Write(MembershipReply{g.procs}.AppendTo(appendName(nil, []byte(g.name))))
+			b := appendName(nil, []byte(g.name))
+			for i := range g.procs {
+				b = appendEntry(body.AppendNode(b, g.procs[i].Node), &g.procs[i])
+			}
+			h.Write(b)
 		}
 	}
 	return service.Digest(h.Sum(nil))
@@ -33,7 +41,11 @@ func (s *Service) SyncDigest() service.Digest {
 
 // SyncInit implements service.Syncer.
 func (s *Service) SyncInit(r service.Round) {
-	s.round = &round{ring: r.Ring, members: slices.Clone(r.Members), same: r.Same, lists: map[string][]Process{}}
+	s.round = &round{ring: r.Ring, members: slices.Clone(r.Members), same: r.Same, trans: slices.Clone(r.Trans), lists: map[string][]entry{}}
+	for _, p := range r.Peers {
+		p.Trans = slices.Clone(p.Trans)
+		s.round.peers = append(s.round.peers, p)
+	}
 	if !r.Same {
 		s.round.send = appendLists(s.sorted(), s.self)
 	}
@@ -62,8 +74,9 @@ func (s *Service) deliverList(m *service.Message) error {
 	}
 	list, err := parseList(m.Body)
 	for _, a := range list {
-		for _, pid := range a.pids {
-			s.round.lists[a.group] = append(s.round.lists[a.group], Process{Node: m.From, PID: pid})
+		for _, e := range a.procs {
+			e.Node = m.From
+			s.round.lists[a.group] = append(s.round.lists[a.group], e)
 		}
 	}
 	return err
@@ -80,10 +93,11 @@ func (s *Service) SyncActivate() {
 		s.announceOwn(r)
 	}
 	for name, list := range r.lists {
-		slices.SortFunc(list, compareProcess)
+		slices.SortFunc(list, compareEntry)
 		s.intern([]byte(name))
 	}
 	groups := s.sorted()
+	changes := map[*group]change{}
 	phases := []func(*group, *round) Confchg{s.lost, s.unannounced, s.arrived}
 	if bug.Planted("cpg-confchg-order") {
 		slices.Reverse(phases)
@@ -91,17 +105,29 @@ func (s *Service) SyncActivate() {
 	for _, phase := range phases {
 		for _, g := range groups {
 			if e := phase(g, r); len(e.Left)+len(e.Joined) > 0 {
+				c := changes[g]
+				c.left, c.joined = append(c.left, e.Left...), append(c.joined, e.Joined...)
+				changes[g] = c
 				s.confchg(g, e)
 			}
 		}
 	}
-	for _, g := range groups {
-		s.drop(g)
-	}
 	s.came = slices.Clone(r.members)
 	s.totem = TotemConf{Ring: r.ring, Members: r.members}
+	s.weigh(r)
+	for _, g := range groups {
+		s.merge(g, r)
+		c := changes[g]
+		c.came = r.trans
+		s.changed(g, c)
+		s.drop(g)
+	}
 	s.scratch = s.totem.AppendTo(s.scratch[:0])
-	s.push(s.clients, EventTotem, s.scratch)
+	for _, c := range s.clients {
+		if !c.program {
+			s.push([]*client{c}, EventTotem, s.scratch)
+		}
+	}
 }
 
 // announceOwn fills in what all members would have announced: the lists are
@@ -124,16 +150,21 @@ func (s *Service) lost(g *group, _ *round) Confchg {
 // unannounced takes the processes out that their own node does not have.
 func (s *Service) unannounced(g *group, r *round) Confchg {
 	return Confchg{Left: g.takeOut(ReasonProcDown, func(p Process) bool {
-		_, found := slices.BinarySearchFunc(r.lists[g.name], p, compareProcess)
+		_, found := slices.BinarySearchFunc(r.lists[g.name], entry{Process: p}, compareEntry)
 		return !found
 	})}
 }
 
-// arrived adds the processes that were announced and not known.
+// arrived adds the processes that were announced and not known, and takes over
+// what those that were known say about themselves.
 func (s *Service) arrived(g *group, r *round) (e Confchg) {
 	for _, p := range r.lists[g.name] {
-		if p.Reason = ReasonNodeUp; g.add(p) {
-			e.Joined = append(e.Joined, p)
+		if g.add(p) {
+			p.Reason = ReasonNodeUp
+			e.Joined = append(e.Joined, p.Process)
+		} else {
+			m := g.member(p.Process)
+			m.rank, m.has = p.rank, p.has
 		}
 	}
 	return e
