@@ -213,10 +213,12 @@ func (v *validator) timing() {
 		}
 	}
 	const floor = 30 * time.Millisecond
-	least("token", t.Token, floor, "")
+	if t.Token != 0 {
+		least("token", token, floor, "") // with what is added for nodes beyond two, as in Corosync
+	}
 	if t.TokenRetransmit != 0 {
 		least("token_retransmit", t.TokenRetransmit, floor, "")
-	} else if retransmit < floor && t.Token >= floor {
+	} else if retransmit < floor && token >= floor {
 		v.fail("totem.token", "write a larger token", "totem.token of %d ms makes a token_retransmit of %d ms, at least %d are needed",
 			token.Milliseconds(), retransmit.Milliseconds(), floor.Milliseconds())
 	}

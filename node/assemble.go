@@ -42,31 +42,18 @@ func (n *Node) payload(packet int) int {
 func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 	c := n.cfg.Cluster
 	payload := n.payload(c.PacketSize())
-	table := tableVersion(c.Nodes)
 	random := systemRandom{}
-	var peers []seal.Peer
-	var nodes []totem.Node
-	for _, node := range c.Nodes {
-		nodes = append(nodes, totem.Node{ID: node.ID, Votes: node.Votes})
-		if node.ID == n.self.ID {
-			continue
-		}
-		p := seal.Peer{ID: node.ID}
-		for l := range c.LinkCount() {
-			p.Addrs = append(p.Addrs, c.Addr(node, l))
-		}
-		peers = append(peers, p)
-	}
+	r := n.reconfig(c)
 	return executive.LoopConfig{
 		Send: n.send, Save: n.save, Clock: n.clock,
 		Core: executive.Config{
 			Seal: seal.Config{
 				Self: n.self.ID, Inc: record.Inc, Salt: random.Uint64(), Cluster: c.Totem.ClusterName, Key: n.cfg.Key,
-				Peers: peers, Links: c.LinkCount(), Ping: tick(c.Interface(0).PingInterval), MTU: payload, Table: table, Rand: random,
+				Peers: r.Peers, Links: c.LinkCount(), Ping: r.Ping, MTU: payload, Table: r.Totem.Table, Rand: random,
 			},
 			Totem: totem.Config{
 				Self: n.self.ID, Inc: record.Inc, SeqBound: record.SeqBound, Cluster: seal.ClusterTag(c.Totem.ClusterName),
-				Table: table, Nodes: nodes, MTU: payload - sealing, Timers: timers(c),
+				Table: r.Totem.Table, Nodes: r.Totem.Nodes, MTU: payload - sealing, Timers: r.Totem.Timers,
 				Limits: totem.Limits{ReceiveWnd: n.receiveBudget(payload)},
 				Trace:  n.trace != nil,
 				Rand:   rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
@@ -75,6 +62,47 @@ func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 			Wall: n.started, Name: n.name, Log: n.log, Observer: n.observer(record),
 		},
 	}
+}
+
+// reconfig is the part of a configuration that can change while the member runs:
+// nodes and times. Ports and the number of links are those of the start.
+func (n *Node) reconfig(c *config.Config) executive.Reconfig {
+	r := executive.Reconfig{Ping: tick(c.Interface(0).PingInterval), Totem: totem.Reconfig{Table: tableVersion(c.Nodes), Timers: timers(c)}}
+	for _, node := range c.Nodes {
+		r.Totem.Nodes = append(r.Totem.Nodes, totem.Node{ID: node.ID, Votes: node.Votes})
+		if node.ID == n.self.ID {
+			continue
+		}
+		p := seal.Peer{ID: node.ID}
+		for l := range n.cfg.Cluster.LinkCount() {
+			p.Addrs = append(p.Addrs, n.cfg.Cluster.Addr(node, l))
+		}
+		r.Peers = append(r.Peers, p)
+	}
+	return r
+}
+
+// inForce makes a configuration the one that everybody in this package looks at
+// for nodes and times.
+func (n *Node) inForce(c *config.Config) {
+	addrs := map[netip.AddrPort]config.NodeID{}
+	for _, node := range c.Nodes {
+		for l := range n.cfg.Cluster.LinkCount() {
+			if a := n.cfg.Cluster.Addr(node, l); a.IsValid() {
+				addrs[a] = node.ID
+				addrs[netip.AddrPortFrom(a.Addr(), a.Port()+1)] = node.ID
+			}
+		}
+	}
+	n.addrs.Store(&addrs)
+	n.current.Store(c)
+}
+
+// reconfigure puts nodes and times of a configuration into force.
+func (n *Node) reconfigure(c *config.Config) {
+	n.inForce(c)
+	r := n.reconfig(c)
+	n.post(func(core *executive.Core) { core.Reconfigure(r) })
 }
 
 // receiveBudget is how many frames of one rotation the receive buffer takes
@@ -184,6 +212,6 @@ func (b *backend) Open(id uint16, cred service.Cred, sink corosync.Sink) (corosy
 
 // NodeAddrs lists the configured addresses of a node.
 func (b *backend) NodeAddrs(id proto.NodeID) []netip.Addr {
-	node, _ := b.cfg.Cluster.Node(id)
+	node, _ := b.current.Load().Node(id)
 	return node.Links
 }

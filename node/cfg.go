@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moothall/moothall/config"
@@ -27,7 +28,7 @@ var _ cfg.Host = (*control)(nil)
 func (c *control) Nodes() []cfg.NodeStatus {
 	st := c.core.Status()
 	var out []cfg.NodeStatus
-	for _, node := range c.cfg.Cluster.Nodes {
+	for _, node := range c.current.Load().Nodes {
 		n := cfg.NodeStatus{Node: node.ID, Reachable: node.ID == c.self.ID}
 		if node.ID == c.self.ID {
 			for l, a := range node.Links {
@@ -152,6 +153,9 @@ func (k *keys) heard(id config.NodeID, version uint64) {
 func (k *keys) follow() {
 	const set = cmap.Add | cmap.Modify
 	k.normal.Track("logging.", set|cmap.Delete|cmap.Prefix, func(cmap.Change) { k.followLogging() })
+	for _, name := range config.Times() {
+		k.normal.Track(name, set|cmap.Delete, func(cmap.Change) { k.followTimes() })
+	}
 	if !k.n.cfg.Cluster.Quorum.Votequorum {
 		return
 	}
@@ -176,6 +180,41 @@ func (k *keys) followLogging() {
 		l.Debug = v.Text()
 	}
 	k.n.cfg.Logs.Configure(l)
+}
+
+// followTimes has the ring follow the times that clients set. They hold until the
+// next reload, or the next start.
+func (k *keys) followTimes() {
+	if k.applying {
+		return
+	}
+	set := map[string]uint32{}
+	for _, name := range config.Times() {
+		v, _ := k.normal.Get(name)
+		if n, ok := v.Uint(); ok && v.Type == cmap.Uint32 {
+			set[name] = uint32(n)
+		}
+	}
+	c, err := k.current.WithTimes(set)
+	if err != nil {
+		k.n.log.Warn("The times stay as they are", "why", err)
+		return
+	}
+	k.times(c)
+}
+
+// times puts nodes and times of a configuration into force, and shows them.
+func (k *keys) times(c *config.Config) {
+	before, _ := k.n.current.Load().TokenTimeout()
+	k.n.reconfigure(c)
+	for _, key := range c.RuntimeKeys(k.n.self.ID) {
+		if strings.HasPrefix(key.Name, "runtime.config.totem.") && !strings.HasPrefix(key.Name, "runtime.config.totem.interface.") { // those follow a reload, as there
+			k.normal.Set(key.Name, keyValue(key))
+		}
+	}
+	if token, _ := c.TokenTimeout(); token != before {
+		k.n.log.Info("The token timeout changes", "from", before, "to", token)
+	}
 }
 
 // askQuorum makes a call of the quorum service, soon. reply may be nil; it runs

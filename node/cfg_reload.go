@@ -81,7 +81,7 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 // live tells what can change in a running member.
 func (n *Node) live(a config.Area) bool {
 	switch a {
-	case config.AreaPrograms, config.AreaAccess, config.AreaVotes:
+	case config.AreaPrograms, config.AreaAccess, config.AreaTiming, config.AreaVotes:
 		return true
 	case config.AreaLogging:
 		return n.cfg.Logs != nil
@@ -112,6 +112,7 @@ func (c *control) Apply() {
 	k.applying = false
 	k.vote(k.current, s.cluster)
 	k.current = s.cluster
+	k.times(s.cluster)
 	if s.changes.In(config.AreaLogging) {
 		k.followLogging()
 	}
@@ -140,6 +141,11 @@ func (k *keys) replace(s *staged) {
 	for _, key := range k.configured(k.current) {
 		if !present[key.Name] && !k.held[key.Name] {
 			k.normal.Delete(key.Name)
+		}
+	}
+	for _, name := range config.Times() { // what clients set ends here
+		if _, set := k.normal.Get(name); set && !present[name] {
+			k.normal.Delete(name)
 		}
 	}
 	for _, key := range list {

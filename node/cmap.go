@@ -185,7 +185,7 @@ func memberKey(id config.NodeID, name string) string {
 
 // addresses is the form that Corosync's tools show: "r(0) ip(192.0.2.1) ".
 func (k *keys) addresses(id config.NodeID) string {
-	node, _ := k.n.cfg.Cluster.Node(id)
+	node, _ := k.n.current.Load().Node(id)
 	var b strings.Builder
 	for link, a := range node.Links {
 		if a.IsValid() {

@@ -44,7 +44,10 @@ type Node struct {
 	keys    *keys           // likewise, once the member runs
 	lowered bool            // packets are smaller than configured on some link; likewise
 	running chan struct{}   // closed when loop is set, or never will be
-	addrs   map[netip.AddrPort]config.NodeID
+
+	current atomic.Pointer[config.Config]                    // whose nodes and times are in force
+	addrs   atomic.Pointer[map[netip.AddrPort]config.NodeID] // of current
+
 	batches batches
 	done    chan struct{} // closed when all has ended
 
@@ -75,7 +78,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{cfg: c, self: self, log: c.Log, started: time.Now(), state: c.StateDir,
-		running: make(chan struct{}), done: make(chan struct{}), addrs: map[netip.AddrPort]config.NodeID{}}
+		running: make(chan struct{}), done: make(chan struct{})}
+	n.inForce(c.Cluster)
 	if n.state == "" {
 		n.state = c.Cluster.StateDir()
 	}
@@ -138,12 +142,6 @@ func (n *Node) openLinks() error {
 	var ends []link.Endpoint
 	for l := range c.LinkCount() {
 		ends = append(ends, link.Endpoint{Data: c.Addr(n.self, l)})
-		for _, peer := range c.Nodes {
-			if a := c.Addr(peer, l); a.IsValid() {
-				n.addrs[a] = peer.ID
-				n.addrs[netip.AddrPortFrom(a.Addr(), a.Port()+1)] = peer.ID
-			}
-		}
 	}
 	var err error
 	n.link, err = link.Open(link.Config{Links: ends, Now: n.clock, Handler: n.received,
@@ -235,7 +233,7 @@ func (n *Node) refused(l uint8, to netip.AddrPort) {
 	default:
 		return
 	}
-	if id, ok := n.addrs[to]; ok && n.loop != nil {
+	if id, ok := (*n.addrs.Load())[to]; ok && n.loop != nil {
 		n.loop.Unreachable(id, l)
 	}
 }
@@ -528,7 +526,7 @@ func ownCred() service.Cred {
 
 // name is what logs and decisions call a node.
 func (n *Node) name(id config.NodeID) string {
-	if node, ok := n.cfg.Cluster.Node(id); ok && node.Name != "" {
+	if node, ok := n.current.Load().Node(id); ok && node.Name != "" {
 		return node.Name
 	}
 	return fmt.Sprint("node ", id)

@@ -145,8 +145,7 @@ const statusTime = 5 * time.Second
 // Status describes the member. When its goroutine does not answer in time, what
 // it alone knows is missing and State says so.
 func (n *Node) Status() Status {
-	c := n.cfg.Cluster
-	token, source := c.TokenTimeout()
+	token, source := n.current.Load().TokenTimeout()
 	out := Status{
 		Version: n.cfg.Version, Time: time.Now(), Cluster: n.Cluster(), Authentication: n.authentication(),
 		Node:  Self{ID: n.self.ID, Name: n.self.Name, Started: n.started, PID: os.Getpid()},
@@ -215,7 +214,7 @@ func formed(decisions []executive.Decision, ring proto.RingID) time.Time {
 
 func (n *Node) members(st executive.Status) []Member {
 	var out []Member
-	for _, node := range n.cfg.Cluster.Nodes {
+	for _, node := range n.current.Load().Nodes {
 		m := Member{ID: node.ID, Name: node.Name, Self: node.ID == n.self.ID, InRing: slices.Contains(st.Members, node.ID), Votes: node.Votes, Links: []Link{}}
 		for _, l := range st.Links {
 			if l.Node != node.ID {

@@ -139,6 +139,7 @@ type engine interface {
 	LinkState(now proto.Tick, s totem.LinkState)
 	Consumed(now proto.Tick, bytes int)
 	Dropped(now proto.Tick, packets int)
+	Reconfig(now proto.Tick, r totem.Reconfig) error
 	Leave(now proto.Tick)
 	Conflict(now proto.Tick, r totem.StopReason)
 	Distrust(now proto.Tick, ring proto.RingID)
@@ -156,6 +157,8 @@ type sessions interface {
 	Unreachable(now proto.Tick, to proto.NodeID, link uint8)
 	SetCommitted(seq uint64)
 	SetMTU(now proto.Tick, link uint8, payload int)
+	SetPeers(now proto.Tick, peers []seal.Peer, table uint32) error
+	SetPing(now proto.Tick, interval proto.Tick)
 	Advance(now proto.Tick)
 	Take() seal.Output
 	Counters() []seal.Counter

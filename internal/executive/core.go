@@ -38,6 +38,7 @@ type Core struct {
 	saver  saver
 	timers timers
 	stale  *staleStart // a start with a higher incarnation is due
+	other  *Reconfig   // takes effect in the next turn
 	stop   totem.StopReason
 
 	// The configuration in place.
@@ -110,7 +111,7 @@ func (c *Core) begin(now Tick) error {
 	if err != nil {
 		return err
 	}
-	c.ring, c.members, c.trans, c.synced = RingID{}, nil, nil, false
+	c.ring, c.members, c.trans, c.synced, c.other = RingID{}, nil, nil, false, nil
 	c.round, c.view = roundState{}, viewState{currency: service.CurrencyUnknown}
 	c.room, c.submitted, c.budget = totem.RoomLow, volume{}, budget{}
 	c.sessions.SetCommitted(c.engine.CommittedSeq())

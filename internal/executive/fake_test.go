@@ -29,6 +29,7 @@ type fakeEngine struct {
 	released []RingID
 
 	distrusted []RingID
+	reconfigs  []totem.Reconfig
 	answered   []totem.Tag
 	heard      []NodeID
 	links      []totem.LinkState
@@ -95,8 +96,12 @@ func (e *fakeEngine) Heard(_ proto.Tick, n NodeID, _ uint64)    { e.heard = appe
 func (e *fakeEngine) LinkState(_ proto.Tick, s totem.LinkState) { e.links = append(e.links, s) }
 func (e *fakeEngine) Consumed(_ proto.Tick, n int)              { e.consumed += n }
 func (e *fakeEngine) Dropped(_ proto.Tick, n int)               { e.dropped += n }
-func (e *fakeEngine) Leave(proto.Tick)                          { e.stopped = totem.StopLeft }
-func (e *fakeEngine) Distrust(_ proto.Tick, r RingID)           { e.distrusted = append(e.distrusted, r) }
+func (e *fakeEngine) Reconfig(_ proto.Tick, r totem.Reconfig) error {
+	e.reconfigs = append(e.reconfigs, r)
+	return nil
+}
+func (e *fakeEngine) Leave(proto.Tick)                { e.stopped = totem.StopLeft }
+func (e *fakeEngine) Distrust(_ proto.Tick, r RingID) { e.distrusted = append(e.distrusted, r) }
 
 func (e *fakeEngine) Conflict(_ proto.Tick, r totem.StopReason) { e.stopped = r }
 func (e *fakeEngine) Status() totem.Status                      { return e.status }
@@ -118,6 +123,7 @@ func (e *fakeEngine) form(seq uint64, trans []NodeID, members ...NodeID) {
 type fakeSessions struct {
 	out    seal.Output
 	sealed int
+	peers  []seal.Peer
 }
 
 func (s *fakeSessions) Open(_ proto.Tick, d seal.Datagram) (seal.Opened, bool) {
@@ -138,7 +144,12 @@ func (s *fakeSessions) Addr(to NodeID, link uint8, control bool) netip.AddrPort 
 func (s *fakeSessions) Unreachable(proto.Tick, NodeID, uint8)                   {}
 func (s *fakeSessions) SetCommitted(uint64)                                     {}
 func (*fakeSessions) SetMTU(proto.Tick, uint8, int)                             {}
-func (s *fakeSessions) Advance(proto.Tick)                                      {}
+func (s *fakeSessions) SetPing(proto.Tick, proto.Tick)                          {}
+func (s *fakeSessions) SetPeers(_ proto.Tick, p []seal.Peer, table uint32) error {
+	s.peers = p
+	return nil
+}
+func (s *fakeSessions) Advance(proto.Tick) {}
 func (s *fakeSessions) Take() seal.Output {
 	o := s.out
 	s.out = seal.Output{}

@@ -35,6 +35,12 @@ func (c *Core) Flush(now Tick) {
 
 // turn is one Take of the engine and what follows of it.
 func (c *Core) turn() {
+	if c.other != nil {
+		c.reconfigure()
+		if !c.running() {
+			return
+		}
+	}
 	c.consume()
 	o := c.engine.Take()
 	c.submitted, c.room = volume{}, o.Room

@@ -200,6 +200,22 @@ func (c *Core) SetMTU(now Tick, link uint8, mtu int) {
 	}
 }
 
+// SetPing changes the interval of pings, zero: the usual one; too short ones are
+// made longer.
+func (c *Core) SetPing(now Tick, interval Tick) {
+	c.tick(now)
+	if interval = max(cmp.Or(interval, DefaultPing), proto.Millisecond); interval == c.cfg.Ping {
+		return
+	}
+	c.cfg.Ping = interval
+	c.grace, c.wake = c.now, c.now // nobody knew so far how soon it would be missed
+	for _, p := range c.peers {
+		for i := range p.links {
+			p.links[i].next = min(p.links[i].next, c.now+interval)
+		}
+	}
+}
+
 // LoadKey makes a further key epoch usable for opening (ordering 3.7, rotation
 // step 1). At most two are loaded at a time.
 func (c *Core) LoadKey(epoch uint8, file []byte) error {

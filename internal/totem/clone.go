@@ -20,6 +20,7 @@ func (m *Machine) Clone() *Machine {
 	}
 	c.ring, c.old, c.att = m.ring.clone(), m.old.clone(), m.att.clone()
 	c.proc, c.fail, c.consensus = slices.Clone(m.proc), slices.Clone(m.fail), slices.Clone(m.consensus)
+	c.earlier = slices.Clone(m.earlier)
 	c.merging, c.lastPeers = slices.Clone(m.merging), slices.Clone(m.lastPeers)
 	for i := range c.queues {
 		c.queues[i] = m.queues[i].clone()

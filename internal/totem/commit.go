@@ -101,7 +101,7 @@ func haveRuns(w *window) []wire.Run {
 // passCommit sends the commit token on.
 func (m *Machine) passCommit() {
 	a := m.att
-	frame := wire.AppendCommit(nil, m.header(a.id), a.token, m.table)
+	frame := wire.AppendCommit(nil, m.header(a.id), a.token, m.sets)
 	m.startHop(a.next, a.id, a.token.TokenSeq, frame)
 	if m.peer(a.next).silent() {
 		m.arm(timerSuspect, m.now+m.t.SuspectGrace)
@@ -110,7 +110,7 @@ func (m *Machine) passCommit() {
 
 // onCommit handles the commit token in all states.
 func (m *Machine) onCommit(p Packet, h wire.Header, body []byte) error {
-	c, err := wire.ParseCommit(body, m.table)
+	c, err := readSets(m, wire.ParseCommit, body)
 	if err != nil {
 		return err
 	}

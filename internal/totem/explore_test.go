@@ -224,13 +224,13 @@ func TestAppendState_ForgetsRotations(t *testing.T) {
 
 // why every field of a machine is in AppendState ("in"), or why it is not.
 var inState = map[string]string{
-	"Machine": `cfg:constant but for what stands at its start t:constant lim:constant table:constant peers:in all:constant
+	"Machine": `cfg:constant but for what stands at its start t:constant lim:constant table:constant sets:constant earlier:constant removed:constant peers:in all:constant
 		now:the same for all states lastTick:the same pauseEnd:never after now timers:in state:in stopped:in started:in
 		committedSeq:in seqBound:in maxSeen:in tag:in durable:in durableBound:in persist:taken waiting:in waitTag:in
 		ring:in old:in att:in gatherState:in mergeState:in queues:in tags:in nextK:in engineK:in held:in level:in
 		undelivered:in leaves:in scratch:overwritten sent:within an input sentFlags:within an input post:within an input requested:within an input answeredFirst:within an input deaf:in
 		tracedRing:in tracedStable:in asked:in spare:memory bodies:memory bodyBytes:memory pool:memory out:taken prev:taken stats:counters`,
-	"peer":     `id:constant votes:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
+	"peer":     `id:constant votes:constant gone:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
 		joinAt:in told:in alone:times timeouts:explains badPlans:in`,

@@ -236,7 +236,7 @@ func (m *Machine) sendJoin() {
 		j.Flags |= wire.JoinUndecided
 	}
 	if len(m.all) > 0 {
-		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.table)
+		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.sets)
 		m.sendOnce(Dest{Scope: ToConfigured, Nodes: m.all}, TrafficControl, frame)
 	}
 	m.joinAt, m.told = m.now, j.Digest
@@ -289,7 +289,7 @@ func digest(proc []wire.Member, fail []NodeID) uint64 {
 
 // onJoin follows the rows of ordering 2.14.
 func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
-	j, err := wire.ParseJoin(body, m.table)
+	j, err := readSets(m, wire.ParseJoin, body)
 	if errors.Is(err, wire.ErrTable) {
 		m.notify(p.From, wire.Notice{Code: wire.NoticeConfigMismatch, Text: "another node list"})
 	}

@@ -24,8 +24,12 @@ type Machine struct {
 	t     Timers
 	lim   Limits
 	table wire.Table
-	peers []peer   // all configured nodes but self, ascending; index order is id order
-	all   []NodeID // ids of peers
+	sets  wire.Table // that sets of nodes are written with: the same, or none
+	peers []peer     // all configured nodes but self, ascending; index order is id order
+	all   []NodeID   // ids of peers
+
+	earlier []wire.Table // of before a Reconfig, newest last
+	removed bool         // some peers are gone from the configuration
 
 	now      Tick
 	lastTick Tick // last stamp of the pause detection
@@ -99,6 +103,7 @@ type output struct {
 type peer struct {
 	id     NodeID
 	votes  uint32
+	gone   bool   // not configured any more, but still a member
 	inc    uint64 // of its present session; zero: none yet
 	heard  Tick   // last authenticated datagram; zero: never
 	denied uint64 // no higher incarnation than inc that others told of and that never spoke; zero: none
@@ -120,14 +125,7 @@ func New(now Tick, c Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{cfg: c, t: c.Timers, lim: c.Limits, now: now, lastTick: now, state: Idle}
-	m.table = wire.Table{Version: c.Table}
-	for _, n := range c.Nodes {
-		m.table.IDs = append(m.table.IDs, n.ID)
-		if n.ID != c.Self {
-			m.peers = append(m.peers, peer{id: n.ID, votes: n.Votes})
-			m.all = append(m.all, n.ID)
-		}
-	}
+	m.setNodes()
 	m.pool.size = max(c.MTU, 2048)
 	m.committedSeq, m.seqBound, m.maxSeen = c.SeqBound, c.SeqBound, c.SeqBound
 	m.arm(timerPause, now+m.t.Token/5)
@@ -261,7 +259,7 @@ func (m *Machine) Step(now Tick, p Packet) error {
 		return fmt.Errorf("cluster tag %08x: %w", h.Cluster, ErrForeign)
 	}
 	q := m.peer(p.From)
-	if q == nil {
+	if q == nil || q.gone {
 		m.stats.Foreign++
 		return fmt.Errorf("node %d is not configured: %w", p.From, ErrForeign)
 	}
@@ -321,7 +319,7 @@ func (m *Machine) hear(q *peer, inc uint64) bool {
 // present session.
 func (m *Machine) Heard(now Tick, n NodeID, inc uint64) {
 	m.begin(now)
-	if q := m.peer(n); q != nil && m.stopped == Running {
+	if q := m.peer(n); q != nil && !q.gone && m.stopped == Running {
 		m.hear(q, inc)
 	}
 }
@@ -486,6 +484,9 @@ func (m *Machine) Persisted(now Tick, tag Tag, err error) {
 // round of inputs: messages submitted since the last one are packed together.
 func (m *Machine) Take() Output {
 	if m.stopped == Running {
+		if m.removed {
+			m.forgetRemoved()
+		}
 		m.work()
 	}
 	m.pool.turn()

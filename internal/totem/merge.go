@@ -36,7 +36,7 @@ func (m *Machine) probe() {
 		to = append(to, q.id)
 	}
 	if len(to) > 0 {
-		frame := wire.AppendProbe(m.pool.get(256), m.header(m.ring.id), wire.Probe{Members: m.ring.ids}, m.table)
+		frame := wire.AppendProbe(m.pool.get(256), m.header(m.ring.id), wire.Probe{Members: m.ring.ids}, m.sets)
 		m.sendOnce(Dest{Scope: ToConfigured, Nodes: to}, TrafficControl, frame)
 	}
 	m.arm(timerMerge, m.now+m.t.Merge+m.jitter(m.t.Merge/5))
@@ -45,7 +45,7 @@ func (m *Machine) probe() {
 // onProbe notes another ring. Only the representative acts; others pass the
 // probe on to it once.
 func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
-	pr, err := wire.ParseProbe(body, m.table)
+	pr, err := readSets(m, wire.ParseProbe, body)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
 	if m.ring.me != 0 {
 		if pr.Flags&wire.ProbeForwarded == 0 {
 			pr.Flags |= wire.ProbeForwarded
-			frame := wire.AppendProbe(m.pool.get(256), h, pr, m.table)
+			frame := wire.AppendProbe(m.pool.get(256), h, pr, m.sets)
 			m.sendOnce(toNode(m.ring.rep()), TrafficControl, frame)
 		}
 		return nil
