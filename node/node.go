@@ -50,6 +50,8 @@ type Node struct {
 
 	batches batches
 	done    chan struct{} // closed when all has ended
+	crashed chan struct{} // closed by Halt
+	crash   sync.Once     // closes it
 
 	mu      sync.Mutex // guards what follows
 	diskErr error
@@ -78,7 +80,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{cfg: c, self: self, log: c.Log, started: time.Now(), state: c.StateDir,
-		running: make(chan struct{}), done: make(chan struct{})}
+		running: make(chan struct{}), done: make(chan struct{}), crashed: make(chan struct{})}
 	n.inForce(c.Cluster)
 	if n.state == "" {
 		n.state = c.Cluster.StateDir()
@@ -453,8 +455,10 @@ func (n *Node) Leave(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Halt ends the member without a word to the others, as a crash does.
+// Halt ends the member without a word to the others, as a crash does, from where
+// it is frozen if it is.
 func (n *Node) Halt() {
+	n.crash.Do(func() { close(n.crashed) })
 	n.loop.Halt()
 	<-n.done
 }
@@ -462,7 +466,13 @@ func (n *Node) Halt() {
 // Freeze stops the member in its place until a channel is closed, as a stopped
 // process or a frozen virtual machine would be: for tests and demonstrations.
 func (n *Node) Freeze(until <-chan struct{}) {
-	n.post(func(*executive.Core) { <-until })
+	n.post(func(c *executive.Core) {
+		select {
+		case <-until:
+		case <-n.crashed:
+			c.Halt(n.clock())
+		}
+	})
 }
 
 // aliveTime is how long the member may take to answer its watchdog.

@@ -461,3 +461,25 @@ func TestCast(t *testing.T) {
 		t.Errorf("after a cast that cannot be: %v", err)
 	}
 }
+
+// A frozen member that is killed says nothing more.
+func TestHaltOfAFrozenMember(t *testing.T) {
+	c := cluster(t, 1, 1)
+	var sent atomic.Int64
+	n := start(t, node.Config{Cluster: c, Self: 1, Key: make([]byte, 32)})
+	formed(t, n)
+	conn, err := n.Open(t.Context(), cpg.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Freeze(make(chan struct{}))
+	go func() {
+		if _, err := conn.Call(t.Context(), cpg.CallJoin, cpg.JoinRequest{Group: []byte("late"), PID: 1}.AppendTo(nil)); err == nil {
+			sent.Add(1)
+		}
+	}()
+	n.Halt()
+	if sent.Load() != 0 || n.Err() != nil {
+		t.Errorf("a join was answered after the end, error %v", n.Err())
+	}
+}

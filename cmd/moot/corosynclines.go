@@ -102,7 +102,7 @@ func (s *lineState) lines(r slog.Record) []corosyncLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch r.Message {
-	case "configuration":
+	case "membership":
 		return s.membership(attrs)
 	case "quorate", "not quorate":
 		return s.quorum(r.Message == "quorate")

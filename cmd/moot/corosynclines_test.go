@@ -18,7 +18,7 @@ func TestCorosyncLines(t *testing.T) {
 	log := slog.New(&corosyncLines{new(lineState), []func(slog.Record, []corosyncLine) error{linesTo(o)}})
 	ids := func(list ...proto.NodeID) []proto.NodeID { return list }
 	configuration := func(seq uint64, members, joined, left []proto.NodeID, why string) {
-		log.Info("configuration", "ring", proto.RingID{Rep: 1, Seq: seq}, "members", members, "joined", joined, "left", left, "why", why)
+		log.Info("membership", "ring", proto.RingID{Rep: 1, Seq: seq}, "members", members, "joined", joined, "left", left, "why", why)
 	}
 	configuration(4, ids(1), nil, nil, "start")
 	log.Info("not quorate", "votes", 1)

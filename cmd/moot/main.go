@@ -59,9 +59,10 @@ const (
 	exitBadConfig   = 8
 	exitRing        = 15 // the ordering engine had to stop
 	exitStateDir    = 16
-	exitRunDir      = 17 // Corosync's for its lock file, which is in there
-	exitRunning     = 18 // another agent holds the state or the run directory
-	exitServiceInit = 20 // a service or a door could not start
+	exitRunDir      = 17  // Corosync's for its lock file, which is in there
+	exitRunning     = 18  // another agent holds the state or the run directory
+	exitServiceInit = 20  // a service or a door could not start
+	exitInterrupted = 130 // by ctrl-c, as a shell says it
 )
 
 // statusError is an error with an exit status of its own.

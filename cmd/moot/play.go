@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -34,31 +37,40 @@ With --chaos it breaks the cluster at random for so long, under load.
 EXIT STATUS
   0  all programs saw what was promised
   1  they did not, or the cluster could not be started
-  2  wrong flag`,
+  2  wrong flag
+130  interrupted with ctrl-c or another signal, or nobody reads the output any more`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			if err := checkPlay(cmd, nodes, tour, chaos); err != nil {
+				return failed(exitUsage, err)
+			}
+			// Nobody may be left to read, as in moot play | head: that is no reason to leave
+			// the nodes' directories behind.
+			signal.Ignore(syscall.SIGPIPE)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			var o play.Options
-			o.Nodes = nodes
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			o := play.Options{Nodes: nodes}
 			if logs {
 				o.Log = slog.New(newSentences(cmd.ErrOrStderr(), slog.LevelInfo, stamper("hires")))
 			}
-			out := cmd.OutOrStdout()
-			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+			to := cmd.OutOrStdout()
+			terminal := isTerminal(to)
+			out, colour := &readOutput{to, cancel}, terminal && os.Getenv("NO_COLOR") == ""
 			if chaos > 0 {
 				if seed == 0 {
 					seed = rand.Uint64N(1e6) + 1
 				}
-				return play.Chaos(ctx, out, colour, o, seed, chaos)
+				return played(ctx, play.Chaos(ctx, out, colour, o, seed, chaos))
 			}
-			if tour || !isTerminal(os.Stdin) || !isTerminal(out) {
-				if cmd.Flags().Changed("nodes") && nodes != 3 {
-					return fmt.Errorf("the tour has three nodes; --nodes %d is for playing on a terminal", nodes)
+			if tour || !isTerminal(os.Stdin) || !terminal {
+				if nodes != 3 {
+					return failed(exitUsage, fmt.Errorf("the tour has three nodes; --nodes %d is for playing on a terminal, and for --chaos", nodes))
 				}
-				return play.Tour(ctx, out, colour, o)
+				return played(ctx, play.Tour(ctx, out, colour, o))
 			}
-			return play.Shell(ctx, os.Stdin, out, colour, o)
+			return played(ctx, play.Shell(ctx, os.Stdin, out, colour, o))
 		},
 	}
 	cmd.Flags().BoolVar(&tour, "tour", false, "play the script even on a terminal")
@@ -67,6 +79,44 @@ EXIT STATUS
 	cmd.Flags().IntVarP(&nodes, "nodes", "n", nodes, fmt.Sprintf("number of nodes, 1 to %d", play.MaxNodes))
 	cmd.Flags().BoolVar(&logs, "log", false, "print the nodes' own logs to standard error")
 	return cmd
+}
+
+// checkPlay refuses flags that make no sense.
+func checkPlay(cmd *cobra.Command, nodes int, tour bool, chaos time.Duration) error {
+	switch {
+	case nodes < 1 || nodes > play.MaxNodes:
+		return fmt.Errorf("--nodes %d: a playground has 1 to %d nodes", nodes, play.MaxNodes)
+	case cmd.Flags().Changed("chaos") && chaos <= 0:
+		return fmt.Errorf("--chaos %v: say for how long, for example --chaos 30s", chaos)
+	case tour && chaos > 0:
+		return errors.New("--tour plays a script, --chaos does anything: give one of them")
+	case cmd.Flags().Changed("seed") && chaos == 0:
+		return errors.New("--seed says what --chaos does: give both")
+	}
+	return nil
+}
+
+// played tells an interrupted play from one that ended.
+func played(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, play.ErrViolation) {
+		return failed(exitInterrupted, errors.New("interrupted"))
+	}
+	return err
+}
+
+// readOutput is an output that somebody reads; it ends the play when nobody does
+// any more.
+type readOutput struct {
+	io.Writer
+	end func()
+}
+
+func (o *readOutput) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil {
+		o.end()
+	}
+	return n, err
 }
 
 // isTerminal reports whether a person is at the other end.

@@ -41,7 +41,7 @@ func because(r totem.Reason, who string) string {
 	case totem.ReasonTokenLost:
 		return "the token did not come back in time; at which member it was lost is not known"
 	case totem.ReasonForeign, totem.ReasonMerge:
-		return "another ring was found and the two became one"
+		return "another ring was heard"
 	case totem.ReasonJoin:
 		return who + " asked for a new membership"
 	case totem.ReasonRestart:
@@ -103,7 +103,10 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	if len(v.Joined) > 0 {
 		fmt.Fprintf(&b, "; %s joined", c.names(v.Joined))
 	}
+	merged := conf.Reason == totem.ReasonForeign || conf.Reason == totem.ReasonMerge
 	switch cause := because(conf.Reason, who); {
+	case merged && len(v.Joined) > 0:
+		fmt.Fprintf(&b, ". Ring %v was left because another ring was found and the two became one.", v.Prev)
 	case conf.Prev.IsZero():
 		v.Reason = totem.ReasonStart.String()
 		b.WriteString(": this member started.")
@@ -115,7 +118,7 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	c.decide(Decision{Kind: DecisionView, Ring: conf.Ring, Node: conf.Suspect, Reason: v.Reason,
 		Text: b.String(), Evidence: c.evidence, View: v})
 	c.evidence = nil
-	c.log.Info("configuration", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
+	c.log.Info("membership", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
 		"why", conf.Reason.String())
 }
 

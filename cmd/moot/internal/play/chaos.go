@@ -44,7 +44,7 @@ func Chaos(ctx context.Context, w io.Writer, colour bool, o Options, seed uint64
 		case <-end:
 			running = false
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(time.Duration(50+x.rnd.IntN(1500)) * time.Millisecond):
 		}
 	}

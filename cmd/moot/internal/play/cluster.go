@@ -114,10 +114,28 @@ func allFree(nodes []config.Node, port uint16) bool {
 	return true
 }
 
+// may says why a command makes no sense for a node now.
+func (m *member) may(word string) error {
+	up, stopped := m.node != nil, m.resume != nil
+	switch {
+	case word == "start" && up:
+		return fmt.Errorf("%s runs already", m.name)
+	case word == "resume" && !stopped:
+		return fmt.Errorf("%s is not stopped", m.name)
+	case word != "start" && !up:
+		return fmt.Errorf("%s does not run", m.name)
+	case word == "pause" && stopped:
+		return fmt.Errorf("%s is stopped already", m.name)
+	case word == "leave" && stopped:
+		return fmt.Errorf("%s is stopped and cannot say farewell: resume or kill it", m.name)
+	}
+	return nil
+}
+
 // Start brings one node up, with what its earlier lives left on disk.
 func (c *Cluster) Start(ctx context.Context, m *member) error {
-	if m.node != nil {
-		return fmt.Errorf("%s runs already", m.name)
+	if err := m.may("start"); err != nil {
+		return err
 	}
 	n, err := node.Start(ctx, node.Config{
 		Cluster: c.conf, Self: m.id, Key: c.key,
@@ -143,14 +161,11 @@ func (c *Cluster) Start(ctx context.Context, m *member) error {
 
 // Kill ends a node without a farewell, as the kernel or a power cut does.
 func (c *Cluster) Kill(m *member) error {
-	if m.node == nil {
-		return fmt.Errorf("%s does not run", m.name)
+	if err := m.may("kill"); err != nil {
+		return err
 	}
-	if m.resume != nil {
-		close(m.resume)
-		m.resume = nil
-	}
-	m.node.Halt()
+	m.node.Halt() // a stopped one does not wake up for it
+	m.resume = nil
 	<-m.program.done
 	c.mu.Lock()
 	m.lives[len(m.lives)-1].whole = false
@@ -162,8 +177,8 @@ func (c *Cluster) Kill(m *member) error {
 
 // Leave stops a node in order.
 func (c *Cluster) Leave(ctx context.Context, m *member) error {
-	if m.node == nil || m.resume != nil {
-		return fmt.Errorf("%s does not run", m.name)
+	if err := m.may("leave"); err != nil {
+		return err
 	}
 	err := m.node.Leave(ctx)
 	return errors.Join(err, c.Kill(m))
@@ -171,11 +186,8 @@ func (c *Cluster) Leave(ctx context.Context, m *member) error {
 
 // Pause stops a node in its place, as SIGSTOP or a frozen virtual machine does.
 func (c *Cluster) Pause(m *member) error {
-	if m.node == nil {
-		return fmt.Errorf("%s does not run", m.name)
-	}
-	if m.resume != nil {
-		return fmt.Errorf("%s is stopped already", m.name)
+	if err := m.may("pause"); err != nil {
+		return err
 	}
 	m.resume = make(chan struct{})
 	m.node.Freeze(m.resume)
@@ -184,8 +196,8 @@ func (c *Cluster) Pause(m *member) error {
 
 // Resume lets a stopped node go on.
 func (c *Cluster) Resume(m *member) error {
-	if m.resume == nil {
-		return fmt.Errorf("%s is not stopped", m.name)
+	if err := m.may("resume"); err != nil {
+		return err
 	}
 	close(m.resume)
 	m.resume = nil

@@ -99,8 +99,8 @@ func (s *shell) command(ctx context.Context, line string) error {
 	case "burst":
 		return s.burst(ctx, args)
 	case "heal":
-		s.faults.heal()
 		s.tell.act("heal the network")
+		s.faults.heal()
 		return nil
 	case "partition":
 		return s.partition(rest)
@@ -133,11 +133,11 @@ func (s *shell) onNode(ctx context.Context, word string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := do(m); err != nil {
+	if err := m.may(word); err != nil {
 		return err
 	}
-	s.tell.act("%s %s", word, m.name)
-	return nil
+	s.tell.act("%s %s", word, m.name) // before what comes of it
+	return do(m)
 }
 
 // send multicasts a text, from the node named before a colon if there is one.
@@ -172,6 +172,7 @@ func (s *shell) burst(ctx context.Context, args []string) error {
 			return fmt.Errorf("burst %s: say how many messages, 1 to 1000000", args[0])
 		}
 	}
+	s.tell.act("every running node sends %d messages", count)
 	var wg sync.WaitGroup
 	for _, m := range s.up() {
 		p := m.program
@@ -185,7 +186,6 @@ func (s *shell) burst(ctx context.Context, args []string) error {
 		})
 	}
 	wg.Wait()
-	s.tell.act("every running node sent %d messages", count)
 	return nil
 }
 
@@ -201,8 +201,8 @@ func (s *shell) cut(args []string) error {
 	if a == b {
 		return fmt.Errorf("a node cannot be cut off from itself")
 	}
-	s.faults.between(a.id, b.id)
 	s.tell.act("cut between %s and %s", a.name, b.name)
+	s.faults.between(a.id, b.id)
 	return nil
 }
 
@@ -233,13 +233,13 @@ func (s *shell) partition(text string) error {
 			sides[len(sides)-1] = append(sides[len(sides)-1], m)
 		}
 	}
-	s.faults.heal()
-	s.faults.apart(sides)
 	var words []string
 	for _, side := range sides {
 		words = append(words, nameList(idsOf(side)))
 	}
 	s.tell.act("partition: %s", strings.Join(words, " | "))
+	s.faults.heal()
+	s.faults.apart(sides)
 	return nil
 }
 
