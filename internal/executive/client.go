@@ -16,9 +16,11 @@ type Sink interface {
 	// Push takes one event for the client; body is valid until it returns. The door
 	// tells with Handle.Taken when the client, or the socket to it, has it.
 	Push(kind uint16, body []byte)
-	// Flow says whether calls that need room would have to wait now: during a
-	// configuration change from before the first service hears of it until after
-	// the last, and while the ring's queue is full (corosync-ipc 1.4.8).
+	// Flow says whether calls that need room would have to wait for long: during a
+	// configuration change from before the first service hears of it until one of
+	// them shows what came of it, and while the ring's queue is full (corosync-ipc
+	// 1.4.8). Who answers an event of the change must not find the door shut;
+	// calls that come before the change is over wait here.
 	Flow(blocked bool)
 	// Closed says that the connection was ended from this side. Nothing follows.
 	Closed(err error)
@@ -291,7 +293,7 @@ func (c *Core) signal() {
 }
 
 func (c *Core) signalOne(h *Handle) {
-	blocked := h.host.flow && (c.holds(h.host) || c.room == totem.RoomCritical)
+	blocked := h.host.flow && (c.holds(h.host) && !c.round.ending || c.room == totem.RoomCritical)
 	if blocked != h.blocked && !h.closed {
 		h.blocked = blocked
 		h.sink.Flow(blocked)

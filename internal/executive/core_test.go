@@ -38,7 +38,7 @@ type watched struct {
 
 func (k *watched) Flow(b bool) { k.s.note("flow %v", b) }
 
-func TestClientsWaitBeforeTheFirstServiceHears(t *testing.T) {
+func TestDoorsAreShutFromBeforeAServiceHearsUntilOneShows(t *testing.T) {
 	s := newCounter()
 	r := newRig(t, s)
 	r.alone(4)
@@ -48,7 +48,7 @@ func TestClientsWaitBeforeTheFirstServiceHears(t *testing.T) {
 	}
 	s.calls = nil
 	r.alone(8)
-	want := []string{"flow true", "transitional [1] left [] joined []", "regular [1] left [] joined []", "init from 1", "activate", "flow false"}
+	want := []string{"flow true", "transitional [1] left [] joined []", "regular [1] left [] joined []", "init from 1", "flow false", "activate"}
 	if !slices.Equal(s.calls, want) {
 		t.Errorf("got %v\nwant %v", s.calls, want)
 	}

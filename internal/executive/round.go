@@ -12,6 +12,7 @@ import (
 type roundState struct {
 	held    bool // from the transitional configuration until the round ends: calls that need room wait
 	partial bool // a round for the services that need quorum alone is in work
+	ending  bool // a service showed what came of the round: doors take calls again, which still wait
 	ready   bool // the round of the present ring ended
 }
 
@@ -22,11 +23,9 @@ func (c *Core) configure(conf *totem.Configuration) {
 	if f := c.obs.Configuration; f != nil {
 		f(c.now, conf)
 	}
-	c.round.ready, c.round.partial = false, false
-	if !c.round.held {
-		c.round.held = true
-		c.signal()
-	}
+	c.round.ready, c.round.partial, c.round.ending = false, false, false
+	c.round.held = true
+	c.signal()
 	change := service.ConfigChange{Ring: conf.Ring, Members: conf.Members, Primary: c.primary()}
 	if conf.Kind == totem.Transitional {
 		c.sync.Transitional(c.now, conf.Members)
@@ -122,6 +121,11 @@ func (r *roundHost) Process(id uint16, budget int) (done bool, err error) {
 }
 
 func (r *roundHost) Activate(id uint16) {
+	c := (*Core)(r)
+	if !c.round.ending {
+		c.round.ending = true
+		c.signal()
+	}
 	r.step(StepActivate, id)
 	if s := r.byID[id].syncer; s != nil {
 		s.SyncActivate()
@@ -155,7 +159,7 @@ func (r *roundHost) Note(n resync.Note) {
 	c.roundNoted(n)
 	switch n.Kind {
 	case resync.NoteStarted:
-		c.round.partial = n.Round > 0
+		c.round.partial, c.round.ending = n.Round > 0, false
 		c.signal()
 	case resync.NoteReady:
 		c.finished()
