@@ -45,13 +45,13 @@ func onEach(t *testing.T, nodes int, conf settings, body func(t *testing.T, c *c
 			onStage := false
 			defer func() {
 				if !onStage {
-					verdict := "ok"
+					verdict, why := "ok", ""
 					if t.Failed() {
 						verdict = "FAILED"
 					} else if t.Skipped() {
-						verdict = "left out"
+						verdict, why = "left out", ": this machine gives no namespaces, see above"
 					}
-					reportLine("%-8s %s", verdict, t.Name())
+					reportLine("%-8s %s%s", verdict, t.Name(), why)
 				}
 			}()
 			testenv.OnStage(t, nodes, func(t *testing.T, stage *bench.Stage) {
@@ -109,12 +109,22 @@ func needDropIn(t *testing.T) {
 		t.Skip("part of make interop")
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the daemons of Debian change their users")
+		leaveOut(t, "needs root: the daemons of Debian change their users")
 	}
 	needPrograms(t)
 	needTool(t, string(theirs))
+	if out, err := exec.Command(string(theirs), "-v").CombinedOutput(); !strings.Contains(string(out), "'"+recorded+"'") {
+		first, _, _ := strings.Cut(string(out), "\n")
+		leaveOut(t, "needs Corosync %s, whose answers were recorded; here it says %q, %v", recorded, first, err)
+	}
 	needTool(t, "nft")
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil {
+		leaveOut(t, "needs a kernel with nftables: %v: %s", err, bytes.TrimSpace(out))
+	}
 }
+
+// recorded is the version of Corosync that the golden files are from.
+const recorded = "3.1.7"
 
 // settings are lines of corosync.conf beyond what every cluster has.
 type settings struct {

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 func needPrograms(t *testing.T) {
 	t.Helper()
 	if why := noPrograms(); why != nil {
-		t.Skip("needs a C compiler, libcpg-dev and libquorum-dev: ", why)
+		leaveOut(t, "needs a C compiler, libcpg-dev and libquorum-dev: %v", why)
 	}
 }
 
@@ -62,8 +62,16 @@ func noPrograms() error {
 func needTool(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("needs %s: %v", name, err)
+		leaveOut(t, "needs %s: %v", name, err)
 	}
+}
+
+// leaveOut skips a test and has the report of the run say why.
+func leaveOut(t *testing.T, format string, args ...any) {
+	t.Helper()
+	why := fmt.Sprintf(format, args...)
+	reportLine("%-8s %s: %s", "left out", t.Name(), why)
+	t.Skip(why)
 }
 
 // compile compiles a program of a testdata/c directory onto the stage, with
