@@ -13,14 +13,35 @@ PACKETS ?= 10000000
 REQUESTS ?= 1000000
 FILES   ?= 1000000
 PKG     ?= ./...
+PREFIX  ?= /usr/local
+DESTDIR ?=
 
-.PHONY: help build test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build install uninstall test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/moot
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/moot ./cmd/moot
+
+# What install puts where; a service manager looks below both /usr and /usr/local.
+BIN         = $(DESTDIR)$(PREFIX)/bin/moot
+UNIT        = $(DESTDIR)$(PREFIX)/lib/systemd/system/moothall.service
+OPTIONS     = $(DESTDIR)/etc/default/moothall
+COMPLETIONS = bash:bash-completion/completions/moot zsh:zsh/site-functions/_moot fish:fish/vendor_completions.d/moot.fish
+
+install: build ## build, and install below PREFIX=/usr/local, or below DESTDIR for packages
+	install -D -m 0755 bin/moot $(BIN)
+	install -d $(dir $(UNIT))
+	sed 's|/usr/bin/moot|$(PREFIX)/bin/moot|' packaging/systemd/moothall.service > $(UNIT)
+	chmod 0644 $(UNIT)
+	[ -e $(OPTIONS) ] || install -D -m 0644 packaging/systemd/moothall.default $(OPTIONS)
+	for c in $(COMPLETIONS); do \
+		file=$(DESTDIR)$(PREFIX)/share/$${c#*:}; install -d $${file%/*}; bin/moot completion $${c%%:*} > $$file; chmod 0644 $$file; done
+
+uninstall: ## remove what install put below PREFIX; settings and state stay
+	rm -f $(BIN) $(UNIT)
+	for c in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/share/$${c#*:}; done
 
 test: deps check ## everything that has to pass: check, then all tests; within 15 minutes on two cores
 	go run ./tools/runtests

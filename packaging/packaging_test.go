@@ -79,3 +79,56 @@ func TestUnitStopsAtHopelessExits(t *testing.T) {
 		}
 	}
 }
+
+// What make install puts into a directory is complete, and works from there.
+func TestInstall(t *testing.T) {
+	for _, tool := range []string{"make", "install", "sed"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("nothing is installed without %s", tool)
+		}
+	}
+	root := t.TempDir()
+	run := func(target string) {
+		if out, err := exec.Command("make", "-C", "..", target, "DESTDIR="+root, "PREFIX=/opt/moot").CombinedOutput(); err != nil {
+			t.Fatalf("make %s: %v\n%s", target, err, out)
+		}
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	run("install")
+	options := filepath.Join(root, "etc/default/moothall")
+	if err := os.WriteFile(options, []byte("MOOTHALL_OPTIONS=mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run("install")
+	if out, err := exec.Command(filepath.Join(root, "opt/moot/bin/moot"), "version").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if unit := read("opt/moot/lib/systemd/system/moothall.service"); !strings.Contains(unit, "ExecStart=/opt/moot/bin/moot agent") || strings.Contains(unit, "/usr/bin/moot") {
+		t.Errorf("the unit starts another moot:\n%s", unit)
+	}
+	if read("etc/default/moothall") != "MOOTHALL_OPTIONS=mine\n" {
+		t.Error("settings were overwritten")
+	}
+	for _, name := range []string{"bash-completion/completions/moot", "zsh/site-functions/_moot", "fish/vendor_completions.d/moot.fish"} {
+		if !strings.Contains(read("opt/moot/share/"+name), "moot") {
+			t.Errorf("%s is no completion", name)
+		}
+	}
+	run("uninstall")
+	var left []string
+	filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			left = append(left, path)
+		}
+		return err
+	})
+	if len(left) != 1 || left[0] != options {
+		t.Errorf("left after uninstall: %q", left)
+	}
+}
