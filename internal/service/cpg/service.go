@@ -194,6 +194,19 @@ func (s *Service) joined(m *service.Message, g *group, e entry) {
 	e.Reason = ReasonJoin
 	s.confchg(g, Confchg{Joined: []Process{e.Process}})
 	s.changed(g, change{slot: m.Slot, joined: []Process{e.Process}, came: s.totem.Members})
+	s.disown(g, e)
+}
+
+// disown has a process of this node leave that joined and is not here: its
+// connection has ended meanwhile, or somebody else spoke in this node's name. Who
+// else would say that it is gone?
+func (s *Service) disown(g *group, e entry) {
+	if e.Node != s.self || slices.ContainsFunc(s.clients, func(c *client) bool {
+		return c.state != unjoined && c.group == g.name && c.pid == e.PID && c.instance == e.Instance
+	}) || bug.Planted("cpg-ghost-member") {
+		return
+	}
+	s.owe(owed{src: service.Source{Node: s.self, Conn: e.Instance}, pid: e.PID, group: g.name, program: e.Instance != 0})
 }
 
 // deliverLeave removes a process; the leaver is told too, and is free then.

@@ -309,6 +309,27 @@ func ghostMember(t servicetest.T) {
 	}
 }
 
+// A join that nobody here made, in the name of a node, is taken back by that node.
+func TestForgedJoin(t *testing.T) {
+	c := start(t, 2)
+	b := c.joined(2, 1, "g")
+	voice := c.Node(1).Service(ID).(*Service).x
+	forge := func(fn uint16, body []byte) {
+		if err := voice.Multicast(fn, service.Normal, service.Agreed, service.Source{Node: 1, Conn: 77}, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge(msgJoin, appendHead(nil, 99, "g"))
+	c.Run()
+	b.expect("g: members 1/99 2/1 left joined 1/99(join)", "g: members 2/1 left 1/99(process-down) joined")
+	for node := range servicetest.NodeID(2) {
+		if got := members(c, node+1, "g"); got != " 2/1" {
+			t.Errorf("node %d: left behind:%s", node+1, got)
+		}
+	}
+	c.Check()
+}
+
 func members(c cluster, node servicetest.NodeID, group string) string {
 	p := c.open(node, 0)
 	defer p.Leave()
