@@ -25,6 +25,7 @@ type Config struct {
 	Quorum  Quorum
 	Logging Logging
 	System  System
+	HTTP    HTTP
 	Access  Access
 
 	keys  []Key          // of the file, in its order; see Keys
@@ -143,6 +144,15 @@ type Logging struct {
 type System struct {
 	StateDir string // empty: the default
 	IPCType  string // "native", "shm" or "socket"
+}
+
+// HTTP says where an agent serves documents, events and metrics besides its
+// socket in the run directory.
+type HTTP struct {
+	Listen string // address and port; empty: nowhere
+	// Files in PEM form for mutual TLS: certificate and key of the agent, and the
+	// authority whose certificates clients show. All three or none.
+	Cert, Key, CA string
 }
 
 // Access lists who may connect besides root (corosync-ipc 5).

@@ -174,6 +174,9 @@ func (w *walker) top(s *section) {
 	case "system":
 		apply(w, "system", s, systemKeys, &w.c.System)
 		w.noSubs("system", s)
+	case "http":
+		apply(w, "http", s, httpKeys, &w.c.HTTP)
+		w.noSubs("http", s)
 	case "uidgid":
 		w.uidgid(s)
 	case "resources":

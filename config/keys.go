@@ -56,6 +56,10 @@ func (c *Config) Keys() []Key {
 		l.node(fmt.Sprintf("nodelist.node.%d.", i), n)
 	}
 	l.quorum(c.Quorum)
+	l.str("http.listen", c.HTTP.Listen)
+	l.str("http.cert", c.HTTP.Cert)
+	l.str("http.key", c.HTTP.Key)
+	l.str("http.ca", c.HTTP.CA)
 	for _, uid := range c.Access.UIDs {
 		l.add(fmt.Sprintf("uidgid.config.uid.%d", uid), U8, 1)
 	}

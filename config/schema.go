@@ -280,6 +280,13 @@ var systemKeys = keyTable[*System]{
 	"priority":                   without[*System](Str, whyScheduler),
 }
 
+var httpKeys = keyTable[*HTTP]{ // ours
+	"listen": text(func(h *HTTP) *string { return &h.Listen }),
+	"cert":   text(func(h *HTTP) *string { return &h.Cert }),
+	"key":    text(func(h *HTTP) *string { return &h.Key }),
+	"ca":     text(func(h *HTTP) *string { return &h.CA }),
+}
+
 // nodeNames are what a key in a node section may have been meant to be.
 var nodeNames = append(nodeKeys.names(), "ring0_addr")
 
@@ -288,7 +295,7 @@ var (
 	freeDevice    = []string{"host", "port", "tls", "algorithm", "tie_breaker", "keep_active_partition_tie_breaker", "force_ip_version", "connect_timeout"}
 	freeResources = []string{"watchdog_timeout", "watchdog_device", "poll_period", "recovery", "max"}
 	freeNozzle    = []string{"name", "ipaddr", "ipprefix", "macaddr"}
-	topSections   = []string{"totem", "nodelist", "quorum", "logging", "system", "uidgid", "resources", "nozzle"}
+	topSections   = []string{"totem", "nodelist", "quorum", "logging", "system", "http", "uidgid", "resources", "nozzle"}
 )
 
 // places are the sections with known keys, by their generic path.
@@ -297,6 +304,7 @@ var places = map[string]interface {
 }{
 	"totem": totemKeys, "totem.interface": interfaceKeys, "nodelist.node": nodeKeys, "quorum": quorumKeys, "quorum.device": deviceKeys,
 	"logging": loggingKeys, "logging.logger_subsys": subsystemTable, "logging.logging_daemon": subsystemTable, "system": systemKeys,
+	"http": httpKeys,
 }
 
 // subsystemTable are subsystemKeys with their kinds.

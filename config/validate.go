@@ -139,6 +139,7 @@ func (c *Config) Validate() Problems {
 	v.links()
 	v.quorum()
 	v.logging()
+	v.http()
 	v.notInThisVersion()
 	return v.problems
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/moothall/moothall/internal/door/corosync"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/cmap"
+	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/vote"
@@ -27,7 +28,8 @@ type keys struct {
 	joined []config.NodeID // members of the present ring
 	counts counts
 
-	groups, control traffic // of cpg and cfg
+	groups, control traffic      // of cpg and cfg
+	processes       *cpg.Service // of the present life
 
 	settled  bool            // the first meeting of others is over
 	versions []config.NodeID // members of it whose config_version was heard

@@ -56,7 +56,9 @@ func (c countedCFG) Deliver(m service.Message) {
 // cpg and cfg make the services of one life; what they count goes on.
 func (k *keys) cpg() service.Service {
 	k.groups.self, k.groups.number = k.n.self.ID, []int{0, 1, 3, 6, 2}
-	return countedCPG{cpg.New(), &k.groups}
+	k.processes = cpg.New()
+	k.processes.Watch(k.n.groupChanged)
+	return countedCPG{k.processes, &k.groups}
 }
 
 func (k *keys) cfg() service.Service {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/door/corosync"
+	httpdoor "github.com/moothall/moothall/internal/door/http"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/link"
 	"github.com/moothall/moothall/internal/proto"
@@ -36,9 +37,12 @@ type Node struct {
 	store *store.Store
 	link  *link.Link
 	loop  *executive.Loop
-	door  *corosync.Door // nil: none
-	admin *admin
+	door  *corosync.Door      // nil: none
+	front *httpdoor.Door      // nil: none
 	trace *tracefile.Recorder // nil: none
+
+	events *httpdoor.Events
+	meters meters
 
 	core    *executive.Core // for the doors, set and used on the member's goroutine
 	keys    *keys           // likewise, once the member runs
@@ -112,7 +116,8 @@ func (n *Node) start() error {
 	if err := st.SaveNow(record); err != nil {
 		return failed(PartState, err)
 	}
-	if err := n.openAdmin(); err != nil {
+	n.events = httpdoor.NewEvents(record.Inc, n.Cluster(), n.self.ID)
+	if n.front, err = n.openFront(); err != nil {
 		return failed(PartRunDir, err)
 	}
 	if err := n.openTrace(); err != nil {
@@ -167,15 +172,9 @@ func (n *Node) observer(record store.Record) executive.Observer {
 	}
 	o.Decision = n.decided
 	n.keys.watch(&o)
+	n.meters.watch(&o, n.self.ID)
+	n.narrate(&o)
 	return o
-}
-
-func (n *Node) openAdmin() (err error) {
-	if n.cfg.RunDir == "" {
-		return nil
-	}
-	n.admin, err = openAdmin(n.cfg.RunDir, n)
-	return err
 }
 
 // bindDoor takes the names that clients look for, before this node says anything
@@ -291,7 +290,9 @@ func (n *Node) send(out []seal.Datagram) {
 
 // save stores a record and remembers the error that ends the member.
 func (n *Node) save(r store.Record, done func(error)) {
+	asked := time.Now()
 	n.store.Save(r, func(err error) {
+		n.meters.save.Observe(time.Since(asked))
 		if err != nil {
 			n.mu.Lock()
 			n.diskErr = err
@@ -392,7 +393,7 @@ func (n *Node) close() {
 	} else {
 		close(n.running)
 	}
-	n.admin.close()
+	n.front.Close()
 	if n.link != nil {
 		n.link.Close()
 	}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
@@ -399,10 +400,10 @@ func TestStartErrors(t *testing.T) {
 
 func TestAskStatus(t *testing.T) {
 	run := t.TempDir()
-	if _, err := node.AskStatus(t.Context(), run); err == nil {
+	if _, err := admin.New(run).Status(t.Context()); err == nil {
 		t.Error("an answer from nobody")
 	}
-	left, err := net.Listen("unix", filepath.Join(run, node.AdminSocket)) // by a process that died
+	left, err := net.Listen("unix", filepath.Join(run, admin.Socket)) // by a process that died
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +411,7 @@ func TestAskStatus(t *testing.T) {
 	left.Close()
 	n := start(t, node.Config{Cluster: cluster(t, 1, 1), Self: 1, RunDir: run})
 	formed(t, n)
-	st, err := node.AskStatus(t.Context(), run)
+	st, err := admin.New(run).Status(t.Context())
 	if err != nil || st.Node.ID != 1 || len(st.Decisions) == 0 || len(st.Counters) == 0 {
 		t.Errorf("%+v, %v", st, err)
 	}

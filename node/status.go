@@ -2,139 +2,34 @@ package node
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/service"
 )
 
-// Status is everything that people and programs may want to know about a node,
-// as one document. Fields are added over time, never renamed.
-type Status struct {
-	Version        string        `json:"version"`
-	Time           time.Time     `json:"time"`
-	Cluster        string        `json:"cluster"`
-	Node           Self          `json:"node"`
-	State          string        `json:"state"` // of the ordering engine: gather, commit, recovery or operational
-	Ring           *Ring         `json:"ring"`  // null before the first one
-	Members        []Member      `json:"members"`
-	Quorum         Quorum        `json:"quorum"`
-	Authentication string        `json:"authentication"` // "key", or "none": then anybody who knows the cluster's name is heard
-	Token          Token         `json:"token"`
-	BlockedBy      config.NodeID `json:"blocked_by,omitempty"` // the member that holds the ring up
-	Queues         []Queue       `json:"queues"`
-	Disk           Disk          `json:"disk"`
-	Watchdog       Watchdog      `json:"watchdog"`
-	Doors          []string      `json:"doors"` // ways for clients to connect
-	Counters       []Counter     `json:"counters"`
-	Decisions      []Decision    `json:"decisions"` // newest last
-}
-
-// Self is the node that answers.
-type Self struct {
-	ID          config.NodeID `json:"id"`
-	Name        string        `json:"name,omitempty"`
-	Incarnation uint64        `json:"incarnation"`
-	Started     time.Time     `json:"started"`
-	PID         int           `json:"pid"`
-}
-
-// Ring is the present ring, or the last one while the node gathers.
-type Ring struct {
-	ID      string          `json:"id"` // representative and number, as in "1/42"
-	Seq     uint64          `json:"seq"`
-	Rep     config.NodeID   `json:"representative"`
-	Members []config.NodeID `json:"members"`
-	Since   time.Time       `json:"since"`
-}
-
-// Member is a configured node as this one sees it.
-type Member struct {
-	ID     config.NodeID `json:"id"`
-	Name   string        `json:"name,omitempty"`
-	Self   bool          `json:"self,omitempty"`
-	InRing bool          `json:"in_ring"`
-	Votes  uint32        `json:"votes"`
-	Links  []Link        `json:"links"`
-}
-
-// Link is the way to a node.
-type Link struct {
-	Number    uint8  `json:"number"`
-	Addr      string `json:"addr"`
-	State     string `json:"state"`            // "up", "down", or "half": it is heard and does not hear us
-	RTTMicros int64  `json:"rtt_us,omitempty"` // smoothed
-	MTU       int    `json:"mtu,omitempty"`    // of the path, in bytes of UDP payload
-}
-
-// Quorum is the last decision and what it is worth.
-type Quorum struct {
-	Provider         bool   `json:"provider"` // false: nothing is counted, every ring is quorate
-	Quorate          bool   `json:"quorate"`
-	Currency         string `json:"currency"` // "current", "reconfiguring" or "unknown"; only the first can be quorate
-	Expected         uint32 `json:"expected_votes"`
-	Votes            uint32 `json:"votes"`
-	DeviceVotes      uint32 `json:"device_votes,omitempty"` // how many of Votes are a quorum device's
-	Needed           uint32 `json:"needed"`
-	Epoch            uint64 `json:"epoch"` // of the newest quorate configuration this node was in
-	Row              string `json:"row"`   // of the decision table
-	Reason           string `json:"reason"`
-	ReliesOnFencing  bool   `json:"relies_on_fencing,omitempty"` // two sides may decide like this at once
-	DecidedInRingSeq uint64 `json:"ring_seq"`
-}
-
-// Token is the token timeout in force.
-type Token struct {
-	TimeoutMS int64  `json:"timeout_ms"`
-	Source    string `json:"source"`
-}
-
-// Queue is one bounded queue.
-type Queue struct {
-	Name  string `json:"name"`
-	Used  int    `json:"used"`
-	Bound int    `json:"bound"`
-	Unit  string `json:"unit"`
-
-	BlockedBy string `json:"blocked_by,omitempty"` // who keeps it from being emptied
-}
-
-// Disk tells how writing the record goes.
-type Disk struct {
-	StateDir  string  `json:"state_dir"`
-	Saves     uint64  `json:"saves"`
-	Waiting   int     `json:"waiting"`
-	LastMS    float64 `json:"last_ms"`
-	SlowestMS float64 `json:"slowest_ms"`
-}
-
-// Watchdog counts the times when this process was not run although it should.
-type Watchdog struct {
-	Gaps      uint64  `json:"gaps"` // longer than a tenth of the token timeout
-	LongestMS float64 `json:"longest_ms"`
-}
-
-// Counter counts since the start.
-type Counter struct {
-	Name  string `json:"name"`
-	Value uint64 `json:"value"`
-}
-
-// Decision is one entry of the decision log.
-type Decision struct {
-	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind"`
-	Reason string    `json:"reason,omitempty"` // a dashed word
-	Text   string    `json:"text"`
-
-	Evidence []string `json:"evidence,omitempty"` // what was seen before
-}
+// What a node tells about itself, as package admin describes it.
+type (
+	Status   = admin.Status
+	Self     = admin.Self
+	Ring     = admin.Ring
+	Member   = admin.Member
+	Link     = admin.Link
+	Quorum   = admin.Quorum
+	Token    = admin.Token
+	Queue    = admin.Queue
+	Disk     = admin.Disk
+	Watchdog = admin.Watchdog
+	Counter  = admin.Counter
+	Decision = admin.Decision
+)
 
 // maxDecisions bounds the part of the decision log that a Status holds.
 const maxDecisions = 100
@@ -145,41 +40,101 @@ const statusTime = 5 * time.Second
 // Status describes the member. When its goroutine does not answer in time, what
 // it alone knows is missing and State says so.
 func (n *Node) Status() Status {
+	ctx, cancel := context.WithTimeout(context.Background(), statusTime)
+	defer cancel()
+	return n.status(ctx)
+}
+
+func (n *Node) status(ctx context.Context) Status {
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
 	token, source := n.current.Load().TokenTimeout()
 	out := Status{
 		Version: n.cfg.Version, Time: time.Now(), Cluster: n.Cluster(), Authentication: n.authentication(),
 		Node:  Self{ID: n.self.ID, Name: n.self.Name, Started: n.started, PID: os.Getpid()},
 		Token: Token{TimeoutMS: token.Milliseconds(), Source: source},
-		Disk:  n.disk(), Doors: n.doors(), Members: []Member{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
+		Disk:  n.disk(), Doors: n.doors(), Members: []Member{}, Services: []admin.Service{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
 	}
-	<-n.running
-	ctx, cancel := context.WithTimeout(context.Background(), statusTime)
-	defer cancel()
+	var st executive.Status
 	var decisions []executive.Decision
-	if n.loop == nil || n.do(ctx, func(core *executive.Core) { decisions = core.Decisions(0) }) != nil {
+	err := n.ask(ctx, func(core *executive.Core) {
+		st, decisions = core.Status(), core.Decisions(0)
+	})
+	switch {
+	case errors.Is(err, errGone):
+		out.State = "ended"
+		return out
+	case err != nil:
 		out.State = "not answering"
 		return out
 	}
-	st, err := n.loop.Status()
-	if err != nil {
-		out.State = "ended"
-		return out
-	}
-	out.Watchdog = Watchdog{Gaps: st.Gaps.Count, LongestMS: millis(time.Duration(st.Gaps.Max))}
+	gaps := n.loop.Gaps()
+	out.Watchdog = Watchdog{Gaps: gaps.Count, LongestMS: millis(time.Duration(gaps.Max))}
 	out.State = st.Engine.State.String()
 	out.Node.Incarnation = st.Inc
 	out.BlockedBy = st.Engine.BlockedBy
-	if !st.Ring.IsZero() {
-		out.Ring = &Ring{ID: st.Ring.String(), Seq: st.Ring.Seq, Rep: st.Ring.Rep, Members: st.Members, Since: formed(decisions, st.Ring)}
-	}
+	out.Ring = ring(st, decisions)
 	out.Members = n.members(st)
 	out.Quorum = n.quorum(st)
+	out.Sync = admin.Sync{Ready: st.Ready, State: st.Round.State, Service: st.Round.Service, Missing: st.Round.Missing}
+	out.Services = services(st)
 	for _, q := range st.Queues {
 		out.Queues = append(out.Queues, Queue{Name: q.Name, Used: q.Used, Bound: q.Bound, Unit: q.Unit, BlockedBy: q.BlockedBy})
 	}
 	out.Counters = n.counters(st)
-	for _, d := range decisions[max(0, len(decisions)-maxDecisions):] {
-		out.Decisions = append(out.Decisions, Decision{Time: d.Time, Kind: d.Kind.String(), Reason: d.Reason, Text: d.Text, Evidence: d.Evidence})
+	decisions = decisions[max(0, len(decisions)-maxDecisions):]
+	for i := range decisions {
+		out.Decisions = append(out.Decisions, decision(&decisions[i]))
+	}
+	return out
+}
+
+// ask is do for somebody who may come before the member runs.
+func (n *Node) ask(ctx context.Context, f func(*executive.Core)) error {
+	select {
+	case <-n.running:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if n.loop == nil {
+		return errGone
+	}
+	return n.do(ctx, f)
+}
+
+// ring is the present ring or the last one; nil before the first.
+func ring(st executive.Status, decisions []executive.Decision) *Ring {
+	if st.Ring.IsZero() {
+		return nil
+	}
+	return &Ring{ID: st.Ring.String(), Seq: st.Ring.Seq, Rep: st.Ring.Rep, Members: st.Members, Since: formed(decisions, st.Ring)}
+}
+
+func services(st executive.Status) []admin.Service {
+	out := []admin.Service{}
+	for _, s := range st.Services {
+		clients := 0
+		for _, c := range st.Clients {
+			if c.Service == s.Name {
+				clients++
+			}
+		}
+		out = append(out, admin.Service{Name: s.Name, ID: s.ID, Active: s.Active, Epoch: s.Epoch, Clients: clients})
+	}
+	return out
+}
+
+// decision is an entry of the log for people and programs.
+func decision(d *executive.Decision) Decision {
+	out := Decision{No: d.No, Time: d.Time, Kind: d.Kind.String(), Node: d.Node, Reason: d.Reason, Text: d.Text, Evidence: d.Evidence}
+	if !d.Ring.IsZero() {
+		out.Ring = d.Ring.String()
+	}
+	if v := d.View; v != nil {
+		out.View = &admin.View{Ring: v.Ring.String(), Members: v.Members, Joined: v.Joined, Left: v.Left}
+		if !v.Prev.IsZero() {
+			out.View.Previous = v.Prev.String()
+		}
 	}
 	return out
 }
@@ -197,7 +152,12 @@ func (n *Node) doors() []string {
 		doors = append(doors, "corosync")
 	}
 	if n.cfg.RunDir != "" {
-		doors = append(doors, filepath.Join(n.cfg.RunDir, AdminSocket))
+		doors = append(doors, filepath.Join(n.cfg.RunDir, admin.Socket))
+	}
+	if at := n.cfg.Cluster.HTTP; at.Cert != "" {
+		doors = append(doors, "https://"+at.Listen)
+	} else if at.Listen != "" {
+		doors = append(doors, "http://"+at.Listen)
 	}
 	return doors
 }
@@ -213,7 +173,7 @@ func formed(decisions []executive.Decision, ring proto.RingID) time.Time {
 }
 
 func (n *Node) members(st executive.Status) []Member {
-	var out []Member
+	out := []Member{}
 	for _, node := range n.current.Load().Nodes {
 		m := Member{ID: node.ID, Name: node.Name, Self: node.ID == n.self.ID, InRing: slices.Contains(st.Members, node.ID), Votes: node.Votes, Links: []Link{}}
 		for _, l := range st.Links {
@@ -227,7 +187,8 @@ func (n *Node) members(st executive.Status) []Member {
 			case l.Up:
 				state = "up"
 			}
-			m.Links = append(m.Links, Link{Number: l.Link, Addr: l.Addr.String(), State: state, RTTMicros: int64(l.RTT / proto.Microsecond), MTU: l.MTU})
+			m.Links = append(m.Links, Link{Number: l.Link, Addr: l.Addr.String(), State: state, RTTMicros: int64(l.RTT / proto.Microsecond),
+				JitterMicros: int64(l.Jitter / proto.Microsecond), Loss: l.Loss, Flaps: l.Flaps, MTU: l.MTU})
 		}
 		out = append(out, m)
 	}

@@ -29,6 +29,7 @@ type agentOptions struct {
 	foreground, test, version     bool
 	noDoor, forget                bool
 	trace                         string
+	http                          config.HTTP
 }
 
 func newAgentCommand() *cobra.Command {
@@ -77,6 +78,10 @@ EXIT STATUS
 	f.StringVar(&o.node, "node", os.Getenv("MOOTHALL_NODE"), "id or name of the node to run, or MOOTHALL_NODE (default: found by name and address)")
 	f.BoolVar(&o.noDoor, "no-corosync-door", os.Getenv("MOOTHALL_NO_COROSYNC_DOOR") != "", "do not serve Corosync's client libraries, or MOOTHALL_NO_COROSYNC_DOOR=1")
 	f.StringVar(&o.trace, "trace", os.Getenv("MOOTHALL_TRACE"), "append all events of the ordering engine to this file, for tests, or MOOTHALL_TRACE")
+	f.StringVar(&o.http.Listen, "http", os.Getenv("MOOTHALL_HTTP"), "also serve documents, events and metrics at this address, on loopback or with mutual TLS, as in 127.0.0.1:5480, or MOOTHALL_HTTP (default: as the configuration says)")
+	f.StringVar(&o.http.Cert, "http-cert", os.Getenv("MOOTHALL_HTTP_CERT"), "certificate for --http, or MOOTHALL_HTTP_CERT")
+	f.StringVar(&o.http.Key, "http-key", os.Getenv("MOOTHALL_HTTP_KEY"), "key of the certificate, or MOOTHALL_HTTP_KEY")
+	f.StringVar(&o.http.CA, "http-ca", os.Getenv("MOOTHALL_HTTP_CA"), "authority for the certificates of clients, or MOOTHALL_HTTP_CA")
 	f.BoolVar(&o.forget, "forget-ring", false, "start as if new when the ring record is unreadable or another node's")
 	f.BoolVarP(&o.foreground, "foreground", "f", false, "accepted for Corosync's sake: it always runs in the foreground")
 	f.BoolVarP(&o.test, "test", "t", false, "check the configuration and exit, as corosync -t does")
@@ -159,6 +164,9 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := o.serveHTTP(c); err != nil {
+		return failed(exitBadConfig, err)
+	}
 	key, warning, err := c.LoadKey(o.key)
 	if err != nil {
 		return failed(exitBadConfig, err)
@@ -176,6 +184,23 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 		return failed(startStatus(err), err)
 	}
 	return serve(ctx, n, log)
+}
+
+// serveHTTP overrides what the configuration says about the HTTP door.
+func (o *agentOptions) serveHTTP(c *config.Config) error {
+	override := func(to *string, by string) {
+		if by != "" {
+			*to = by
+		}
+	}
+	override(&c.HTTP.Listen, o.http.Listen)
+	override(&c.HTTP.Cert, o.http.Cert)
+	override(&c.HTTP.Key, o.http.Key)
+	override(&c.HTTP.CA, o.http.CA)
+	if err := c.HTTP.Check(); err != nil {
+		return fmt.Errorf("--http: %w", err)
+	}
+	return nil
 }
 
 // reloadConfig reads the configuration again.

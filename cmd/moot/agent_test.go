@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
@@ -124,7 +125,7 @@ func (h *hall) startAll() {
 func (a *agent) status() (node.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return node.AskStatus(ctx, a.run)
+	return admin.New(a.run).Status(ctx)
 }
 
 // formed waits until the nodes are a ring of their own, and answers its status

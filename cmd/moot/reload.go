@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/node"
 )
@@ -73,7 +74,7 @@ func reloadOnHangup(ctx context.Context, n *node.Node, log *slog.Logger) {
 }
 
 func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error {
-	r, err := node.AskReload(ctx, runDir)
+	r, err := admin.New(runDir).Reload(ctx)
 	if err != nil {
 		return noAnswer(runDir, err)
 	}

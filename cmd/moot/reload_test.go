@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/internal/testenv"
-	"github.com/moothall/moothall/node"
 )
 
 // writeConf changes the file that all agents of the hall read.
@@ -74,7 +74,7 @@ func TestReload(t *testing.T) {
 	}
 	h.writeConf("to_syslog: no => to_syslog: no|colour: red")
 	answer, err := exec.Command(h.binary, "reload", "--json", "--run", anna.run).Output()
-	var said node.Reloaded
+	var said admin.Reloaded
 	if err := errors.Join(err, json.Unmarshal(answer, &said)); err != nil || len(said.Warnings) != 1 || !strings.Contains(said.Warnings[0], "logging.colour") {
 		t.Errorf("warnings of an unknown key: %q, %v", said.Warnings, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/node"
 )
@@ -53,7 +54,7 @@ EXIT STATUS
 }
 
 func askStatus(ctx context.Context, runDir string) (node.Status, error) {
-	st, err := node.AskStatus(ctx, runDir)
+	st, err := admin.New(runDir).Status(ctx)
 	if err != nil {
 		return st, noAnswer(runDir, err)
 	}
@@ -63,7 +64,7 @@ func askStatus(ctx context.Context, runDir string) (node.Status, error) {
 // noAnswer says why the agent of a run directory could not be asked, and what
 // to try.
 func noAnswer(runDir string, err error) error {
-	socket := filepath.Join(runDir, node.AdminSocket)
+	socket := filepath.Join(runDir, admin.Socket)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the agent at %s is there but does not answer: its log says more, or its machine is overloaded", socket)

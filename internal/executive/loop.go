@@ -223,6 +223,9 @@ func (l *Loop) Status() (Status, error) {
 	}
 }
 
+// Gaps says how long the member was kept from running so far.
+func (l *Loop) Gaps() Gaps { return l.watch.gaps() }
+
 // Leave starts a clean stop; Done tells when it is over.
 func (l *Loop) Leave() {
 	l.Do(func(c *Core) { c.Leave(c.now) })

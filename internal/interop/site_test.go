@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/bench"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -195,7 +196,7 @@ func (s *site) startAll() {
 func (a *agent) status() (node.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return node.AskStatus(ctx, a.run)
+	return admin.New(a.run).Status(ctx)
 }
 
 // formed waits until the nodes are a ring of their own and have decided on

@@ -261,6 +261,9 @@ type change struct {
 // changed follows a change of a group: who waits for its state is provided for,
 // and its programs get a view, and then what concerns them of the state.
 func (s *Service) changed(g *group, c change) {
+	if s.watch != nil && len(c.joined)+len(c.left) > 0 {
+		s.watch(Changed{Group: g.name, Size: len(g.procs), Joined: c.joined, Left: c.left})
+	}
 	begun, anew := g.settle(s.totem.Ring)
 	s.show(g, c)
 	s.tellTransfer(g, begun, anew)

@@ -27,6 +27,7 @@ type Service struct {
 	owed    []owed                  // leaves that found no room, oldest first
 	scratch []byte                  // of the message or event in the making
 	another []byte                  // the same, where two events are made of one message
+	watch   func(Changed)           // nil: nobody looks on
 }
 
 var (
@@ -347,6 +348,28 @@ func (s *Service) payOwed() {
 		s.owed = s.owed[1:]
 	}
 	s.owed = nil
+}
+
+// Changed is what happened to a group at one place in the order.
+type Changed struct {
+	Group        string
+	Size         int // members from now on
+	Joined, Left []Process
+}
+
+// Watch has f called for each change of each group, whether this node has
+// connections in it or not, by the service's owner. What f gets is valid during
+// the call.
+func (s *Service) Watch(f func(Changed)) { s.watch = f }
+
+// Groups calls f for each group that has members, by name. The list is valid
+// during the call.
+func (s *Service) Groups(f func(name string, members []ViewMember)) {
+	for _, g := range s.sorted() {
+		if len(g.procs) > 0 {
+			f(g.name, g.shown())
+		}
+	}
 }
 
 // Dump implements service.Dumper.
