@@ -57,7 +57,8 @@ type Node struct {
 	crashed chan struct{} // closed by Halt
 	crash   sync.Once     // closes it
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex    // guards what follows
+	rings   chan struct{} // closed and replaced when a ring serves clients
 	diskErr error
 	killed  *StopError // by a node, as a client wanted it
 	why     string     // the decision that explains an end
@@ -84,7 +85,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{cfg: c, self: self, log: c.Log, started: time.Now(), state: c.StateDir,
-		running: make(chan struct{}), done: make(chan struct{}), crashed: make(chan struct{})}
+		running: make(chan struct{}), done: make(chan struct{}), crashed: make(chan struct{}), rings: make(chan struct{})}
 	n.inForce(c.Cluster)
 	if n.state == "" {
 		n.state = c.Cluster.StateDir()
@@ -174,6 +175,7 @@ func (n *Node) observer(record store.Record) executive.Observer {
 	n.keys.watch(&o)
 	n.meters.watch(&o, n.self.ID)
 	n.narrate(&o)
+	n.watchRings(&o)
 	return o
 }
 

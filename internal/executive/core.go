@@ -326,6 +326,14 @@ func (c *Core) Halt(now Tick) {
 	c.end(totem.StopLeft)
 }
 
+// Settled is the present ring's members when its round is over, else nil.
+func (c *Core) Settled() []NodeID {
+	if !c.round.ready {
+		return nil
+	}
+	return c.members
+}
+
 // Ready reports whether services were synchronised at least once in this life:
 // before that clients have nothing to ask.
 func (c *Core) Ready() bool { return c.synced }

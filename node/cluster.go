@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/moothall/moothall/config"
+)
+
+// Cluster is several members in this process, on loopback, with faults to order:
+// for tests and demonstrations. Its methods may be called by several goroutines.
+type Cluster struct {
+	conf *config.Config
+	dir  string
+	key  []byte
+
+	mu    sync.Mutex // guards what follows
+	nodes []*Node    // by id-1; nil: it does not run
+	cuts  map[[2]config.NodeID]bool
+}
+
+// MaxCluster is the largest cluster that StartCluster makes.
+const MaxCluster = 200
+
+// StartCluster starts n members of a new cluster, with a key, on free ports of
+// loopback addresses and with a state directory that Close removes. It returns
+// when all are members of one ring.
+func StartCluster(ctx context.Context, n int) (*Cluster, error) {
+	if n < 1 || n > MaxCluster {
+		return nil, fmt.Errorf("node: a cluster of %d nodes, 1 to %d are possible", n, MaxCluster)
+	}
+	dir, err := os.MkdirTemp("", "moothall-")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{dir: dir, key: make([]byte, 256), nodes: make([]*Node, n), cuts: map[[2]config.NodeID]bool{}}
+	rand.Read(c.key)
+	if c.conf, err = loopback(n); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	for id := range n {
+		if _, err := c.Start(ctx, config.NodeID(id+1)); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	if err := c.Formed(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// loopback is the configuration of n nodes with loopback addresses.
+func loopback(n int) (*config.Config, error) {
+	var nodes []config.Node
+	for id := 1; id <= n; id++ {
+		addr := netip.AddrFrom4([4]byte{127, 0, 1, byte(id)}).String()
+		nodes = append(nodes, config.Node{ID: config.NodeID(id), Name: fmt.Sprint("n", id), Addrs: []string{addr}})
+	}
+	port, err := freePorts(nodes)
+	c := config.New("test", nodes...)
+	c.Totem.Interfaces = []config.Interface{{Port: port}}
+	return c, err
+}
+
+// freePorts finds two adjacent UDP ports that are free on all addresses.
+func freePorts(nodes []config.Node) (uint16, error) {
+	for range 50 {
+		first, err := net.ListenPacket("udp", net.JoinHostPort(nodes[0].Addrs[0], "0"))
+		if err != nil {
+			return 0, fmt.Errorf("node: open a UDP socket on loopback: %w", err)
+		}
+		port := first.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		first.Close()
+		if port < 65535 && allFree(nodes, port) {
+			return port, nil
+		}
+	}
+	return 0, errors.New("node: no two adjacent free UDP ports on loopback")
+}
+
+func allFree(nodes []config.Node, port uint16) bool {
+	for _, n := range nodes {
+		for _, p := range []uint16{port, port + 1} {
+			s, err := net.ListenPacket("udp", netip.AddrPortFrom(netip.MustParseAddr(n.Addrs[0]), p).String())
+			if err != nil {
+				return false
+			}
+			s.Close()
+		}
+	}
+	return true
+}
+
+// Start starts a member that does not run, with what its earlier lives left on
+// disk.
+func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
+	if c.Node(id) != nil {
+		return nil, fmt.Errorf("node: node %d runs already", id)
+	}
+	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)),
+		Log: slog.New(slog.DiscardHandler), Drop: func(to config.NodeID) bool { return c.isCut(id, to) }})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[id-1] = n
+	return n, nil
+}
+
+// Node is a member by its id, which count from 1; nil if it does not run.
+func (c *Cluster) Node(id config.NodeID) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[id-1]
+}
+
+// Nodes are the members that run.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *Node) bool { return n == nil })
+}
+
+// Kill ends a member without a farewell, as a crash does.
+func (c *Cluster) Kill(id config.NodeID) {
+	if n := c.Node(id); n != nil {
+		n.Halt()
+		c.mu.Lock()
+		c.nodes[id-1] = nil
+		c.mu.Unlock()
+	}
+}
+
+// Split cuts the members into sides that do not hear each other. Who is on no
+// side is alone.
+func (c *Cluster) Split(sides ...[]config.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.cuts)
+	side := func(id config.NodeID) int {
+		return slices.IndexFunc(sides, func(s []config.NodeID) bool { return slices.Contains(s, id) })
+	}
+	for _, a := range c.conf.Nodes {
+		for _, b := range c.conf.Nodes {
+			if x := side(a.ID); x < 0 || x != side(b.ID) {
+				c.cuts[[2]config.NodeID{a.ID, b.ID}] = true
+			}
+		}
+	}
+}
+
+// Heal ends all cuts.
+func (c *Cluster) Heal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.cuts)
+}
+
+func (c *Cluster) isCut(from, to config.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cuts[[2]config.NodeID{from, to}]
+}
+
+// Formed waits until all members that run are in one ring of exactly them, ready
+// for clients.
+func (c *Cluster) Formed(ctx context.Context) error {
+	var ids []config.NodeID
+	nodes := c.Nodes()
+	for _, n := range nodes {
+		ids = append(ids, n.self.ID)
+	}
+	for _, n := range nodes {
+		if err := n.AwaitRing(ctx, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends all members and removes their directories.
+func (c *Cluster) Close() error {
+	for _, n := range c.conf.Nodes {
+		c.Kill(n.ID)
+	}
+	return os.RemoveAll(c.dir)
+}
