@@ -16,7 +16,7 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install uninstall test deps interop interopdeps check lint bench microbench soak soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build install uninstall test deps interop interopdeps check lint bench microbench soak soak-quorum soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ microbench: ## Go benchmarks of PKG=./...
 
 soak: ## simulate SEEDS=n clusters from seed FROM=k on; results of runs at one commit add up in RESULTS=soak.results
 	go run -buildvcs=true ./cmd/moot sim --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
+
+soak-quorum: ## the same with plans about quorum: its options, operators, devices, and the faults that matter to them
+	go run -buildvcs=true ./cmd/moot sim --quorum --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
 soak-real: ## real processes under faults, for SECONDS=n
 	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop

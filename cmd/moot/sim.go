@@ -20,7 +20,8 @@ import (
 // simFlags are the flags of "moot sim".
 type simFlags struct {
 	seed, from, seeds uint64
-	bare, shrink      bool
+	bare, quorum      bool
+	shrink            bool
 	trace, schedule   string
 	save, results     string
 	workers, rows     int
@@ -72,6 +73,7 @@ EXIT STATUS
 	fl.Uint64Var(&f.from, "from", 0, "first of several seeds")
 	fl.Uint64Var(&f.seeds, "seeds", 100, "number of seeds from --from on")
 	fl.BoolVar(&f.bare, "bare", false, "engines only, without sealing and services")
+	fl.BoolVar(&f.quorum, "quorum", false, "plans about quorum: its options, and the faults that matter to them")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to this file: JSON lines, or text if it ends in .txt; - is standard output")
 	fl.StringVar(&f.schedule, "schedule", "", "run this schedule file instead of a seed")
 	fl.StringVar(&f.save, "save", "", "write the schedule, with --shrink the small one, to this file")
@@ -82,6 +84,7 @@ EXIT STATUS
 	fl.IntVar(&f.workers, "workers", 2, "seeds that run at the same time")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "from")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "seeds")
+	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "schedule")
 	return cmd
 }
 
@@ -103,12 +106,16 @@ func planOf(f simFlags) (*sim.Plan, error) {
 	if f.schedule != "" {
 		return sim.ReadPlan(f.schedule)
 	}
-	return drawPlan(f.seed, f.bare), nil
+	return f.draw(f.seed), nil
 }
 
-func drawPlan(seed uint64, bare bool) *sim.Plan {
-	if bare {
+// draw makes the plan of a seed, of the kind that was asked for.
+func (f simFlags) draw(seed uint64) *sim.Plan {
+	switch {
+	case f.bare:
 		return sim.DrawBare(seed)
+	case f.quorum:
+		return sim.DrawQuorum(seed)
 	}
 	return sim.Draw(seed)
 }
@@ -118,13 +125,16 @@ func again(f simFlags) string {
 	if f.schedule != "" {
 		return "moot sim --schedule " + f.schedule
 	}
-	return againSeed(f.seed, f.bare)
+	return f.againSeed(f.seed)
 }
 
-func againSeed(seed uint64, bare bool) string {
+func (f simFlags) againSeed(seed uint64) string {
 	s := fmt.Sprintf("moot sim --seed %d", seed)
-	if bare {
+	switch {
+	case f.bare:
 		s += " --bare"
+	case f.quorum:
+		s += " --quorum"
 	}
 	return s
 }
@@ -209,15 +219,16 @@ type soakLine struct {
 	Commit string    `json:"commit"`
 	Time   time.Time `json:"time"`
 	Bare   bool      `json:"bare"`
+	Quorum bool      `json:"quorum,omitempty"`
 	From   uint64    `json:"from"`
 	sim.Totals
 }
 
 func runSoak(ctx context.Context, w io.Writer, f simFlags) error {
 	s := sim.Soak{From: f.from, Seeds: f.seeds, Workers: f.workers,
-		Plan: func(seed uint64) *sim.Plan { return drawPlan(seed, f.bare) },
+		Plan: f.draw,
 		Each: func(seed uint64, r *sim.Result) {
-			fmt.Fprintf(w, "seed %d: %v\n  %s\n", seed, r.Findings[0], againSeed(seed, f.bare))
+			fmt.Fprintf(w, "seed %d: %v\n  %s\n", seed, r.Findings[0], f.againSeed(seed))
 		}}
 	total := s.Run(ctx.Done())
 	fmt.Fprintln(w, "this run:", sumUp(total))
@@ -226,7 +237,7 @@ func runSoak(ctx context.Context, w io.Writer, f simFlags) error {
 		v.Commit += "+"
 	}
 	if f.results != "" {
-		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.from, total})
+		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.quorum, f.from, total})
 		if err != nil {
 			return err
 		}
@@ -264,7 +275,7 @@ func addResults(name string, line soakLine) (all sim.Totals, err error) {
 			return all, nil
 		case err != nil:
 			return all, fmt.Errorf("%s, result %d: %w", name, n, err)
-		case l.Commit == line.Commit && l.Bare == line.Bare:
+		case l.Commit == line.Commit && l.Bare == line.Bare && l.Quorum == line.Quorum:
 			all.Add(l.Totals)
 		}
 	}

@@ -93,7 +93,6 @@ func TestQuorum_Item26_Trackers(t *testing.T) {
 func TestQuorum_Item46_TwoNodes(t *testing.T) {
 	testenv.OnStage(t, 2, func(t *testing.T, stage *bench.Stage) {
 		s := newSite(t, stage, "token: 1000", "two_node: 1", "")
-		s.rules.Overlap = true
 		a, b := s.agents[0], s.agents[1]
 		quorate := func(g *agent, want bool) {
 			t.Helper()

@@ -65,6 +65,7 @@ func init() {
 		DoQuit:    {begin: each(clients)},
 		DoDie:     {begin: each(clients)},
 		DoExpect:  {begin: each(clients)},
+		DoVotes:   {begin: each(clients)},
 		DoSend:    {},
 		DoTrigger: {},
 	}

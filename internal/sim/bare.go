@@ -77,7 +77,7 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 	}
 	for _, n := range w.plan.Nodes {
 		if n.As == 0 {
-			c.Nodes = append(c.Nodes, totem.Node{ID: n.ID, Votes: max(1, n.Votes)})
+			c.Nodes = append(c.Nodes, totem.Node{ID: n.ID, Votes: n.votes()})
 		}
 	}
 	return c

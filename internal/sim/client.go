@@ -291,8 +291,8 @@ func (f *full) waiting() (messages, bytes int) {
 // processes carries out an action on client processes: client N of the node
 // leaves its group, or breaks off; or an operator sets the expected votes.
 func (f *full) processes(a *Action) {
-	if a.Do == DoExpect {
-		f.device.expect(uint32(a.N))
+	if a.Do == DoExpect || a.Do == DoVotes {
+		f.device.operate(a)
 		f.flush()
 		return
 	}

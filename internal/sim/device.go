@@ -61,16 +61,17 @@ func (d *device) call(fn uint16, body []byte) {
 	_ = d.h.Call(fn, d.tag, body, func(service.Code, []byte) {})
 }
 
-// expect is what an operator does.
-func (d *device) expect(votes uint32) {
-	if !d.connect() {
-		return
-	}
-	if votes == 0 {
+// operate is what an operator does.
+func (d *device) operate(a *Action) {
+	switch value := uint32(a.N); {
+	case !d.connect():
+	case a.Do == DoVotes:
+		d.call(quorum.CallSetVotes, quorum.NumberRequest{Node: a.B, Value: value}.AppendTo(nil))
+	case value == 0:
 		d.call(quorum.CallAllSeen, nil)
-		return
+	default:
+		d.call(quorum.CallSetExpected, quorum.NumberRequest{Value: value}.AppendTo(nil))
 	}
-	d.call(quorum.CallSetExpected, quorum.NumberRequest{Value: votes}.AppendTo(nil))
 }
 
 // soon polls after a while, as long as the way to the device is.

@@ -16,7 +16,11 @@ func DrawBare(seed uint64) *Plan { return draw(seed, true) }
 
 func draw(seed uint64, bare bool) *Plan {
 	d := &drawer{r: newStream(seed, "plan"), p: &Plan{Seed: seed, Bare: bare}}
-	d.nodes()
+	n := 3 + d.r.intn(5)
+	if d.r.chance(0.05) {
+		n = 8 + d.r.intn(9)
+	}
+	d.nodes(n)
 	d.network()
 	d.constants()
 	d.p.Heal = d.r.between(22*sec, 30*sec)
@@ -75,8 +79,7 @@ func (d *drawer) whole() {
 }
 
 // quorum draws what may decide besides a majority. Half of the plans have nothing
-// of it. Records that a disk gave back in an old version defeat a tie breaker
-// (ordering 4.3), and no disk does that by itself: they are as they were then.
+// of it; DrawQuorum draws more.
 func (d *drawer) quorum() {
 	q := &d.p.Quorum
 	n := len(d.p.Nodes)
@@ -100,11 +103,7 @@ func (d *drawer) quorum() {
 	if q.Device == 0 {
 		q.Downscale, q.Tracking = d.r.chance(0.1), d.r.chance(0.1)
 	}
-	for i := range d.p.Actions {
-		if a := &d.p.Actions[i]; q.Tie != "" && a.Disk == "old" {
-			a.Disk = ""
-		}
-	}
+	d.trusted()
 }
 
 type drawer struct {
@@ -112,11 +111,7 @@ type drawer struct {
 	p *Plan
 }
 
-func (d *drawer) nodes() {
-	n := 3 + d.r.intn(5)
-	if d.r.chance(0.05) {
-		n = 8 + d.r.intn(9)
-	}
+func (d *drawer) nodes(n int) {
 	boot := d.r.intn(3)
 	for i := range n {
 		p := NodePlan{ID: NodeID(i + 1), Votes: 1, Offset: d.r.between(sec, 1000*sec), PPM: int64(d.r.intn(20001)) - 10000,

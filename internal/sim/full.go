@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -96,12 +97,12 @@ func (f *full) config(r record) executive.Config {
 		if n.As != 0 {
 			continue
 		}
-		expected += max(1, n.Votes)
+		expected += n.votes()
 		if n.ID != m.id {
 			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: n.ID, Addrs: []netip.AddrPort{address(n.ID)}})
 		}
 	}
-	votes := w.votes(max(1, m.plan.Votes), expected)
+	votes := w.votes(m.plan.votes(), expected)
 	c.Services = []func() service.Service{
 		func() service.Service { return quorum.New(votes) },
 		func() service.Service { return cpg.New() },
@@ -112,7 +113,7 @@ func (f *full) config(r record) executive.Config {
 // votes is the configuration of the quorum service.
 func (w *world) votes(own, expected uint32) quorum.Config {
 	q := &w.plan.Quorum
-	c := quorum.Config{Provider: true, Window: time.Duration(q.Window), Vote: vote.Config{Votes: own, Expected: expected + q.Device,
+	c := quorum.Config{Provider: true, Window: time.Duration(q.Window), Vote: vote.Config{Votes: own, Expected: cmp.Or(q.Expected, expected+q.Device),
 		TwoNode: q.TwoNode, WaitForAll: q.WaitForAll, LastMan: q.LastMan, Downscale: q.Downscale, Tracking: q.Tracking, Device: q.Device}}
 	if q.Tie != "" {
 		c.Vote.Tie, _ = vote.ParseTie(q.Tie) // the plan is valid
@@ -168,7 +169,7 @@ func (f *full) observer() executive.Observer {
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
-			record(check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes, Device: s.Device})
+			record(*tracefile.QuorumEvent(s))
 		},
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {
 			if err == nil {

@@ -46,6 +46,7 @@ type member struct {
 	installed uint64 // highest ring seq of all lives
 	installs  int    // since healing
 	promised  RingID // of the newest frame that commits to a ring
+	knows     uint64 // highest ring seq that the present life said it knows of
 
 	paused  bool
 	slow    Tick // cost of each input
@@ -156,7 +157,7 @@ func (m *member) begin(rec record) {
 func (m *member) live(inc, bound uint64) {
 	m.inc = inc
 	m.life = m.w.newLife(m, bound)
-	m.ring, m.members, m.open, m.openBytes = RingID{}, nil, 0, 0
+	m.ring, m.members, m.open, m.openBytes, m.knows = RingID{}, nil, 0, 0, 0
 }
 
 // end ends the present life.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/vote"
 )
 
@@ -60,24 +60,38 @@ type Quorum struct {
 	Tracking   bool   `json:"tracking,omitempty"`
 	Device     uint32 `json:"device,omitempty"` // votes of a quorum device, which the simulator plays
 	MasterWins bool   `json:"masterWins,omitempty"`
+	Expected   uint32 `json:"expected,omitempty"` // votes, as configured; zero is their sum
 }
 
-// overlaps reports whether two sides may be quorate at once, as far as votes go.
-// With master_wins the side that the device votes for is quorate however few it
-// are, and the others are if they are a majority without the device.
-func (p *Plan) overlaps() bool {
-	q := &p.Quorum
-	return q.TwoNode || q.LastMan || q.MasterWins || slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == DoExpect })
+// rules are what the checker has to know of a plan.
+func (p *Plan) rules() check.Options {
+	o := check.Options{FirstSlot: Slot(p.Engine.FirstSlot), Votes: make(map[NodeID]uint32), Device: p.Quorum.Device, WaitForAll: p.Quorum.WaitForAll}
+	for _, n := range p.Nodes {
+		if n.As == 0 {
+			o.Votes[n.ID] = n.votes()
+		}
+	}
+	all := p.Quorum.Device
+	for _, v := range o.Votes {
+		all += v
+	}
+	o.Lowered = p.Quorum.LastMan || p.Quorum.Expected != 0 && p.Quorum.Expected < all
+	for _, a := range p.Actions {
+		o.WaitForAll = o.WaitForAll && (a.Do != DoExpect || a.N > 0)
+		o.Lowered = o.Lowered || a.Do == DoExpect && a.N > 0
+	}
+	return o
 }
 
 // NodePlan is one configured node.
 type NodePlan struct {
 	ID       NodeID `json:"id"`
-	As       NodeID `json:"as,omitempty"`     // another machine that uses the id of this node; whole nodes only
-	Boot     Tick   `json:"boot"`             // first start; negative: only by an action
-	Offset   Tick   `json:"offset,omitempty"` // of the monotonic clock
-	PPM      int64  `json:"ppm,omitempty"`    // error of its rate
-	Votes    uint32 `json:"votes,omitempty"`
+	As       NodeID `json:"as,omitempty"`       // another machine that uses the id of this node; whole nodes only
+	Boot     Tick   `json:"boot"`               // first start; negative: only by an action
+	Offset   Tick   `json:"offset,omitempty"`   // of the monotonic clock
+	PPM      int64  `json:"ppm,omitempty"`      // error of its rate
+	Votes    uint32 `json:"votes,omitempty"`    // zero is one
+	NoVotes  bool   `json:"noVotes,omitempty"`  // it has none
 	Disk     Tick   `json:"disk"`               // median time of a write
 	Consume  Tick   `json:"consume,omitempty"`  // delay until clients take what was delivered
 	Release  Tick   `json:"release,omitempty"`  // delay from a regular configuration to Release
@@ -88,6 +102,14 @@ type NodePlan struct {
 
 // self is the node id that the machine's software is configured with.
 func (n *NodePlan) self() NodeID { return cmp.Or(n.As, n.ID) }
+
+// votes are those that the node has.
+func (n *NodePlan) votes() uint32 {
+	if n.NoVotes {
+		return 0
+	}
+	return max(1, n.Votes)
+}
 
 // Constants are the engine's, zero for the defaults.
 type Constants struct {
@@ -153,6 +175,7 @@ const (
 	DoQuit    Do = "quit"    // client process N of A leaves its group, and joins again
 	DoDie     Do = "die"     // client process N of A breaks off, and another one takes its place
 	DoExpect  Do = "expect"  // an operator at A expects N votes; 0: ends the wait for all
+	DoVotes   Do = "votes"   // an operator at A gives B N votes
 	DoClient  Do = "client"  // clients of A take nothing
 	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
 	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it

@@ -17,7 +17,7 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", 0, "first seed of TestSeeds")
-	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole")
+	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole, and twenty of quorum")
 	bareRun = flag.Bool("bare", false, "TestSeeds runs engines only")
 	show    = flag.Bool("show", false, "print the traces of TestSeeds and of scenarios")
 )
@@ -42,6 +42,9 @@ func TestSeeds(t *testing.T) {
 		runSeed(t, DrawBare(s), fmt.Sprintf("bare seed %d", s))
 		if !*bareRun {
 			runSeed(t, Draw(s), fmt.Sprintf("whole seed %d", s))
+			for i := range uint64(20) {
+				runSeed(t, DrawQuorum(20*s+i), fmt.Sprintf("quorum seed %d", 20*s+i))
+			}
 		}
 	}
 }
@@ -63,11 +66,11 @@ func TestRegressions(t *testing.T) {
 		if _, err := fmt.Sscan(in.Text(), &kind, &s); err != nil {
 			t.Fatalf("%q: %v", in.Text(), err)
 		}
-		p := Draw(s)
-		if kind == "bare" {
-			p = DrawBare(s)
+		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum}[kind]
+		if draw == nil {
+			t.Fatalf("no kind %q", kind)
 		}
-		runSeed(t, p, fmt.Sprintf("%s seed %d", kind, s))
+		runSeed(t, draw(s), fmt.Sprintf("%s seed %d", kind, s))
 	}
 	files, _ := filepath.Glob("testdata/schedules/*.json")
 	for _, name := range files {
@@ -85,7 +88,7 @@ var _ inspector = (*totem.Machine)(nil)
 
 // TestSamePlanSameTrace is the promise that a seed reproduces a run.
 func TestSamePlanSameTrace(t *testing.T) {
-	for _, draw := range []func(uint64) *Plan{Draw, DrawBare} {
+	for _, draw := range []func(uint64) *Plan{Draw, DrawBare, DrawQuorum} {
 		for s := uint64(20); s < 23; s++ {
 			first := Run(draw(s), Options{})
 			n := 0

@@ -57,6 +57,7 @@ next:
 }
 
 const (
+	joinSeen      = 12 // behind the attempt and the seq that was promised
 	frameHead     = 28
 	dataHead      = 24
 	flagPost      = 1 << 1
@@ -80,6 +81,14 @@ func ringOf(f []byte) RingID {
 		Rep: proto.NodeID(binary.LittleEndian.Uint32(f[20:])),
 		Inc: binary.LittleEndian.Uint32(f[24:]),
 	}
+}
+
+// seenOf reads the highest ring seq that the sender of a Join knows of.
+func seenOf(f []byte) uint64 {
+	if len(f) < frameHead+joinSeen+8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(f[frameHead+joinSeen:])
 }
 
 // dataSlot reads the slot of a data frame.

@@ -96,7 +96,7 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	w := &world{plan: p, opt: o, index: make(map[NodeID]int), flows: make([]int, len(p.Actions)), hash: p.Seed,
 		workload: newStream(p.Seed, "workload"), faults: newStream(p.Seed, "faults")}
-	w.check = check.New(check.Options{FirstSlot: Slot(p.Engine.FirstSlot), Overlap: p.overlaps(), Dynamic: p.overlaps() || p.Quorum.Device > 0})
+	w.check = check.New(p.rules())
 	if !p.Bare {
 		w.groups = check.NewGroups(cpg.ID, 1)
 	}
@@ -346,9 +346,15 @@ func (w *world) noteText(n NodeID, s string) {
 }
 
 // sniff looks at a frame that leaves a node: the bytes of a slot never change
-// (B6), and what commits to a ring leaves after its record (M1).
+// (B6), what commits to a ring leaves after its record (M1), and a Join tells
+// what its sender knows (C2).
 func (w *world) sniff(m *member, kind frameType, f []byte) {
 	switch kind {
+	case ftJoin:
+		if seq := seenOf(f); seq > m.knows {
+			m.knows = seq
+			w.record(check.Event{Kind: check.KindKnows, Life: m.life, Ring: RingID{Seq: seq}})
+		}
 	case ftData, ftToken, ftCommit:
 		if r := ringOf(f); r != m.promised {
 			m.promised = r

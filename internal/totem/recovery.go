@@ -402,6 +402,9 @@ func (m *Machine) finishAlone() {
 		return
 	}
 	seq := m.maxSeen + 1
+	if planted("alone-below-what-was-heard") {
+		seq = m.committedSeq + 1
+	}
 	if !m.covered(seq) {
 		m.installAlone()
 		return

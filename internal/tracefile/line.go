@@ -87,7 +87,9 @@ func eventText(n NodeID, e *check.Event) string {
 	case check.KindPromise, check.KindRecovery:
 		s += fmt.Sprintf(" ring %v", e.Ring)
 	case check.KindQuorum:
-		s += fmt.Sprintf(" ring %v quorate %v votes %d of %d", e.Ring, e.Quorate, e.Votes, e.Expected)
+		s += fmt.Sprintf(" ring %v quorate %v votes %d of %d, %d needed: %s", e.Ring, e.Quorate, e.Votes, e.Expected, e.Needed, e.Text)
+	case check.KindKnows:
+		s += fmt.Sprintf(" of rings up to %d", e.Ring.Seq)
 	case check.KindInit, check.KindProcessed, check.KindActivate, check.KindAbort:
 		s += fmt.Sprintf(" ring %v round %d service %d", e.Ring, e.Round, e.Service)
 	case check.KindSynced:
@@ -170,7 +172,7 @@ func appendEvent(b []byte, e *check.Event) []byte {
 		{"inc", e.Inc}, {"slot", uint64(e.Slot)}, {"from", uint64(e.From)}, {"fromInc", e.FromInc}, {"k", e.K}, {"no", e.No},
 		{"class", uint64(e.Class)}, {"size", uint64(e.Size)}, {"hash", e.Hash}, {"bound", e.Bound}, {"service", uint64(e.Service)},
 		{"round", uint64(e.Round)},
-		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)}, {"device", uint64(e.Device)},
+		{"expected", uint64(e.Expected)}, {"votes", uint64(e.Votes)}, {"device", uint64(e.Device)}, {"needed", uint64(e.Needed)},
 	} {
 		if f.v != 0 {
 			b = number(b, f.name, f.v)

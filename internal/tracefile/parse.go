@@ -35,6 +35,7 @@ type record struct {
 	Expected     uint32   `json:"expected"`
 	Device       uint32   `json:"device"`
 	Votes        uint32   `json:"votes"`
+	Needed       uint32   `json:"needed"`
 	Last         bool     `json:"last"`
 	Safe         bool     `json:"safe"`
 	Transitional bool     `json:"transitional"`
@@ -96,7 +97,7 @@ func Parse(b []byte) (*Line, error) {
 		Ring: RingID(r.Ring), Slot: r.Slot, From: r.From, FromInc: r.FromInc, K: r.K, No: r.No, Last: r.Last,
 		Class: r.Class, Safe: r.Safe, Size: r.Size, Hash: r.Hash,
 		Transitional: r.Transitional, Prev: RingID(r.Prev), Members: r.Members, Incs: r.Incs, Trans: r.Trans,
-		Bound: r.Bound, Service: r.Service, Round: r.Round, Late: r.Late, Quorate: r.Quorate, Expected: r.Expected, Votes: r.Votes, Device: r.Device, Text: r.Text,
+		Bound: r.Bound, Service: r.Service, Round: r.Round, Late: r.Late, Quorate: r.Quorate, Expected: r.Expected, Votes: r.Votes, Device: r.Device, Needed: r.Needed, Text: r.Text,
 	}
 	return l, nil
 }

@@ -104,7 +104,7 @@ func (r *Recorder) Observer(bound uint64) executive.Observer {
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
-			r.step(&check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes, Device: s.Device})
+			r.step(QuorumEvent(s))
 		},
 		PersistStart: func(_ proto.Tick, _ totem.Tag, s store.Record) { r.saving = s.SeqBound },
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {
@@ -149,6 +149,12 @@ func (r *Recorder) taken(e totem.Event) {
 func StepKind(s executive.Step) check.Kind {
 	return [...]check.Kind{executive.StepInit: check.KindInit, executive.StepProcessed: check.KindProcessed,
 		executive.StepActivate: check.KindActivate, executive.StepAbort: check.KindAbort}[s]
+}
+
+// QuorumEvent is a decision in the words of the checker.
+func QuorumEvent(s service.QuorumState) *check.Event {
+	return &check.Event{Kind: check.KindQuorum, Ring: s.Ring, Quorate: s.Quorate, Expected: s.Expected, Votes: s.Votes, Device: s.Device,
+		Needed: s.Needed, Text: s.Row}
 }
 
 // step writes what the rest of the member does with the engine's events. It comes

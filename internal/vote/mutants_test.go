@@ -20,6 +20,7 @@ func TestMutants_AreFound(t *testing.T) {
 		"vote-majority-off-by-one":  {"table", "enumeration"},
 		"vote-wfa-ignored":          {"table", "enumeration"},
 		"vote-two-node-always":      {"table"},
+		"vote-tie-after-leaves":     {"table"},
 		"vote-tie-attempts-ignored": {"table", "enumeration"},
 		"vote-tie-without-record":   {"table", "restarts"},
 		"vote-tie-by-own-memory":    {"restarts"},

@@ -21,11 +21,15 @@ func naive(self NodeID, members []NodeID, infos []Info) (quorate bool, e, v, q u
 		}
 	}
 	anyQuorate, proof, anyWaits, allTwo, master := false, false, false, len(voters) > 0, false
+	meant := uint64(0) // expected by configuration or operator, where clean leaves count
 	for _, f := range voters {
 		anyQuorate = anyQuorate || f.Quorate
 		proof = proof || f.Quorate && !f.Waiting
 		anyWaits = anyWaits || f.WaitForAll && f.Waiting
-		allTwo = allTwo && f.TwoNode && !f.Device.Registered
+		allTwo = allTwo && f.TwoNode && !f.Device.Registered && f.Barrier < 3
+		if f.Downscale {
+			meant = max(meant, uint64(f.Barrier))
+		}
 		master = master || f.Device.Cast && f.Device.Master
 		v += uint64(f.Votes)
 	}
@@ -54,7 +58,7 @@ func naive(self NodeID, members []NodeID, infos []Info) (quorate bool, e, v, q u
 	if v >= q || master {
 		return true, e, v, q
 	}
-	return len(voters) > 0 && 2*v == e && q == v+1 && naiveTie(voters), e, v, q
+	return len(voters) > 0 && 2*v == e && q == v+1 && meant <= e && naiveTie(voters), e, v, q
 }
 
 // naiveTie asks of each quorate configuration that anybody knows, and that may
@@ -128,6 +132,9 @@ func drawInfo(t *rapid.T, node NodeID, rule Tie, large bool) Info {
 		WaitForAll: rapid.Bool().Draw(t, "wfa"), Waiting: rapid.Bool().Draw(t, "waiting"), Quorate: rapid.Bool().Draw(t, "quorate"),
 		Leaving: rapid.IntRange(0, 9).Draw(t, "leaving") == 0, Tie: rule,
 		Primary: proto.Primary{Epoch: Epoch(rapid.Uint64Range(0, 3).Draw(t, "epoch"))},
+	}
+	if rapid.IntRange(0, 3).Draw(t, "leaves") == 0 {
+		f.Downscale, f.Barrier = rapid.Bool().Draw(t, "downscale"), rapid.Uint32Range(0, 5).Draw(t, "barrier")
 	}
 	if !large { // a tie is likely
 		f.Votes, f.Expected, f.Quorum, f.Waiting = 1, 4, rapid.Uint32Range(0, 3).Draw(t, "q"), false

@@ -96,6 +96,10 @@ var truth = []row{
 		then: func(Decision, []NodeID) []Change {
 			return []Change{{Kind: Leave, Node: 4}, {}, {Kind: Leave, Node: 3}, {}, {}}
 		}},
+	{name: "no tie against an odd one that left", expected: 5, up: 5, config: Config{Downscale: true, Tie: tied.Tie, WaitForAll: true}, primary: four, quorate: true, want: Votes{4, 2, 3, 0}, row: RowTieLost,
+		then: func(Decision, []NodeID) []Change { return []Change{{Kind: Leave, Node: 5}, {}, {}, {}} }},
+	{name: "clean leaves of three down to two, two_node by mistake", expected: 3, up: 3, config: Config{Downscale: true, TwoNode: true}, quorate: true, want: Votes{2, 1, 2, 0}, row: RowMinority,
+		then: func(Decision, []NodeID) []Change { return []Change{{Kind: Leave, Node: 3}, {}, {}} }},
 	{name: "clean leave without downscale", expected: 3, up: 3, quorate: true, want: Votes{3, 2, 2, 0}, ok: true, row: RowMajority,
 		then: func(Decision, []NodeID) []Change { return []Change{{Kind: Leave, Node: 3}} }},
 

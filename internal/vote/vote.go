@@ -178,14 +178,15 @@ func majority(votes uint32) uint32 {
 }
 
 // twoNode reports whether two_node is in effect: on at all voters, at most two of
-// them and no device, and no more than two votes expected. Counting the voters
-// that are here alone would let one node of three act against the other two.
+// them and no device, and no more than two votes expected, by configuration or
+// operator too. Counting the voters that are here alone would let one node of
+// three act against the other two, and so would those that clean leaves left.
 func (t *tally) twoNode() bool {
 	if bug.Planted("vote-two-node-always") {
 		return slices.ContainsFunc(t.here, func(f Info) bool { return f.TwoNode })
 	}
 	return t.votes.Expected <= 2 && len(t.here) > 0 && len(t.here) <= 2 &&
-		!slices.ContainsFunc(t.here, func(f Info) bool { return !f.TwoNode || f.Device.Registered })
+		!slices.ContainsFunc(t.here, func(f Info) bool { return !f.TwoNode || f.Device.Registered || f.Barrier > 2 })
 }
 
 // waitingForAll reports whether wait_for_all still holds the members back. A
@@ -225,7 +226,7 @@ func (t *tally) judge(f Info) (quorate bool, row Row) {
 		return true, RowAllSeen
 	case v.Total >= v.Quorum:
 		return true, RowMajority
-	case t.tie && v.tied():
+	case t.tie && v.tied() && !t.downscaled():
 		return true, RowTie
 	case t.master():
 		return true, RowMasterWins
@@ -239,6 +240,15 @@ func (t *tally) judge(f Info) (quorate bool, row Row) {
 // expected, and nobody expected more when the needed votes were found.
 func (v Votes) tied() bool {
 	return v.Total == v.Expected/2 && v.Expected-v.Total < v.Quorum && v.Quorum == majority(v.Expected)
+}
+
+// downscaled reports whether clean leaves brought down what is expected: those who
+// left may come back and make the others more than half.
+func (t *tally) downscaled() bool {
+	if bug.Planted("vote-tie-after-leaves") {
+		return false
+	}
+	return slices.ContainsFunc(t.here, func(f Info) bool { return f.Downscale && f.Barrier > t.votes.Expected })
 }
 
 // master reports whether a device that wins by itself votes for some member.

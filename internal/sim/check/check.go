@@ -12,13 +12,15 @@ type Options struct {
 	// Max ends checking after that many findings; zero means 1, for what follows
 	// the first violation is mostly its consequence.
 	Max int
-	// Dynamic says that the votes may change, or that a quorum device has some,
-	// which waives Q2.
-	Dynamic bool
-	// Overlap allows two quorate configurations at one time: two_node,
-	// last_man_standing, master_wins or an operator leaves the decision to fencing
-	// (ordering 4.6).
-	Overlap bool
+	// Votes are those that the nodes are configured with, and Device those of a
+	// quorum device. Nil: the most that were ever expected count as all.
+	Votes  map[NodeID]uint32
+	Device uint32
+	// Lowered: the configuration, an operator or last_man_standing says that fewer
+	// votes than those are expected.
+	Lowered bool
+	// WaitForAll: all nodes have the option on, and no operator ends the wait.
+	WaitForAll bool
 }
 
 // Finding is one violation.
@@ -90,6 +92,8 @@ type life struct {
 	begun   []share           // of services, neither activated nor aborted
 	begins  bool              // its trace tells what it begins
 	active  share             // the newest activation
+	quorate bool              // what it showed last
+	knows   uint64            // highest ring seq that it said it knows of
 	holds   []*holding        // by ring, the newest last
 }
 
@@ -284,6 +288,8 @@ func (c *Checker) Add(e *Event) {
 		}
 	case KindRecovery:
 		p.recover[e.Ring] = true
+	case KindKnows:
+		p.knows = max(p.knows, e.Ring.Seq)
 	case KindQuorum:
 		if !e.Late {
 			c.shown(p, e)

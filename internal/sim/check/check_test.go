@@ -243,6 +243,68 @@ func TestGood(t *testing.T) {
 	})
 }
 
+// alone takes life 4, of node 2, from its first ring into another one alone.
+func (t *tape) alone(l Life, seq uint64) {
+	first, next := RingID{Seq: 1, Rep: 2, Inc: 4}, RingID{Seq: seq, Rep: 2, Inc: 4}
+	t.tr(l, next, first, 2)
+	t.reg(l, next, first, []NodeID{2}, 2)
+}
+
+// A life without its record may repeat ring seqs as long as it knows of no higher
+// ones.
+func TestLostRecord(t *testing.T) {
+	x := newTape(2)
+	x.form(2)
+	x.crash(2)
+	x.add(Event{Kind: KindStart, Life: 3, Node: 2, Inc: 4, Waived: true, Bound: 100})
+	x.reg(3, RingID{Seq: 1, Rep: 2, Inc: 4}, RingID{}, nil, 2)
+	x.add(Event{Kind: KindKnows, Life: 3, Ring: RingID{Seq: 1}})
+	x.alone(3, 3)
+	x.want(t, "")
+}
+
+// Several quorate sides that rules of their own allow.
+func TestGrants(t *testing.T) {
+	two := Event{Quorate: true, Votes: 1, Expected: 2, Needed: 1, Text: rowTwoNode}
+	for _, c := range []struct {
+		name string
+		play func(x *tape)
+	}{
+		{"both of two_node", func(x *tape) {
+			x.decide(1, one(1, 1), two)
+			x.decide(2, one(2, 1), two)
+		}},
+		{"a device's master beside a majority", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 2, Device: 1, Expected: 5, Needed: 3, Text: rowMaster})
+			x.decide(2, one(2, 1), Event{Quorate: true, Votes: 3, Expected: 5, Needed: 3, Text: "majority"})
+		}},
+		{"fewer votes are enough", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 3, Expected: 5, Needed: 3, Text: "majority"})
+			x.decide(2, one(2, 1), Event{Quorate: true, Votes: 2, Expected: 3, Needed: 2, Text: "majority"})
+		}},
+		{"the device goes on to the other side", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 2, Device: 1, Expected: 3, Needed: 2, Text: "majority"})
+			x.crash(1)
+			x.decide(2, one(2, 1), Event{Quorate: true, Votes: 2, Device: 1, Expected: 3, Needed: 2, Text: "majority"})
+		}},
+		{"fewer votes after all were seen", func(x *tape) {
+			x.c.opt.WaitForAll = true
+			x.form(2)
+			for _, l := range []Life{1, 2} {
+				x.decide(l, rg(5), Event{Quorate: true, Votes: 2, Expected: 2, Needed: 1, Text: "all-seen"})
+			}
+			x.move(rg(9), rg(5), []NodeID{1}, 1)
+			x.decide(1, rg(9), two)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newTape(2)
+			c.play(x)
+			x.want(t, "")
+		})
+	}
+}
+
 // TestTwinRings: where a representative comes back with an incarnation that it
 // had, a ring id may mean two rings, if nobody of the first one is left.
 func TestTwinRings(t *testing.T) {
@@ -372,6 +434,14 @@ func TestBad(t *testing.T) {
 			x.crash(2)
 			x.add(Event{Kind: KindStart, Life: 4, Node: 2, Inc: 4, Bound: 100})
 			x.reg(4, RingID{Seq: 5, Rep: 2, Inc: 4}, RingID{}, nil, 2)
+		}},
+		{"an own ring below one that it knows of, after a lost record", "C2", func(x *tape) {
+			x.form(2)
+			x.crash(2)
+			x.add(Event{Kind: KindStart, Life: 4, Node: 2, Inc: 4, Waived: true, Bound: 100})
+			x.reg(4, RingID{Seq: 1, Rep: 2, Inc: 4}, RingID{}, nil, 2)
+			x.add(Event{Kind: KindKnows, Life: 4, Ring: RingID{Seq: 5}})
+			x.alone(4, 3)
 		}},
 		{"no transitional configuration", "C3", func(x *tape) {
 			x.reg(1, rg(5), one(1, 1), []NodeID{1}, 1, 2)
@@ -560,6 +630,26 @@ func TestBad(t *testing.T) {
 			x.crash(1)
 			x.quorate(2, one(2, 1), true, 1)
 		}},
+		{"quorate by majority beside one by two_node of others", "Q1", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 1, Expected: 2, Needed: 1, Text: rowTwoNode})
+			x.quorate(2, one(2, 1), true, 2)
+			x.quorate(3, one(3, 1), true, 2)
+		}},
+		{"two_node of three", "Q1", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 1, Expected: 3, Needed: 1, Text: rowTwoNode})
+		}},
+		{"two sides by one device", "Q1", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 2, Device: 1, Expected: 5, Needed: 3, Text: rowMaster})
+			x.decide(2, one(2, 1), Event{Quorate: true, Votes: 3, Device: 1, Expected: 5, Needed: 3, Text: "majority"})
+		}},
+		{"two ties at once", "Q1", func(x *tape) {
+			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 2, Expected: 4, Needed: 3, Text: rowTie})
+			x.decide(2, one(2, 1), Event{Quorate: true, Votes: 2, Expected: 4, Needed: 3, Text: rowTie})
+		}},
+		{"before all were seen", "Q1", func(x *tape) {
+			x.c.opt.WaitForAll = true
+			x.quorate(1, one(1, 1), true, 2)
+		}},
 		{"members disagree", "Q3", func(x *tape) {
 			x.form(2)
 			x.quorate(1, rg(5), true, 2)
@@ -646,7 +736,13 @@ func TestBad(t *testing.T) {
 }
 
 func (t *tape) quorate(l Life, r RingID, yes bool, votes uint32) {
-	t.add(Event{Kind: KindQuorum, Life: l, Ring: r, Quorate: yes, Votes: votes, Expected: 3})
+	t.decide(l, r, Event{Quorate: yes, Votes: votes, Expected: 3, Needed: 2, Text: "majority"})
+}
+
+// decide has a life show a decision.
+func (t *tape) decide(l Life, r RingID, e Event) {
+	e.Kind, e.Life, e.Ring = KindQuorum, l, r
+	t.add(e)
 }
 
 func (t *tape) step(k Kind, l Life, r RingID, round uint32, service uint16) {

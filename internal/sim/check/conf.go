@@ -112,8 +112,9 @@ func (c *Checker) regularShape(p *life, e *Event) bool {
 }
 
 // installed checks C2. A life that started without its newest record may repeat
-// ring seqs of earlier lives; where its clock was no help either, even ring ids
-// (ordering 2.2).
+// ring seqs of earlier lives, as long as it knows of no higher ones; where its
+// clock was no help either, even ring ids (ordering 2.2). What it knows binds the
+// rings that it makes itself: the maker of others may not have heard it yet.
 func (c *Checker) installed(p *life, e *Event) {
 	n := c.nodes[p.node]
 	if first, ok := n.installed[e.Ring]; ok && !(p.waived && first != p.id) {
@@ -124,8 +125,11 @@ func (c *Checker) installed(p *life, e *Event) {
 	last := n.maxSeq
 	if p.waived {
 		last = 0
+		if e.Ring.Rep == p.node && p.knows > 0 { // which may be of this ring, promised already
+			last = min(n.maxSeq, p.knows-1)
+		}
 		if p.stay != nil {
-			last = p.stay.ring.id.Seq
+			last = max(last, p.stay.ring.id.Seq)
 		}
 	}
 	if e.Ring.Seq <= last {

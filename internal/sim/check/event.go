@@ -27,18 +27,19 @@ const (
 	KindPersist                   // a record became durable: Bound
 	KindPromise                   // a packet left that commits to Ring
 	KindRecovery                  // the life entered recovery for Ring
-	KindQuorum                    // a decision was shown for Ring: Quorate, Expected, Votes, Device
+	KindQuorum                    // a decision was shown for Ring: Quorate, Expected, Votes, Device, Needed, Text (the row that decided)
 	KindProcessed                 // the life finished the process phase of Service: Ring, Round
 	KindActivate                  // Service of the life was activated: Ring, Round
 	KindSynced                    // a whole round finished at the life: Ring, Round
 	KindPhase                     // a phase of the run begins: Text
 	KindInit                      // the life began a round of Service: Ring, Round
 	KindAbort                     // Service of the life was told that its round will not finish: Ring, Round
+	KindKnows                     // the life said that it knows of rings up to the seq of Ring
 	numKinds
 )
 
 var kindNames = [numKinds]string{"", "start", "crash", "stop", "submit", "orig", "dlv", "conf", "held", "stable", "frame", "persist",
-	"promise", "recovery", "quorum", "processed", "activate", "synced", "phase", "init", "abort"}
+	"promise", "recovery", "quorum", "processed", "activate", "synced", "phase", "init", "abort", "knows"}
 
 // String is the word used in trace files.
 func (k Kind) String() string { return kindNames[k%numKinds] }
@@ -85,5 +86,6 @@ type Event struct {
 	Expected uint32
 	Votes    uint32
 	Device   uint32 // how many of Votes are a quorum device's
+	Needed   uint32
 	Text     string
 }

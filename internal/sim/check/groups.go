@@ -69,11 +69,21 @@ type Groups struct {
 	lives    map[Life]*groupLife
 	clients  []*groupClient // by number-1
 	ways     map[string]*way
+	seen     map[RingID]*edition
+}
+
+// edition counts the rings of one id: where all members lost their records and
+// clocks stood still, an id may come again when all who had it are dead
+// (ordering 2.2).
+type edition struct {
+	number int
+	lives  []*groupLife
 }
 
 // groupLife is the way of one node through the rings.
 type groupLife struct {
 	rings  []RingID // installed, in order
+	number []int    // editions of them
 	active int      // index of the ring whose synchronisation ended last, -1: none
 	ended  bool
 	parted []*groupClient // left or closed since the last activation
@@ -120,7 +130,7 @@ type part struct {
 // service in the trace's activations, limit the number of findings after which it stops,
 // zero is one.
 func NewGroups(service uint16, limit int) *Groups {
-	return &Groups{max: max(1, limit), service: service, lives: make(map[Life]*groupLife), ways: make(map[string]*way)}
+	return &Groups{max: max(1, limit), service: service, lives: make(map[Life]*groupLife), ways: make(map[string]*way), seen: make(map[RingID]*edition)}
 }
 
 // Findings returns the violations found so far.
@@ -144,13 +154,26 @@ func (g *Groups) Follow(e *Event) {
 		l.ended = true
 	case KindConf:
 		if !e.Transitional {
-			l.rings = append(l.rings, e.Ring)
+			l.rings, l.number = append(l.rings, e.Ring), append(l.number, g.edition(e.Ring, l))
 		}
 	case KindActivate:
 		if e.Service == g.service {
 			g.activated(l)
 		}
 	}
+}
+
+// edition is the number of the ring by that id which a life installs.
+func (g *Groups) edition(id RingID, l *groupLife) int {
+	d := g.seen[id]
+	if d == nil {
+		d = new(edition)
+		g.seen[id] = d
+	} else if !slices.ContainsFunc(d.lives, func(o *groupLife) bool { return !o.ended }) {
+		d.number, d.lives = d.number+1, d.lives[:0]
+	}
+	d.lives = append(d.lives, l)
+	return d.number
 }
 
 // activated closes the stretches of clients that parted before. Those that are
@@ -301,8 +324,8 @@ func (g *Groups) close(c *groupClient, l *groupLife, end int, toEnd bool) {
 		return
 	}
 	key := c.group
-	for _, r := range l.rings[s.from : end+1] {
-		key += fmt.Sprintf(" %d/%d/%d", r.Rep, r.Seq, r.Inc)
+	for i, r := range l.rings[s.from : end+1] {
+		key += fmt.Sprintf(" %d/%d/%d-%d", r.Rep, r.Seq, r.Inc, l.number[s.from+i])
 	}
 	w := g.ways[key]
 	if w == nil {

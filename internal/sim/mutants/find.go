@@ -37,6 +37,8 @@ func plan(finder string, seed uint64) (*sim.Plan, error) {
 		return sim.DrawBare(seed), nil
 	case "whole":
 		return sim.Draw(seed), nil
+	case "quorum":
+		return sim.DrawQuorum(seed), nil
 	}
 	p, err := sim.Aim(finder, seed)
 	if err != nil {
