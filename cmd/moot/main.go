@@ -55,6 +55,8 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitNotQuorate  = 3
+	exitNotFound    = 4
 	exitBadLogging  = 7
 	exitBadConfig   = 8
 	exitRing        = 15 // the ordering engine had to stop
@@ -87,8 +89,13 @@ var commands = []func() *cobra.Command{
 	newAgentCommand,
 	newBenchCommand,
 	newConfigCommand,
+	newEventsCommand,
+	newExitCodesTopic,
+	newGroupsCommand,
 	newKeyCommand,
+	newMembersCommand,
 	newMigrateCommand,
+	newNodesCommand,
 	newPlayCommand,
 	newReloadCommand,
 	newSimCommand,
@@ -109,7 +116,8 @@ Start with moot play: a cluster of three nodes inside this one process.
 EXIT STATUS
   0  done
   1  the command failed; the message says why and what to try
-  2  wrong command, flag or argument`,
+  2  wrong command, flag or argument
+moot help exit-codes lists those of all commands.`,
 		Version:       readVersion().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

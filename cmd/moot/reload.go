@@ -13,8 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/moothall/moothall/admin"
-	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/node"
 )
 
@@ -22,8 +20,7 @@ import (
 const reloadWait = 4 * time.Minute
 
 func newReloadCommand() *cobra.Command {
-	var runDir string
-	var asJSON bool
+	var a asking
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have all agents of the cluster read their configuration anew",
@@ -46,11 +43,10 @@ EXIT STATUS
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), reloadWait)
 			defer cancel()
-			return reload(ctx, cmd.OutOrStdout(), runDir, asJSON)
+			return reload(ctx, cmd.OutOrStdout(), &a)
 		},
 	}
-	cmd.Flags().StringVar(&runDir, "run", env("MOOTHALL_RUN_DIR", config.DefaultRunDir), "directory of the agent's sockets, or MOOTHALL_RUN_DIR")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	a.flags(cmd)
 	return cmd
 }
 
@@ -73,12 +69,12 @@ func reloadOnHangup(ctx context.Context, n *node.Node, log *slog.Logger) {
 	}
 }
 
-func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error {
-	r, err := admin.New(runDir).Reload(ctx)
+func reload(ctx context.Context, w io.Writer, a *asking) error {
+	r, err := a.agent().Reload(ctx)
 	if err != nil {
-		return noAnswer(runDir, err)
+		return noAnswer(a.run, err)
 	}
-	if asJSON {
+	if a.json {
 		if err := writeJSON(w, r); err != nil {
 			return err
 		}
@@ -86,7 +82,7 @@ func reload(ctx context.Context, w io.Writer, runDir string, asJSON bool) error 
 	if r.Error != "" {
 		return failed(exitBadConfig, errors.New(r.Error))
 	}
-	if asJSON {
+	if a.json {
 		return nil
 	}
 	for _, c := range r.Changes {
