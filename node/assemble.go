@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/config"
-	"github.com/moothall/moothall/internal/door/corosync"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
@@ -178,40 +177,4 @@ func (systemRandom) Uint64() uint64 {
 	var b [8]byte
 	cryptorand.Read(b[:])
 	return binary.LittleEndian.Uint64(b[:])
-}
-
-// backend is the member as the Corosync door sees it. Its methods but Do run on
-// the member's goroutine.
-type backend Node
-
-var (
-	_ corosync.Backend   = (*backend)(nil)
-	_ corosync.NodeAddrs = (*backend)(nil)
-)
-
-// Do runs f as the member's owner, perhaps at once on this goroutine. The door
-// holds no lock when it calls it.
-func (b *backend) Do(f func()) bool {
-	return b.loop.Run(func(c *executive.Core) {
-		b.core = c
-		f()
-	})
-}
-
-// Ready reports whether the first synchronisation is done.
-func (b *backend) Ready() bool { return b.core.Ready() }
-
-// Open connects a client to a service.
-func (b *backend) Open(id uint16, cred service.Cred, sink corosync.Sink) (corosync.Handle, service.Code) {
-	h, code := b.core.Open(id, cred, sink)
-	if code != service.OK {
-		return nil, code // not a typed nil
-	}
-	return h, code
-}
-
-// NodeAddrs lists the configured addresses of a node.
-func (b *backend) NodeAddrs(id proto.NodeID) []netip.Addr {
-	node, _ := b.current.Load().Node(id)
-	return node.Links
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/moothall/moothall/config"
-	"github.com/moothall/moothall/internal/door/corosync"
+	"github.com/moothall/moothall/internal/door"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
@@ -199,7 +199,7 @@ func (k *keys) addresses(id config.NodeID) string {
 
 // access is who may connect, by what the configuration says and what was set at
 // run time: Pacemaker lets its own user in like that (corosync-ipc 5).
-func (k *keys) access() corosync.Access {
+func (k *keys) access() door.Access {
 	list := func(prefixes ...string) (ids []uint32) {
 		for _, prefix := range prefixes {
 			for key, v, ok := k.normal.Next(prefix, ""); ok; key, v, ok = k.normal.Next(prefix, key) {
@@ -211,5 +211,5 @@ func (k *keys) access() corosync.Access {
 		}
 		return ids
 	}
-	return corosync.Access{UIDs: list("uidgid.config.uid.", "uidgid.uid."), GIDs: list("uidgid.config.gid.", "uidgid.gid.")}
+	return door.Access{UIDs: list("uidgid.config.uid.", "uidgid.uid."), GIDs: list("uidgid.config.gid.", "uidgid.gid.")}
 }

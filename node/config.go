@@ -25,7 +25,8 @@ type Config struct {
 
 	// StateDir holds the ring record, of one member alone. Empty: Cluster.StateDir.
 	StateDir string
-	// RunDir holds the admin socket. Empty: there is none.
+	// RunDir holds the admin socket and the one for package client. Empty: there are
+	// none.
 	RunDir string
 	// ForgetRing starts as if new when the record is unreadable or another node's.
 	ForgetRing bool

@@ -16,6 +16,7 @@ import (
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/door/corosync"
 	httpdoor "github.com/moothall/moothall/internal/door/http"
+	"github.com/moothall/moothall/internal/door/native"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/link"
 	"github.com/moothall/moothall/internal/proto"
@@ -38,6 +39,7 @@ type Node struct {
 	link  *link.Link
 	loop  *executive.Loop
 	door  *corosync.Door      // nil: none
+	own   *native.Door        // nil: none
 	front *httpdoor.Door      // nil: none
 	trace *tracefile.Recorder // nil: none
 
@@ -127,7 +129,7 @@ func (n *Node) start() error {
 	if err := n.openLinks(); err != nil {
 		return failed(PartLinks, err)
 	}
-	if err := n.bindDoor(); err != nil {
+	if err := n.bindDoors(); err != nil {
 		return failed(PartDoor, err)
 	}
 	n.keys = newKeys(n)
@@ -136,7 +138,7 @@ func (n *Node) start() error {
 	}
 	n.post(func(c *executive.Core) { n.core = c })
 	close(n.running)
-	n.openDoor()
+	n.openDoors()
 	n.log.Info("Node started", "node", n.self.ID, "name", n.self.Name, "cluster", n.cfg.Cluster.Totem.ClusterName,
 		"inc", record.Inc, "authentication", n.authentication())
 	if n.authentication() == "none" {
@@ -177,37 +179,6 @@ func (n *Node) observer(record store.Record) executive.Observer {
 	n.narrate(&o)
 	n.watchRings(&o)
 	return o
-}
-
-// bindDoor takes the names that clients look for, before this node says anything
-// to others: one that cannot have them must not come and go.
-func (n *Node) bindDoor() (err error) {
-	if !n.cfg.CorosyncDoor {
-		return nil
-	}
-	a := n.cfg.Cluster.Access
-	n.door, err = corosync.Bind(corosync.Config{
-		Backend: (*backend)(n), Self: n.self.ID, Addrs: (*backend)(n),
-		Votequorum: n.cfg.Cluster.Quorum.Votequorum,
-		Access:     corosync.Access{UIDs: a.UIDs, GIDs: a.GIDs}, OffSwitch: "--no-corosync-door", Log: n.log,
-		Changed: func() { n.keys.clientsChanged() },
-	})
-	return err
-}
-
-// openDoor lets clients in.
-func (n *Node) openDoor() {
-	if n.door != nil {
-		n.loop.BeforeToken(n.door.Pull)
-		n.door.Serve()
-	}
-}
-
-// setAccess decides who may connect from now on.
-func (n *Node) setAccess(a corosync.Access) {
-	if n.door != nil {
-		n.door.SetAccess(a)
-	}
 }
 
 // clock is the member's monotonic clock.
@@ -387,9 +358,7 @@ func (n *Node) verdict(r totem.StopReason) error {
 
 // close ends whatever was opened, from the outside in.
 func (n *Node) close() {
-	if n.door != nil {
-		n.door.Close()
-	}
+	n.closeDoors()
 	if n.loop != nil {
 		n.loop.Halt()
 	} else {

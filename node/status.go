@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -144,22 +143,6 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func (n *Node) disk() Disk {
 	s := n.store.Stats()
 	return Disk{StateDir: n.state, Saves: s.Saves, Waiting: s.Waiting, LastMS: millis(s.Last), SlowestMS: millis(s.Slowest)}
-}
-
-func (n *Node) doors() []string {
-	doors := []string{}
-	if n.cfg.CorosyncDoor {
-		doors = append(doors, "corosync")
-	}
-	if n.cfg.RunDir != "" {
-		doors = append(doors, filepath.Join(n.cfg.RunDir, admin.Socket))
-	}
-	if at := n.cfg.Cluster.HTTP; at.Cert != "" {
-		doors = append(doors, "https://"+at.Listen)
-	} else if at.Listen != "" {
-		doors = append(doors, "http://"+at.Listen)
-	}
-	return doors
 }
 
 // formed is when a ring was installed.

@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/internal/bench"
 	"github.com/moothall/moothall/node"
 )
@@ -19,7 +21,7 @@ import (
 type benchFlags struct {
 	full, corosync, noAgent, json, realtime bool
 	sizes, windows                          []int
-	senders                                 string
+	senders, door                           string
 	repeats                                 int
 	seconds                                 float64
 	corosyncPath                            string
@@ -69,9 +71,10 @@ EXIT STATUS
 	fl.StringVar(&f.senders, "senders", "both", "one, all or both")
 	fl.IntVar(&f.repeats, "repeats", 0, "fresh starts of each daemon (default 1, with --full 5)")
 	fl.Float64Var(&f.seconds, "seconds", 0, "measured time of one case (default 1, with --full 2)")
+	fl.StringVar(&f.door, "door", "corosync", "what clients use: corosync (libcpg) or native (package client)")
 	fl.BoolVar(&f.realtime, "realtime", false, "let each daemon choose real-time scheduling as it does by default")
 	fl.BoolVar(&f.json, "json", false, "print every measurement as JSON")
-	cmd.AddCommand(newBenchFailoverCommand())
+	cmd.AddCommand(newBenchFailoverCommand(), newBenchClientCommand())
 	return cmd
 }
 
@@ -113,6 +116,37 @@ EXIT STATUS
 	cmd.Flags().BoolVar(&corosync, "corosync", false, "measure an installed corosync instead of our agent")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print every trial as JSON")
 	return cmd
+}
+
+// newBenchClientCommand is the client of --door native.
+func newBenchClientCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "client GROUP MEMBERS", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			members, err := strconv.Atoi(args[1])
+			if err != nil {
+				return failed(exitUsage, err)
+			}
+			ctx := cmd.Context()
+			c, err := dialWhenUp(ctx)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return bench.RunProgram(ctx, c, c.Node(), args[0], members, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+}
+
+// dialWhenUp waits for an agent that is being started.
+func dialWhenUp(ctx context.Context) (*client.Client, error) {
+	for tries := 0; ; tries++ {
+		c, err := client.Dial(ctx, client.Config{})
+		if err == nil || tries == 1500 {
+			return c, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func progressTo(w io.Writer) func(string, ...any) {
@@ -186,6 +220,20 @@ func (f benchFlags) options() (bench.Options, error) {
 		}
 	}
 	o.Cases = bench.Cases(sizes, f.windows, senders)
+	switch f.door {
+	case "corosync":
+	case "native":
+		self, err := os.Executable()
+		if err != nil {
+			return o, err
+		}
+		if f.corosync {
+			return o, errors.New("--corosync: it has no native door")
+		}
+		o.Client, o.Ceiling = []string{self, "bench", "client"}, false
+	default:
+		return o, fmt.Errorf("--door %q: want corosync or native", f.door)
+	}
 	if f.corosync {
 		if _, err := exec.LookPath(f.corosyncPath); err != nil {
 			return o, fmt.Errorf("--corosync: %w: install corosync or name it with --corosync-path", err)
@@ -201,7 +249,9 @@ func (f benchFlags) options() (bench.Options, error) {
 			return o, err
 		}
 		o.Daemons = append(o.Daemons, agent)
-		o.Embed = startEmbedded
+		if f.door != "native" {
+			o.Embed = startEmbedded
+		}
 	}
 	return o, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,18 +22,19 @@ import (
 //go:embed client/cpgbench.c
 var clientSource []byte
 
-// BuildClient compiles the libcpg client into the scratch directory.
-func BuildClient(ctx context.Context, stage *Stage) (path string, err error) {
+// BuildClient compiles the libcpg client into the scratch directory and gives the
+// command that runs it.
+func BuildClient(ctx context.Context, stage *Stage) (argv []string, err error) {
 	source := filepath.Join(stage.Dir, "cpgbench.c")
 	if err := os.WriteFile(source, clientSource, 0o644); err != nil {
-		return "", err
+		return nil, err
 	}
-	path = strings.TrimSuffix(source, ".c")
+	path := strings.TrimSuffix(source, ".c")
 	out, err := exec.CommandContext(ctx, "cc", "-O2", "-o", path, source, "-lcpg").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("compile the libcpg client: %w (needs a C compiler and libcpg-dev): %s", err, out)
+		return nil, fmt.Errorf("compile the libcpg client: %w (needs a C compiler and libcpg-dev): %s", err, out)
 	}
-	return path, nil
+	return []string{path}, nil
 }
 
 // monotonic is the clock that clients stamp with.
@@ -86,7 +88,7 @@ func (o order) String() string {
 		o.Run, o.Size, o.Window, sending, o.Senders, o.Rate, o.Start, o.Warm, o.Until)
 }
 
-// Client is a running C client.
+// Client is a running client.
 type Client struct {
 	Node *Node
 
@@ -101,11 +103,11 @@ type Client struct {
 	news   chan struct{}
 }
 
-// StartClient starts the client on node. It joins group and reports "ready"
+// StartClient starts a client on node. It joins group and reports "ready"
 // once members processes are in it.
-func StartClient(path string, node *Node, group string, members int) (*Client, error) {
+func StartClient(argv []string, node *Node, group string, members int) (*Client, error) {
 	c := &Client{Node: node, done: make(chan struct{}), news: make(chan struct{}, 1)}
-	c.cmd = node.Command(path, group, fmt.Sprint(members))
+	c.cmd = node.Command(argv[0], append(slices.Clone(argv[1:]), group, fmt.Sprint(members))...)
 	c.cmd.Stderr = &c.stderr
 	var err error
 	if c.orders, err = c.cmd.StdinPipe(); err != nil {

@@ -112,7 +112,7 @@ func RunFailover(ctx context.Context, stage *Stage, d Daemon, faults []Fault, tr
 
 // trial does one fault, waits for the survivors, and makes the cluster whole
 // again.
-func (c *Cluster) trial(ctx context.Context, stage *Stage, client string, d Daemon, f Fault) (Trial, error) {
+func (c *Cluster) trial(ctx context.Context, stage *Stage, client []string, d Daemon, f Fault) (Trial, error) {
 	if f.Loaded {
 		for _, cl := range c.Clients {
 			now := monotonic()
@@ -200,7 +200,7 @@ func pauses(stage *Stage, d Daemon, victim int) ([nodes]pause, error) {
 }
 
 // restore brings the victim back and waits until all clients see all nodes.
-func (c *Cluster) restore(ctx context.Context, stage *Stage, client string, d Daemon, f Fault) error {
+func (c *Cluster) restore(ctx context.Context, stage *Stage, client []string, d Daemon, f Fault) error {
 	victim := f.Victim - 1
 	node := stage.Nodes[victim]
 	at := monotonic()

@@ -79,6 +79,17 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 // Max is the largest time.
 func (h *Histogram) Max() time.Duration { return h.Quantile(1) }
 
+// MarshalJSON writes that form.
+func (h Histogram) MarshalJSON() ([]byte, error) {
+	pairs := [][2]uint64{}
+	for bucket, n := range h.counts {
+		if n != 0 {
+			pairs = append(pairs, [2]uint64{uint64(bucket), n})
+		}
+	}
+	return json.Marshal(pairs)
+}
+
 // UnmarshalJSON reads the client's form, a list of [bucket, count].
 func (h *Histogram) UnmarshalJSON(text []byte) error {
 	var pairs [][2]uint64

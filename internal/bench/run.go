@@ -61,6 +61,7 @@ func Cases(sizes, windows []int, all []bool) []Case {
 // Options say what to run and how long.
 type Options struct {
 	Daemons []Daemon
+	Client  []string // the command of the clients; nil: the one on libcpg is compiled
 	Cases   []Case
 	Repeats int
 	Warm    time.Duration // before the measured time of a case
@@ -95,9 +96,11 @@ func Run(ctx context.Context, stage *Stage, o Options) (*Report, error) {
 	if say == nil {
 		say = func(string, ...any) {}
 	}
-	client, err := BuildClient(ctx, stage)
-	if err != nil {
-		return nil, err
+	client, err := o.Client, error(nil)
+	if client == nil {
+		if client, err = BuildClient(ctx, stage); err != nil {
+			return nil, err
+		}
 	}
 	r := &Report{Machine: ThisMachine(), Repeats: o.Repeats, MeasureSeconds: o.Measure.Seconds()}
 	for _, d := range o.Daemons {
@@ -149,7 +152,7 @@ type Cluster struct {
 
 // StartCluster starts a daemon and a client on each node and waits until the
 // group has them all.
-func StartCluster(ctx context.Context, stage *Stage, client string, d Daemon) (_ *Cluster, err error) {
+func StartCluster(ctx context.Context, stage *Stage, client []string, d Daemon) (_ *Cluster, err error) {
 	c := &Cluster{}
 	defer func() {
 		if err != nil {
@@ -190,7 +193,7 @@ func (c *Cluster) Stop(ctx context.Context) {
 	}
 }
 
-func measureDaemon(ctx context.Context, stage *Stage, client string, d Daemon, o Options, s *Series, say func(string, ...any)) error {
+func measureDaemon(ctx context.Context, stage *Stage, client []string, d Daemon, o Options, s *Series, say func(string, ...any)) error {
 	cluster, err := StartCluster(ctx, stage, client, d)
 	if err != nil {
 		return err

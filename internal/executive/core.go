@@ -159,6 +159,9 @@ func (c *Core) makeHosts() error {
 // self is this node.
 func (c *Core) self() NodeID { return c.cfg.Totem.Self }
 
+// Incarnation is that of the present life.
+func (c *Core) Incarnation() uint64 { return c.cfg.Totem.Inc }
+
 // tick keeps time from going back.
 func (c *Core) tick(now Tick) { c.now = max(c.now, now) }
 

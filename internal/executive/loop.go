@@ -61,7 +61,7 @@ type Loop struct {
 	armed proto.Tick // when timer fires; zero: it does not
 	ended bool
 
-	pull                  func()   // the owner's, see BeforeToken
+	pulls                 []func() // the owner's, see BeforeToken
 	spare                 inbox    // the owner's: swapped with in, so that both keep their memory
 	moreData, moreControl []*Batch // the owner's: what steal gave out
 }
@@ -192,10 +192,10 @@ func (l *Loop) Do(f func(*Core)) bool { return l.call(f, false) }
 // goroutine, f included.
 func (l *Loop) Run(f func(*Core)) bool { return l.call(f, true) }
 
-// BeforeToken has the owner run f before it handles a token, so that what local
-// clients sent until then goes out with it. No clients' calls are served in f
+// BeforeToken has the owner run f, too, before it handles a token, so that what
+// local clients sent until then goes out with it. No clients' calls are served in f
 // after a pause of the process.
-func (l *Loop) BeforeToken(f func()) { l.Do(func(*Core) { l.pull = f }) }
+func (l *Loop) BeforeToken(f func()) { l.Do(func(*Core) { l.pulls = append(l.pulls, f) }) }
 
 func (l *Loop) call(f func(*Core), here bool) bool {
 	l.mu.Lock()
@@ -394,9 +394,11 @@ func (l *Loop) receive(now proto.Tick, in *inbox) {
 
 // tokens handles batches that may hold a token.
 func (l *Loop) tokens(now proto.Tick, list []*Batch) {
-	if w := l.core.Wake(); len(list) > 0 && l.pull != nil && (w == 0 || w > now) {
+	if w := l.core.Wake(); len(list) > 0 && len(l.pulls) > 0 && (w == 0 || w > now) {
 		l.core.tick(now)
-		l.pull()
+		for _, f := range l.pulls {
+			f()
+		}
 	}
 	l.datagrams(now, list)
 }

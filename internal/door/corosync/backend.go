@@ -3,6 +3,7 @@ package corosync
 import (
 	"net/netip"
 
+	"github.com/moothall/moothall/internal/door"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/service"
 )
@@ -23,33 +24,11 @@ type Backend interface {
 	Open(id uint16, cred service.Cred, sink Sink) (Handle, service.Code)
 }
 
-// Handle is the backend's side of one client.
-type Handle interface {
-	// Call makes one call; the body is copied if it is kept. The reply comes once,
-	// before Call returns or later, unless the connection ends before. After an
-	// error that wraps service.ErrTryAgain nothing was done, and the same call is
-	// made again after Sink.Flow(false) or the next reply. Other errors end the
-	// connection.
-	Call(fn uint16, tag uint64, body []byte, reply func(code service.Code, body []byte)) error
-	// Taken says that so many of the pushed events are in the client's hands, in
-	// their order. It comes once for each event, in sums, until Close.
-	Taken(events int)
-	// Close is the end of the client: no call follows, and what was not Taken will
-	// never be.
-	Close()
-}
-
-// Sink is a client as the backend sees it. Its methods never block, never call
-// the Handle and copy what they are given.
-type Sink interface {
-	// Push sends one event.
-	Push(kind uint16, body []byte)
-	// Flow keeps the client's requests back, while a synchronisation runs or the
-	// queue is full, and lets them go again.
-	Flow(blocked bool)
-	// Closed says that the backend ended the connection. Nothing follows.
-	Closed(err error)
-}
+// Handle and Sink are the two sides of one client.
+type (
+	Handle = door.Handle
+	Sink   = door.Sink
+)
 
 // NodeAddrs knows the configured addresses of the nodes, by link.
 type NodeAddrs interface {

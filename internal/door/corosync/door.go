@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/moothall/moothall/internal/door"
 	"github.com/moothall/moothall/internal/door/corosync/qb"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/cpg"
@@ -47,20 +48,8 @@ type Config struct {
 	Log *slog.Logger // nil discards
 }
 
-// Access lists who may connect besides root, by effective ids; a user is not
-// let in for a supplementary group (corosync-ipc 5). Whoever is let in may do
-// everything.
-type Access struct {
-	UIDs []uint32
-	GIDs []uint32
-}
-
-// allows also lets the user in that the agent runs as, who can do anything to
-// it anyway.
-func (a *Access) allows(c service.Cred) bool {
-	return c.UID == 0 || c.GID == 0 || c.UID == uint32(os.Geteuid()) ||
-		slices.Contains(a.UIDs, c.UID) || slices.Contains(a.GIDs, c.GID)
-}
+// Access lists who may connect besides root.
+type Access = door.Access
 
 // Door is the door, open.
 type Door struct {
@@ -137,7 +126,7 @@ func (d *Door) Serve() { d.server.Serve() }
 
 // SetAccess replaces the rules for clients that connect from now on.
 func (d *Door) SetAccess(a Access) {
-	d.access.Store(&Access{UIDs: slices.Clone(a.UIDs), GIDs: slices.Clone(a.GIDs)})
+	d.access.Store(a.Clone())
 }
 
 // Pull serves requests that nobody was woken for. The backend calls it as owner
@@ -152,7 +141,7 @@ func (d *Door) Conns() int { return d.server.Conns() }
 func (d *Door) Close() { d.server.Close() }
 
 func (d *Door) admit(_ string, cred service.Cred) error {
-	if !d.access.Load().allows(cred) {
+	if !d.access.Load().Allows(cred) {
 		return syscall.EACCES
 	}
 	return nil
