@@ -103,6 +103,20 @@ func (s *Service) deviceVotes() uint32 {
 	return votes
 }
 
+// deviceName is the name by which quorum devices go in this ring: that of the one
+// here, or of another member's, for only one name is taken (CallRegister).
+func (s *Service) deviceName() string {
+	if s.device.now.Registered {
+		return s.device.name
+	}
+	for _, f := range s.table {
+		if f.Node != s.self && f.Device.Registered {
+			return s.words[f.Node].name
+		}
+	}
+	return ""
+}
+
 // known lists the nodes that were members since this one started, ascending.
 func (s *Service) known() (nodes []VoterState) {
 	for _, f := range s.table {
@@ -139,7 +153,7 @@ func (s *Service) nodeInfo(n proto.NodeID) (NodeInfo, bool) {
 	}
 	d := s.shown
 	p := NodeInfo{Node: n, State: known[i].State, Votes: f.Votes, Expected: f.Expected, Highest: d.votes.Expected,
-		Total: d.votes.Total - d.votes.Device, Quorum: d.votes.Quorum, DeviceVotes: s.deviceVotes(), DeviceName: s.device.name}
+		Total: d.votes.Total - d.votes.Device, Quorum: d.votes.Quorum, DeviceVotes: s.deviceVotes(), DeviceName: s.deviceName()}
 	if here && f.Device.Cast {
 		p.Total += p.DeviceVotes
 	}

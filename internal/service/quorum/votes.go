@@ -46,7 +46,7 @@ type NodeInfo struct {
 	Quorum      uint32
 	Flags       uint32
 	DeviceVotes uint32 // that a device has to give
-	DeviceName  string // of the one that is registered here, if any
+	DeviceName  string // of devices in this ring, empty if none is registered
 }
 
 // NumberRequest is the body of CallSetExpected and CallSetVotes. Node zero is

@@ -317,6 +317,13 @@ func TestDevice_Calls(t *testing.T) {
 	if p := far.node(1); p.Flags != FlagQuorate || p.Total != 2 {
 		t.Errorf("unregistered: %+v", p)
 	}
+	if p := w.node(1); p.DeviceName != "dev2" {
+		t.Errorf("the name goes on while another member has a device: %+v", p)
+	}
+	far.ask(CallUnregister, DeviceRequest{Name: "dev2"}, service.OK)
+	if p := w.node(1); p.DeviceName != "" {
+		t.Errorf("a name without a device: %+v", p)
+	}
 	for _, change := range []func(*vote.Config){func(c *vote.Config) { c.TwoNode = true }, func(c *vote.Config) { c.Tie.Rule = vote.TieLowest },
 		func(c *vote.Config) { c.LastMan = true }, func(c *vote.Config) { c.Downscale = true }} {
 		cfg := provider(2)
