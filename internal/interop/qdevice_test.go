@@ -35,6 +35,8 @@ func TestDropIn_Qdevice(t *testing.T) {
 			rule{regexp.MustCompile(`\b1\.[0-9a-f]+\b`), "1.SEQ"},
 			rule{regexp.MustCompile(`10\.77\.0\.(\d):\d{5}`), "10.77.0.$1:PORT"},
 			rule{regexp.MustCompile(`(Vote:\s+)[\w ]+ \(`), "${1}LAST ("}, // by who came first
+			rule{regexp.MustCompile(`(timer running:\s+).*`), "${1}WHETHER"},
+			rule{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d`), "TIME"},
 		)
 		arbiter := c.spare[0]
 		mkdir(t, arbiter, "/run/corosync-qnetd")
@@ -65,10 +67,14 @@ func TestDropIn_Qdevice(t *testing.T) {
 		both()
 		look("registered", a, b)
 		r.show(a, "corosync-quorumtool", "-l", "-p")
-		r.show(a, "corosync-qdevice-tool", "-s")
-		r.show(arbiter, "corosync-qnetd-tool", "-s")
-		r.show(arbiter, "corosync-qnetd-tool", "-l")
 		c.formed(true, 1, 2)
+		for _, args := range [][]string{{"-s"}, {"-s", "-v"}, {"-s", "-p", "/run/corosync-qdevice/corosync-qdevice.sock"}, {"-h"}, {"-x"}} {
+			r.show(a, append([]string{"corosync-qdevice-tool"}, args...)...)
+		}
+		for _, args := range [][]string{{"-s"}, {"-s", "-v"}, {"-s", "-p", "/run/corosync-qnetd/corosync-qnetd.sock"}, {"-l"}, {"-l", "-v"},
+			{"-l", "-c", "interop"}, {"-l", "-c", "other"}, {"-h"}, {"-x"}} {
+			r.show(arbiter, append([]string{"corosync-qnetd-tool"}, args...)...)
+		}
 
 		b.process.Signal(syscall.SIGKILL)
 		b.process.Wait(patience)
@@ -89,9 +95,18 @@ func TestDropIn_Qdevice(t *testing.T) {
 		c.heal()
 		c.formed(true, 1, 2)
 		look("healed", a, b)
+		r.in("one device is told to end")
+		r.do(b, "corosync-qdevice-tool", "-H")
+		devices[2].Wait(patience)
+		r.do(b, "corosync-qdevice-tool", "-s")
+		look("one device has ended", a, b)
+		join(b)
+		look("and is back", a, b)
 
-		server.Signal(syscall.SIGTERM)
+		r.in("the arbiter is told to end")
+		r.do(arbiter, "corosync-qnetd-tool", "-H")
 		server.Wait(patience)
+		r.do(arbiter, "corosync-qnetd-tool", "-s")
 		look("no arbiter", a, b)
 		b.kill()
 		b.silence()
@@ -101,8 +116,7 @@ func TestDropIn_Qdevice(t *testing.T) {
 		r.in("another device")
 		r.do(a, "corosync-quorumtool", "-f")
 		look("the device was removed by force", a)
-		devices[1].Signal(syscall.SIGTERM)
-		devices[1].Wait(patience)
+		devices[1].Wait(patience) // it ends by itself then
 	})
 }
 

@@ -210,6 +210,7 @@ func TestDropIn_Cmapctl(t *testing.T) {
 		cmapctl("-g", "no.such.key")
 		cmapctl("-q", "-g", "totem.cluster_name")
 		cmapctl("-q", "-g", "no.such.key")
+		cmapctl("-g")
 
 		file := filepath.Join(c.stage.Dir, "value")
 		write := func(text string) {
@@ -226,6 +227,7 @@ func TestDropIn_Cmapctl(t *testing.T) {
 		} {
 			cmapctl("-s", "test.of-"+v[0], v[0], v[1])
 		}
+		r.do(a, "sh", "-c", `printf 'from\\000a pipe' | corosync-cmapctl -s test.of-stdin bin -`)
 		r.in("after sets")
 		dump("test.")
 		dump("-b", "test.")
@@ -292,6 +294,7 @@ func TestDropIn_CmapctlStats(t *testing.T) {
 		stats("-m", "stats", "stats.knet.")
 		stats("-m", "stats", "stats.ipcs.")
 		stats("-m", "stats", "stats.schedmiss.")
+		stats("-m", "stats", "-q", "-g", "stats.no.such.key")
 		stats("-m", "stats", "-g", "stats.srp.orf_token_rx")
 		stats("-m", "stats", "-s", "stats.srp.orf_token_rx", "u64", "1")
 		stats("-m", "stats", "-d", "stats.srp.orf_token_rx")
@@ -304,14 +307,17 @@ func TestDropIn_CmapctlStats(t *testing.T) {
 // Item 34: corosync-cmapctl prints changes that it tracks.
 func TestDropIn_CmapctlTrack(t *testing.T) {
 	onEach(t, 2, settings{quorum: "two_node: 1"}, func(t *testing.T, c *cluster) {
-		r := c.recorder(t, "track")
+		r := c.recorder(t, "track",
+			rule{regexp.MustCompile(`(?m)^(\w+> stats\.ipcs\.service\d+)\.\d+\.0x[0-9a-f]+\.`), "$1.PID.CONNECTION."},
+			rule{regexp.MustCompile(`(?m)^(\w+> stats\..*\([iu]\d+\)) = .*$`), "$1 = NUMBER"})
 		a := c.machine(1)
 		c.startAll()
 		r.in("changes")
+		var p *program
 		track := func(until string, change func(), args ...string) {
 			t.Helper()
 			args = append([]string{"corosync-cmapctl"}, args...)
-			p := a.program("stdbuf", append([]string{"-oL"}, args...)...)
+			p = a.program("stdbuf", append([]string{"-oL"}, args...)...)
 			p.until(0, "Type")
 			change()
 			if r.missing(args) == "" {
@@ -322,6 +328,10 @@ func TestDropIn_CmapctlTrack(t *testing.T) {
 			r.compare(a, args, r.clean(strings.Join(p.said(), "\n")+"\n"+p.stderr.String(), code))
 		}
 		set := func(args ...string) { t.Helper(); a.run(append([]string{"corosync-cmapctl"}, args...)...) }
+		if err := os.WriteFile(filepath.Join(c.stage.Dir, "value"), []byte("a\x00b"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		member := compile(t, c.stage, "testdata/c/member.c")
 		track("delete> test.one", func() {
 			set("-s", "test.one", "u8", "1")
 			set("-s", "test.one", "u8", "1")
@@ -335,12 +345,52 @@ func TestDropIn_CmapctlTrack(t *testing.T) {
 			set("-s", "test.two", "i64", "7")
 			set("-d", "test.one", "test.two")
 		}, "-T", "test.")
+		track("delete> test.three", func() {
+			set("-s", "test.three", "bin", filepath.Join(c.stage.Dir, "value"))
+			set("-d", "test.three")
+		}, "-b", "-t", "test.three")
+		r.sort = sortLines // keys of one connection come and go together, in no order
+		track("delete> stats.ipcs.service2.", func() {
+			m := a.program(member, "tracked")
+			m.until(0, "ring ")
+			m.kill()
+			testenv.Eventually(t, patience, "all keys come and gone", func() (bool, any) {
+				said := strings.Join(p.said(), "\n")
+				n := strings.Count(said, "create> ")
+				return n > 0 && n == strings.Count(said, "delete> "), said
+			})
+		}, "-m", "stats", "-T", "stats.ipcs.service2.")
+		r.sort = nil
 		track("modify> runtime.members.2.status (str) = joined", func() {
 			c.machine(2).kill()
 			c.together(1)
 			c.machine(2).start()
 			c.together(1, 2)
 		}, "-T", "runtime.members.")
+	})
+}
+
+func sortLines(out string) string {
+	lines := strings.SplitAfter(out, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// A key of corosync-keygen is one for either daemon.
+func TestDropIn_Keygen(t *testing.T) {
+	onEach(t, 2, settings{quorum: "two_node: 1"}, func(t *testing.T, c *cluster) {
+		r := c.recorder(t, "keygen")
+		if err := os.Remove(c.key); err != nil {
+			t.Fatal(err)
+		}
+		a := c.machine(1)
+		r.in("no daemon")
+		r.do(a, "corosync-keygen", "-h")
+		r.do(a, "corosync-keygen", "-s", "64", "-k", c.key)
+		r.do(a, "corosync-keygen", "-l", "-r", "/dev/urandom", "-s", "1024", "-k", c.key)
+		c.startAll()
+		r.in("two nodes with that key")
+		r.show(a, "corosync-quorumtool", "-s")
 	})
 }
 
@@ -368,7 +418,7 @@ func TestDropIn_Cfgtool(t *testing.T) {
 		look()
 		r.show(b, "corosync-cfgtool", "-s")
 		for _, args := range [][]string{{"-s", "-i", "0"}, {"-s", "-i", "10.77.0.1"}, {"-s", "-i", "5"}, {"-a", "1"}, {"-a", "3"}, {"-a", "9"},
-			{"-L"}, {"-R"}, {"-k", "9"}, {"-h"}, {"-x"}, {}} {
+			{"-b"}, {"-i", "0"}, {"-L"}, {"-R"}, {"-k", "9"}, {"-h"}, {"-x"}, {}} {
 			cfgtool(args...)
 		}
 		dump := func() {

@@ -53,8 +53,10 @@ func TestDropIn_Notifyd(t *testing.T) {
 	needTool(t, "corosync-notifyd")
 	onEach(t, 3, settings{}, func(t *testing.T, c *cluster) {
 		r := c.recorder(t, "notifyd")
-		c.startAll()
 		a := c.machine(1)
+		r.in("no daemon")
+		r.do(a, "corosync-notifyd", "-h")
+		c.startAll()
 		args := []string{"corosync-notifyd", "-f", "-o", "-n"}
 		p := a.program("sh", "-c", "exec "+strings.Join(args, " ")+" 2>&1")
 		says := func(notices ...string) {
@@ -84,17 +86,31 @@ func TestDropIn_Notifyd(t *testing.T) {
 		c.machine(3).start()
 		c.formed(true, 1, 2, 3)
 		says("[2] ip:10.77.0.2 joined", "link 0 to node 2 is now operational", "[3] ip:10.77.0.3 joined", "link 0 to node 3 is now operational")
-		p.cmd.Process.Signal(syscall.SIGTERM)
-		status := p.exit()
-		var notices []string // quorum and nodes are told by two connections
-		for _, l := range p.said() {
-			if _, notice, ok := strings.Cut(l, "[notice] "); ok {
-				notices = append(notices, connection.ReplaceAllString(notice, "CONNECTION of "))
+		ends := func() {
+			t.Helper()
+			p.cmd.Process.Signal(syscall.SIGTERM)
+			status := p.exit()
+			var notices []string // quorum and nodes are told by two connections
+			for _, l := range p.said() {
+				if _, notice, ok := strings.Cut(l, "[notice] "); ok {
+					notices = append(notices, connection.ReplaceAllString(notice, "CONNECTION of "))
+				}
 			}
+			slices.Sort(notices)
+			r.compare(a, args, r.clean(strings.Join(slices.Compact(notices), "\n")+"\n", status))
 		}
-		slices.Sort(notices)
 		r.in("three nodes, two, one, three")
-		r.compare(a, args, r.clean(strings.Join(slices.Compact(notices), "\n")+"\n", status))
+		ends()
+
+		// In the log too, and with names of addresses.
+		args = []string{"corosync-notifyd", "-f", "-l", "-o"}
+		p = a.program("sh", "-c", "exec "+strings.Join(args, " ")+" 2>&1")
+		says("n1[1] is now quorate")
+		c.machine(3).kill()
+		c.formed(true, 1, 2)
+		says("[3] ip:10.77.0.3 left", "link 0 to node 3 is now disconnected")
+		r.in("three nodes, two")
+		ends()
 	})
 }
 
