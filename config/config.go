@@ -144,6 +144,8 @@ type Logging struct {
 type System struct {
 	StateDir string // empty: the default
 	IPCType  string // "native", "shm" or "socket"
+	SchedRR  string // "yes", "no", or "" where nobody chose
+	Priority string // "max", "min" or a nice value; empty: nobody chose
 }
 
 // HTTP says where an agent serves documents, events and metrics besides its

@@ -87,6 +87,18 @@ func oneOf[T any](field func(T) *string, values ...string) keySpec[T] {
 	}}
 }
 
+// priority stores a priority as nice(1) has them, or one of the words for the
+// ends of the range.
+func priority[T any](field func(T) *string) keySpec[T] {
+	return keySpec[T]{set: func(t T, v string) (string, error) {
+		if n, err := strconv.Atoi(v); v != "max" && v != "min" && (err != nil || n < -20 || n > 19) {
+			return "write max, min or a number from -20, which is max, to 19", fmt.Errorf("%q is not possible", v)
+		}
+		*field(t) = v
+		return "", nil
+	}}
+}
+
 // yesNo stores one of the four words for a truth value.
 func yesNo[T any](field func(T) *bool) keySpec[T] {
 	return keySpec[T]{kind: asYesNo, set: func(t T, v string) (string, error) {
@@ -129,7 +141,7 @@ const (
 	whyKnet      = "links have their own implementation"
 	whyMTU       = "the kernel tells when a packet is too large, and knet_mtu sets a size"
 	whyFailure   = "links are watched by pings"
-	whyScheduler = "the scheduling class is left to the service manager, see CPUSchedulingPolicy"
+	whyScheduler = "the control group is left to the service manager"
 	whyRRP       = "it belongs to the redundant ring of Corosync 2"
 )
 
@@ -274,10 +286,10 @@ var subsystemKeys = subsystemTable.names()
 var systemKeys = keyTable[*System]{
 	"qb_ipc_type":                oneOf(func(s *System) *string { return &s.IPCType }, "native", "shm", "socket"),
 	"state_dir":                  text(func(s *System) *string { return &s.StateDir }),
-	"sched_rr":                   idle(oneOf[*System](nil, "yes", "no"), whyScheduler),
+	"sched_rr":                   oneOf(func(s *System) *string { return &s.SchedRR }, "yes", "no"),
 	"move_to_root_cgroup":        idle(oneOf[*System](nil, "yes", "no", "auto"), whyScheduler),
 	"allow_knet_handle_fallback": idle(oneOf[*System](nil, "yes", "no"), whyKnet),
-	"priority":                   without[*System](Str, whyScheduler),
+	"priority":                   priority(func(s *System) *string { return &s.Priority }),
 }
 
 var httpKeys = keyTable[*HTTP]{ // ours

@@ -174,6 +174,10 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	if warning != "" {
 		log.Warn(warning)
 	}
+	schedule(c.System, log)
+	if err := lockMemory(); err != nil {
+		log.Debug("The memory of this process may be paged out", "why", err)
+	}
 	n, err := node.Start(ctx, node.Config{
 		Cluster: c, Self: self.ID, Key: key,
 		StateDir: o.state, RunDir: o.run, ForgetRing: o.forget, CorosyncDoor: !o.noDoor, Trace: o.trace,
