@@ -157,7 +157,7 @@ func area(name string) Area {
 		return AreaPrograms
 	}
 	top, _, _ := strings.Cut(name, ".")
-	if name == "quorum.expected_votes" {
+	if name == "quorum.expected_votes" || name == "quorum.two_node" || name == "quorum.wait_for_all" {
 		return AreaVotes
 	}
 	switch none, known := effect(name); {

@@ -9,7 +9,6 @@ import (
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/cmap"
-	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/service"
 )
 
@@ -17,6 +16,7 @@ import (
 type staged struct {
 	cluster  *config.Config
 	changes  config.Changes
+	facts    facts
 	problems config.Problems // of the file, no errors
 }
 
@@ -31,7 +31,7 @@ const (
 )
 
 // Check reads the configuration anew and holds it against what is in force.
-func (c *control) Check(done func(error)) {
+func (c *control) Check(done func([]byte, error)) {
 	n, k := (*Node)(c), c.keys
 	k.staged, k.checks = nil, k.checks+1
 	no, current := k.checks, k.current
@@ -43,7 +43,11 @@ func (c *control) Check(done func(error)) {
 				return // it was given up
 			}
 			k.staged = s
-			done(err)
+			if err != nil {
+				done(nil, err)
+				return
+			}
+			done(s.facts.append(nil), nil)
 		})
 	}()
 }
@@ -60,7 +64,7 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{c, config.Compare(current, c, n.self.ID, n.live), problems}
+	s := &staged{c, config.Compare(current, c, n.self.ID, n.live), compared(current, c), problems}
 	if err := s.changes.Refused(); err != nil {
 		return nil, err
 	}
@@ -69,6 +73,9 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 			change.Verdict = config.Refuses
 			return nil, errors.New(change.String())
 		}
+	}
+	if err := sameRules(current, c); err != nil {
+		return nil, err
 	}
 	if n.cfg.Logs != nil && s.changes.In(config.AreaLogging) {
 		if err := n.cfg.Logs.Check(c.Logging); err != nil {
@@ -81,7 +88,7 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 // live tells what can change in a running member.
 func (n *Node) live(a config.Area) bool {
 	switch a {
-	case config.AreaPrograms, config.AreaAccess, config.AreaTiming, config.AreaVotes:
+	case config.AreaPrograms, config.AreaAccess, config.AreaTiming, config.AreaVotes, config.AreaNodes:
 		return true
 	case config.AreaLogging:
 		return n.cfg.Logs != nil
@@ -110,7 +117,10 @@ func (c *control) Apply() {
 	k.applying = true
 	k.replace(s)
 	k.applying = false
-	k.vote(k.current, s.cluster)
+	if k.moves { // first: a newcomer's votes must not count before the others expect them
+		k.quorum.Reload(settings(s.cluster))
+		k.normal.Set("runtime.votequorum.two_node", cmap.Bool(s.cluster.Quorum.TwoNode))
+	}
 	k.current = s.cluster
 	k.times(s.cluster)
 	if s.changes.In(config.AreaLogging) {
@@ -153,63 +163,4 @@ func (k *keys) replace(s *staged) {
 			k.normal.Set(key.Name, keyValue(key))
 		}
 	}
-}
-
-// vote tells the quorum service what changed: each member speaks for itself,
-// and then all say how many votes are expected.
-func (k *keys) vote(before, now *config.Config) {
-	if !before.Quorum.Votequorum {
-		return
-	}
-	expect := func() {
-		if now.Quorum.ExpectedVotes != before.Quorum.ExpectedVotes {
-			k.expect(now, expectTries)
-		}
-	}
-	was, _ := before.Node(k.n.self.ID)
-	is, _ := now.Node(k.n.self.ID)
-	if was.Votes == is.Votes {
-		expect()
-		return
-	}
-	k.n.askQuorum(quorum.CallSetVotes, quorum.NumberRequest{Node: is.ID, Value: is.Votes}.AppendTo(nil), func(code service.Code, _ []byte) {
-		if code != service.OK {
-			k.refused(fmt.Sprintf("%d votes of this node", is.Votes), code)
-		}
-		expect()
-	})
-}
-
-// Votes of others may still be on their way when this member says how many are
-// expected, and the number may be refused until they are there.
-const (
-	expectTries = 12
-	expectPause = 250 * time.Millisecond
-)
-
-// expect says how many votes are expected, again if that is refused, until
-// another configuration is in force.
-func (k *keys) expect(now *config.Config, tries int) {
-	votes := now.Quorum.ExpectedVotes
-	k.n.askQuorum(quorum.CallSetExpected, quorum.NumberRequest{Value: votes}.AppendTo(nil), func(code service.Code, _ []byte) {
-		switch {
-		case code == service.OK:
-		case tries == 1:
-			k.refused(fmt.Sprintf("%d expected votes", votes), code)
-		default:
-			time.AfterFunc(expectPause, func() {
-				k.n.post(func(*executive.Core) {
-					if k.current == now {
-						k.expect(now, tries-1)
-					}
-				})
-			})
-		}
-	})
-}
-
-// refused tells that the votes are not those of the file.
-func (k *keys) refused(what string, code service.Code) {
-	k.n.log.Warn("Votes differ from the file: quorum would not survive this change, or too few nodes are here; start the missing nodes, or restart all agents together",
-		"refused", what, "why", code.String())
 }

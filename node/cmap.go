@@ -40,6 +40,7 @@ type keys struct {
 	staged   *staged         // read and checked; nil: nothing
 	checks   int             // counts what was read and given up
 	applying bool            // keys change because of a reload
+	moves    bool            // the reload in work changes votes, here or at others
 }
 
 // newKeys fills the maps before the member starts.

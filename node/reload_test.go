@@ -51,7 +51,11 @@ func reload(t *testing.T, n *node.Node, refused string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err := n.Reload(ctx)
+	var err error
+	testenv.Eventually(t, patience, "the reload before to be over at all members", func() (bool, any) {
+		_, _, err = n.Reload(ctx)
+		return err == nil || !strings.Contains(err.Error(), "another reload"), err
+	})
 	switch {
 	case refused == "" && err != nil:
 		t.Fatalf("refused: %v", err)
@@ -89,4 +93,109 @@ func TestReload_Times(t *testing.T) {
 	if st := a.Status(); st.Ring.ID != ring {
 		t.Errorf("the ring changed from %s to %s: %+v", ring, st.Ring.ID, st.Decisions)
 	}
+}
+
+// votes wants all nodes to count like this.
+func votes(t *testing.T, expected, needed uint32, nodes ...*node.Node) {
+	t.Helper()
+	testenv.Eventually(t, patience, fmt.Sprintf("%d of %d votes needed", needed, expected), func() (bool, any) {
+		for _, n := range nodes {
+			if q := n.Status().Quorum; q.Expected != expected || q.Needed != needed || !q.Quorate {
+				return false, q
+			}
+		}
+		return true, nil
+	})
+}
+
+// A fourth node is added to three, joins, and is taken away again.
+func TestReload_Nodes(t *testing.T) {
+	four := cluster(t, 4, 2)
+	three := edited(four, func(c *config.Config) { c.Nodes = c.Nodes[:3] })
+	var f files
+	f.all(three)
+	var nodes []*node.Node
+	for id := range config.NodeID(3) {
+		nodes = append(nodes, start(t, node.Config{Cluster: three, Self: id + 1, Reload: f.of(id + 1)}))
+	}
+	formed(t, nodes...)
+	votes(t, 3, 2, nodes...)
+	newcomer := node.Config{Cluster: four, Self: 4, Reload: f.of(4), StateDir: t.TempDir()}
+	d := start(t, newcomer) // knocks in vain until it is on the list
+
+	f[1].Store(four)
+	f[2].Store(four)
+	reload(t, nodes[0], "n3: its file has other nodes")
+	f[3].Store(edited(four, func(c *config.Config) { c.Nodes[3].Votes = 2 }))
+	reload(t, nodes[1], "n3: its file has other votes")
+	f[3].Store(edited(four, func(c *config.Config) { c.File = "broken" }))
+	reload(t, nodes[0], "n3: the file is broken")
+	votes(t, 3, 2, nodes...)
+	f.all(four)
+	reload(t, nodes[0], "")
+	formed(t, append(nodes, d)...)
+	votes(t, 4, 3, append(nodes, d)...)
+	if st := nodes[1].Status(); len(st.Members) != 4 || len(st.Members[3].Links) != 2 || st.Members[3].Links[1].Addr != "127.0.1.4:"+fmt.Sprint(four.Interface(1).Port) {
+		t.Errorf("the new node is shown as %+v", st.Members)
+	}
+
+	f.all(three)
+	f[4].Store(four)
+	reload(t, nodes[0], "n4: it is a member now, and not in the list of nodes: stop its agent first")
+	f[4].Store(three)
+	reload(t, d, "nodeid of n4 (node 4) cannot change from 4 to not set")
+	if err := d.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	formed(t, nodes...)
+	votes(t, 4, 3, nodes...)
+	reload(t, nodes[2], "")
+	votes(t, 3, 2, nodes...)
+	if st := nodes[1].Status(); len(st.Members) != 3 {
+		t.Errorf("the node that was taken away is shown: %+v", st.Members)
+	}
+
+	// It is not heard any more, and is when it comes back to the list.
+	ring := nodes[0].Status().Ring.ID
+	d = start(t, newcomer)
+	f.all(four)
+	if nodes[0].Status().Ring.ID != ring {
+		t.Error("a node that is not on the list changed the ring")
+	}
+	reload(t, nodes[1], "")
+	formed(t, append(nodes, d)...)
+	votes(t, 4, 3, append(nodes, d)...)
+}
+
+// Steps that are too large, or that end quorum, change nothing.
+func TestReload_Steps(t *testing.T) {
+	six := cluster(t, 6, 1)
+	first := func(n int) *config.Config { return edited(six, func(c *config.Config) { c.Nodes = c.Nodes[:n] }) }
+	var f files
+	f.all(first(3))
+	var nodes []*node.Node
+	for id := range config.NodeID(3) {
+		nodes = append(nodes, start(t, node.Config{Cluster: first(3), Self: id + 1, Reload: f.of(id + 1)}))
+	}
+	formed(t, nodes...)
+	f.all(first(5))
+	reload(t, nodes[0], "all members: too large a step: 2 of 3 votes are enough now, 3 of 5 would be then")
+	f.all(six)
+	reload(t, nodes[1], "all members: quorum would be lost: 4 would be needed and 3 votes are here")
+	two := edited(first(2), func(c *config.Config) { c.Quorum.TwoNode, c.Quorum.WaitForAll = true, true })
+	nodes[2].Halt()
+	formed(t, nodes[:2]...)
+	f.all(two)
+	reload(t, nodes[0], "")
+	votes(t, 2, 1, nodes[:2]...)
+	f.all(first(3))
+	reload(t, nodes[0], "")
+	votes(t, 3, 2, nodes[:2]...)
+	nodes[1].Halt()
+	formed(t, nodes[0])
+	f.all(first(2))
+	reload(t, nodes[0], "votes can change only where there is quorum")
+	f.all(edited(first(3), func(c *config.Config) { c.Totem.Token = 2 * time.Second }))
+	reload(t, nodes[0], "") // what is not about votes needs no quorum
+	token(t, 2650*time.Millisecond, nodes[0])
 }

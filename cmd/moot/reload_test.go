@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,9 +58,9 @@ func TestReload(t *testing.T) {
 			[]string{":4:1: applies: totem.window_size: not set becomes 40", "applies: logging.debug: not set becomes on", "All agents use the new configuration"}},
 		{"an error in the file", "config_version: 3 => config_version: 3|token: soon", exitBadConfig, []string{":4:8: totem.token: \"soon\" is not a whole number"}},
 		{"what cannot change", "token: soon => \n127.0.0.3 => 127.0.0.4", exitBadConfig, []string{"ring0_addr of cora (node 3) cannot change from 127.0.0.3 to 127.0.0.4 at run time; stop all agents"}},
-		{"a rule of voting", "127.0.0.4 => 127.0.0.3\nprovider: corosync_votequorum => provider: corosync_votequorum|wait_for_all: 1", exitBadConfig,
-			[]string{"refused: quorum.wait_for_all: not set becomes 1; rules of voting cannot change while agents run: stop all agents"}},
-		{"a key that nobody knows", "wait_for_all: 1 => wait_for_al: 1", exitOK, []string{"warning: ", "unknown key quorum.wait_for_al; did you mean quorum.wait_for_all?"}},
+		{"a rule of voting", "127.0.0.4 => 127.0.0.3\nprovider: corosync_votequorum => provider: corosync_votequorum|last_man_standing: 1", exitBadConfig,
+			[]string{"refused: quorum.last_man_standing: not set becomes 1; rules of voting cannot change while agents run: stop all agents"}},
+		{"a key that nobody knows", "last_man_standing: 1 => wait_for_al: 1", exitOK, []string{"warning: ", "unknown key quorum.wait_for_al; did you mean quorum.wait_for_all?"}},
 		{"mended", "wait_for_al: 1 => ", exitOK, []string{"quorum.wait_for_al: 1 becomes not set"}},
 	} {
 		h.writeConf(c.edits)
@@ -89,4 +91,51 @@ func TestReload(t *testing.T) {
 	for _, line := range []string{"notice  [TOTEM ] A new membership (1.", "Members left: 2", "notice  [QUORUM] Members[2]: 1 3", "notice  [MAIN  ] Completed service synchronization, ready to provide service."} {
 		anna.process.WaitOutput(patience, line)
 	}
+}
+
+// A fourth node is added to three running agents, and taken away again.
+func TestReload_NodeComesAndGoes(t *testing.T) {
+	h := newHall(t)
+	h.startAll()
+	anna := h.agents[0]
+	dora := &agent{h: h, id: 4, state: filepath.Join(h.dir, "state4"), run: filepath.Join(h.dir, "run4")}
+	h.agents = append(h.agents, dora)
+	counted := func(expected, needed uint32, ids ...int) {
+		t.Helper()
+		for _, id := range ids {
+			testenv.Eventually(t, patience, fmt.Sprintf("%d of %d votes are needed", needed, expected), func() (bool, any) {
+				st, err := h.agents[id-1].status()
+				return err == nil && st.Quorum.Expected == expected && st.Quorum.Needed == needed && st.Quorum.Quorate, fmt.Sprintf("%+v %v", st.Quorum, err)
+			})
+		}
+	}
+	says := func(want string, code int) {
+		t.Helper()
+		if out, got := h.reload(anna); got != code || !strings.Contains(out, want) {
+			t.Fatalf("exit status %d, want %d and %q:\n%s", got, code, want, out)
+		}
+	}
+	three, err := os.ReadFile(h.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.writeConf("nodelist { => nodelist {|node {|nodeid: 4|name: dora|ring0_addr: 127.0.0.4|}")
+	says("nodeid of dora (node 4): not set becomes 4; dora (node 4) may join", exitOK)
+	counted(4, 3, 1, 2, 3)
+	dora.start()
+	h.formed(1, 2, 3, 4)
+	counted(4, 3, 1, 2, 3, 4)
+	if st, err := anna.status(); err != nil || len(st.Members) != 4 || !st.Members[0].InRing {
+		t.Errorf("members %+v, %v", st.Members, err)
+	}
+
+	if err := os.WriteFile(h.conf, three, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	says("refused by dora: ", exitBadConfig)
+	dora.process.Signal(syscall.SIGTERM)
+	dora.process.Wait(patience)
+	h.formed(1, 2, 3)
+	says("All agents use the new configuration", exitOK)
+	counted(3, 2, 1, 2, 3)
 }

@@ -40,13 +40,15 @@ func (h *fakeHost) ShutdownTime() time.Duration         { return time.Second }
 func (h *fakeHost) Version() uint64                     { return 0 }
 func (h *fakeHost) MemberVersion(proto.NodeID, uint64)  {}
 
-func (h *fakeHost) Check(done func(error)) {
+func (h *fakeHost) Check(done func([]byte, error)) {
 	if h.wrong != "" {
-		done(errors.New(h.wrong))
+		done(nil, errors.New(h.wrong))
 		return
 	}
-	done(nil)
+	done(nil, nil)
 }
+
+func (h *fakeHost) Agree(proto.NodeID, []cfg.Facts) []string { return nil }
 
 func (h *fakeHost) Apply()                 { h.note("apply") }
 func (h *fakeHost) Drop(code service.Code) { h.note("drop %s", code.String()) }

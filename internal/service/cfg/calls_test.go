@@ -20,7 +20,7 @@ var bodies = []servicetest.Body{
 	servicetest.A(NodeStatus{3, true, []Link{{0, true, 1446, "192.0.2.1", "192.0.2.3"}, {7, false, 0, "", "2001:db8::3"}}}, ParseNode),
 	servicetest.A(Rings{[]Ring{{0, "192.0.2.1", "n31"}, {1, "2001:db8::1", strings.Repeat("3", 1000)}}}, ParseRings),
 	servicetest.A(attempt{3, 9}, parseAttempt),
-	servicetest.A(verdict{attempt{3, 9}, "corosync.conf:3:1: no"}, parseVerdict),
+	servicetest.A(verdict{attempt{3, 9}, "corosync.conf:3:1: no", []byte{1, 2}}, parseVerdict),
 }
 
 func TestBodies_RoundTrip(t *testing.T) {

@@ -16,9 +16,9 @@
 //
 // All members reload or none does. The order to reload makes every member check
 // its own file against what is in force and say what it thinks of it, as a safe
-// message. When all have agreed, each applies its file, at the last vote's place
-// in the order; when one refuses, nobody does, and whoever asked learns who
-// refused and why. A change of the ring in between ends the attempt everywhere,
+// message. When all have agreed, and their files go together, each applies its
+// file, at the last vote's place in the order; when one refuses, nobody does, and
+// whoever asked learns who refused and why. A change of the ring in between ends the attempt everywhere,
 // and the node that was asked tries anew a few times.
 //
 // A member that delivers the last vote in its regular configuration knows that

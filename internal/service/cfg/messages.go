@@ -1,6 +1,8 @@
 package cfg
 
 import (
+	"slices"
+
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 )
@@ -34,15 +36,20 @@ func parseAttempt(b []byte) (attempt, error) {
 // verdict is what a member thinks of its own file.
 type verdict struct {
 	attempt
-	why string // it refuses; empty: it agrees
+	why   string // it refuses; empty: it agrees
+	facts []byte // of its file
 }
 
-// maxWhy is the longest sentence of a refusal in bytes.
-const maxWhy = 1024
+// The longest sentence of a refusal and the most facts, in bytes.
+const (
+	maxWhy   = 1024
+	maxFacts = 1024
+)
 
 func (v verdict) append(b []byte) []byte {
 	why := v.why[:min(len(v.why), maxWhy)]
-	return append(body.AppendU16(v.attempt.append(b), uint16(len(why))), why...)
+	b = append(body.AppendU16(v.attempt.append(b), uint16(len(why))), why...)
+	return append(body.AppendU16(b, uint16(len(v.facts))), v.facts...)
 }
 
 func parseVerdict(b []byte) (verdict, error) {
@@ -53,6 +60,10 @@ func parseVerdict(b []byte) (verdict, error) {
 		r.Fail("sentence")
 	}
 	v.why = string(r.Bytes(n))
+	if n = int(r.U16()); n > maxFacts {
+		r.Fail("facts")
+	}
+	v.facts = slices.Clone(r.Bytes(n))
 	return v, r.Close()
 }
 

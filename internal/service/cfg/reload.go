@@ -1,6 +1,7 @@
 package cfg
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type reload struct {
 	attempt
 	missing []proto.NodeID // have not said what they think
 	refused []string       // sentences
+	facts   []Facts        // ascending
 }
 
 // request is a client here that asked for a reload.
@@ -80,11 +82,11 @@ func (s *Service) reloadOrdered(from proto.NodeID, a attempt) {
 	r := &reload{attempt: a, missing: slices.Clone(s.voters)}
 	s.reload = r
 	s.x.Log().Info("Reloading the configuration", "asked by", s.x.Nodes().Name(from))
-	s.host.Check(func(err error) {
+	s.host.Check(func(facts []byte, err error) {
 		if s.reload != r {
 			return
 		}
-		v := verdict{attempt: a}
+		v := verdict{attempt: a, facts: facts[:min(len(facts), maxFacts)]}
 		if err != nil {
 			v.why = err.Error()
 		}
@@ -106,10 +108,15 @@ func (s *Service) verdictOrdered(from proto.NodeID, v verdict) {
 	if v.why != "" {
 		r.refused = append(r.refused, fmt.Sprintf("%s: %s", s.x.Nodes().Name(from), strings.ReplaceAll(v.why, "\n", "; ")))
 	}
+	at, _ := slices.BinarySearchFunc(r.facts, from, func(f Facts, id proto.NodeID) int { return cmp.Compare(f.Node, id) })
+	r.facts = slices.Insert(r.facts, at, Facts{from, v.facts})
 	if len(r.missing) > 0 {
 		return
 	}
 	s.reload = nil
+	if len(r.refused) == 0 {
+		r.refused = s.host.Agree(r.origin, r.facts)
+	}
 	if len(r.refused) > 0 {
 		for _, why := range r.refused {
 			s.x.Log().Error("The configuration stays as it is: it was refused by " + why)

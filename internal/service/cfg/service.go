@@ -26,10 +26,15 @@ type Host interface {
 	// ShutdownTime is how long trackers have to answer.
 	ShutdownTime() time.Duration
 	// Check reads the configuration anew, compares it with what is in force and
-	// keeps it for Apply. done is called on the owner, later, with what is wrong. One
-	// Check runs at a time, and each is followed by Apply or Drop, whether or not
-	// it is done.
-	Check(done func(error))
+	// keeps it for Apply. done is called on the owner, later, with what all members
+	// must know of the file, at most 1024 bytes, or with what is wrong. One Check runs
+	// at a time, and each is followed by Apply or Drop, whether or not it is done.
+	Check(done func(facts []byte, err error))
+	// Agree is asked when all members are content with their own files: whether
+	// these go together, and with the present ring. It returns lines of who refuses
+	// and why. It is called at one place of the order at all members, and must say
+	// the same at all. The facts ascend by node; origin asked for the reload.
+	Agree(origin proto.NodeID, facts []Facts) (refused []string)
 	// Apply puts what Check read into force.
 	Apply()
 	// Drop forgets what Check read, or will read. code is what the reload came to.
@@ -38,6 +43,12 @@ type Host interface {
 	Version() uint64
 	// MemberVersion tells that of a member.
 	MemberVersion(id proto.NodeID, version uint64)
+}
+
+// Facts is what a member told of its file.
+type Facts struct {
+	Node  proto.NodeID
+	Facts []byte
 }
 
 // Service is the cfg service of one node.

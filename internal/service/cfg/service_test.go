@@ -22,7 +22,9 @@ type host struct {
 	did  []string
 	file string // empty: good
 	slow bool   // checks do not end by themselves
-	done func(error)
+
+	facts string // of the file
+	done  func([]byte, error)
 
 	checks, ends int
 	versions     map[proto.NodeID]uint64
@@ -46,7 +48,7 @@ func (h *host) ShutdownTime() time.Duration             { return 5 * time.Second
 func (h *host) Version() uint64                         { return 100 + uint64(h.id) }
 func (h *host) MemberVersion(id proto.NodeID, v uint64) { h.versions[id] = v }
 
-func (h *host) Check(done func(error)) {
+func (h *host) Check(done func([]byte, error)) {
 	if h.checks != h.ends {
 		panic("a check while another one is in work")
 	}
@@ -59,10 +61,21 @@ func (h *host) Check(done func(error)) {
 
 func (h *host) finish() {
 	if h.file != "" {
-		h.done(errors.New(h.file))
+		h.done(nil, errors.New(h.file))
 		return
 	}
-	h.done(nil)
+	h.done([]byte(h.facts), nil)
+}
+
+// Agree holds all facts against those of who asked.
+func (h *host) Agree(origin proto.NodeID, facts []Facts) (refused []string) {
+	i := slices.IndexFunc(facts, func(f Facts) bool { return f.Node == origin })
+	for _, f := range facts {
+		if string(f.Facts) != string(facts[i].Facts) {
+			refused = append(refused, fmt.Sprintf("%d: another file than that of %d", f.Node, origin))
+		}
+	}
+	return refused
 }
 
 func (h *host) Apply() {
@@ -300,6 +313,18 @@ func TestReload_AllAgree(t *testing.T) {
 	s.all("apply")
 }
 
+func TestReload_FilesDisagree(t *testing.T) {
+	s := newStage(t, 3)
+	s.hosts[0].facts, s.hosts[2].facts = "four nodes", "four nodes"
+	answer := s.open(1).Call(CallReload, nil)
+	s.c.Run()
+	s.want(answer, service.ErrInvalidParam)
+	if got := string(answer.Body); got != "2: another file than that of 1" {
+		t.Errorf("refused by %q", got)
+	}
+	s.all("drop invalid-param")
+}
+
 func TestReload_OneRefuses(t *testing.T) {
 	s := newStage(t, 3)
 	s.hosts[2].file = "corosync.conf:3:1: unknown transport"
@@ -328,7 +353,7 @@ func TestReload_RingChanges(t *testing.T) {
 			t.Errorf("node %d: %s", i+1, got)
 		}
 	}
-	late(nil) // nobody waits for it any more
+	late(nil, nil) // nobody waits for it any more
 	s.merge()
 	s.all()
 }
@@ -415,7 +440,9 @@ func TestReload_Random(t *testing.T) {
 				h := s.hosts[rapid.IntRange(0, nodes-1).Draw(t, "slow")]
 				h.slow = !h.slow
 			case 2:
-				s.hosts[rapid.IntRange(0, nodes-1).Draw(t, "bad")].file = rapid.SampledFrom([]string{"", "bad"}).Draw(t, "file")
+				h := s.hosts[rapid.IntRange(0, nodes-1).Draw(t, "bad")]
+				h.file = rapid.SampledFrom([]string{"", "bad"}).Draw(t, "file")
+				h.facts = rapid.SampledFrom([]string{"", "", "others"}).Draw(t, "facts")
 			case 3:
 				cut := rapid.IntRange(1, nodes-1).Draw(t, "cut")
 				all := s.c.All()
@@ -461,7 +488,7 @@ func TestReload_Random(t *testing.T) {
 
 // Whatever members say, no node falls over, and no check is left without an end.
 func FuzzDeliver(f *testing.F) {
-	for fn, m := range [][]byte{KillRequest{1, "x"}.AppendTo(nil), nil, attempt{1, 1}.append(nil), verdict{attempt{1, 1}, "no"}.append(nil),
+	for fn, m := range [][]byte{KillRequest{1, "x"}.AppendTo(nil), nil, attempt{1, 1}.append(nil), verdict{attempt{1, 1}, "no", []byte("x")}.append(nil),
 		attempt{1, 1}.append(nil), {1, 0, 0, 0, 0, 0, 0, 0}} {
 		f.Add(uint16(fn), uint32(1), m)
 	}

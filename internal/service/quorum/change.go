@@ -76,15 +76,20 @@ func (s *Service) apply(x vote.Change) bool {
 	if i := slices.IndexFunc(s.past, func(f vote.Info) bool { return f.Node == x.Node }); i >= 0 && x.Kind == vote.SetVotes {
 		s.past[i].Votes = x.Value
 	}
-	if s.passing {
-		was := s.state
-		s.table, s.state = d.Infos, d.Shown
-		s.state.Quorate, s.state.Primary = was.Quorate && d.Quorate, d.Noted.Primary
-		s.state.Waiting = was.Waiting && x.Kind != vote.AllSeen
-		return true
-	}
-	s.settled(s.shown.ring, s.shown.members, &d)
+	s.adopt(&d, x.Kind == vote.AllSeen)
 	return true
+}
+
+// adopt makes what became of the decision of the ring the state of this node.
+func (s *Service) adopt(d *vote.Decision, seen bool) {
+	if !s.passing {
+		s.settled(s.shown.ring, s.shown.members, d)
+		return
+	}
+	was := s.state
+	s.table, s.state = d.Infos, d.Shown
+	s.state.Quorate, s.state.Primary = was.Quorate && d.Quorate, d.Noted.Primary
+	s.state.Waiting = was.Waiting && !seen
 }
 
 // registered is a node's wish to register a quorum device: granted if no other
