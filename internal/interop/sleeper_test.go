@@ -58,7 +58,7 @@ func TestSleeper(t *testing.T) {
 		woken := watch.counted(stretch).at
 		send(syscall.SIGCONT)
 		calm := [2]float64{watch.rate(start-stretch/2, start), watch.rate(asleep, woken)}
-		if calm[1] < calm[0]/2 {
+		if calm[1] < calm[0]/4 { // a machine may have other work
 			t.Errorf("%.0f messages a second while a program is stopped, %.0f before", calm[1], calm[0])
 		}
 
@@ -83,7 +83,7 @@ func TestSleeper(t *testing.T) {
 		if pause > slowClient+patience/2 {
 			t.Errorf("nothing was delivered for %v", pause)
 		}
-		if after < before/4 {
+		if after < before/20 {
 			t.Errorf("%.0f messages a second after the cut, %.0f before", after, before)
 		}
 		if large-small > sleeperCost {
