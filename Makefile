@@ -16,7 +16,7 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install uninstall test deps interop interopdeps check lint bench microbench soak soak-quorum soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,7 @@ build: ## build bin/moot
 BIN         = $(DESTDIR)$(PREFIX)/bin/moot
 UNIT        = $(DESTDIR)$(PREFIX)/lib/systemd/system/moothall.service
 OPTIONS     = $(DESTDIR)/etc/default/moothall
+MAN         = $(DESTDIR)$(PREFIX)/share/man/man
 COMPLETIONS = bash:bash-completion/completions/moot zsh:zsh/site-functions/_moot fish:fish/vendor_completions.d/moot.fish
 
 install: build ## build, and install below PREFIX=/usr/local, or below DESTDIR for packages
@@ -38,10 +39,16 @@ install: build ## build, and install below PREFIX=/usr/local, or below DESTDIR f
 	[ -e $(OPTIONS) ] || install -D -m 0644 packaging/systemd/moothall.default $(OPTIONS)
 	for c in $(COMPLETIONS); do \
 		file=$(DESTDIR)$(PREFIX)/share/$${c#*:}; install -d $${file%/*}; bin/moot completion $${c%%:*} > $$file; chmod 0644 $$file; done
+	install -d $(MAN)1 $(MAN)7 $(MAN)8
+	for page in man/*; do install -m 0644 $$page $(MAN)$${page##*.}; done
+
+man: ## write the manual pages in man/ anew from the help of the commands
+	go test -count=1 ./cmd/moot -run '^TestManualPages$$' -update
 
 uninstall: ## remove what install put below PREFIX; settings and state stay
 	rm -f $(BIN) $(UNIT)
 	for c in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/share/$${c#*:}; done
+	for page in man/*; do rm -f $(MAN)$${page##*.}/$${page#man/}; done
 
 test: deps check ## everything that has to pass: check, then all tests; within 15 minutes on two cores
 	go run ./tools/runtests

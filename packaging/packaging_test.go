@@ -120,6 +120,11 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s is no completion", name)
 		}
 	}
+	for _, name := range []string{"man1/moot-status.1", "man7/moot-exit-codes.7", "man8/moot-agent.8"} {
+		if !strings.Contains(read("opt/moot/share/man/"+name), ".SH NAME") {
+			t.Errorf("%s is no manual page", name)
+		}
+	}
 	run("uninstall")
 	var left []string
 	filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {

@@ -76,6 +76,9 @@ EXIT STATUS
 	f.StringVar(&o.run, "run", env("MOOTHALL_RUN_DIR", config.DefaultRunDir), "directory of the agent's sockets, or MOOTHALL_RUN_DIR")
 	f.StringVar(&o.key, "key", os.Getenv("MOOTHALL_KEY"), "key file, or MOOTHALL_KEY (default: as the configuration says)")
 	f.StringVar(&o.node, "node", os.Getenv("MOOTHALL_NODE"), "id or name of the node to run, or MOOTHALL_NODE (default: found by name and address)")
+	cmd.RegisterFlagCompletionFunc("node", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return configuredNodes(o.config), cobra.ShellCompDirectiveNoFileComp
+	})
 	f.BoolVar(&o.noDoor, "no-corosync-door", os.Getenv("MOOTHALL_NO_COROSYNC_DOOR") != "", "do not serve Corosync's client libraries, or MOOTHALL_NO_COROSYNC_DOOR=1")
 	f.StringVar(&o.trace, "trace", os.Getenv("MOOTHALL_TRACE"), "append all events of the ordering engine to this file, for tests, or MOOTHALL_TRACE")
 	f.StringVar(&o.http.Listen, "http", os.Getenv("MOOTHALL_HTTP"), "also serve documents, events and metrics at this address, on loopback or with mutual TLS, as in 127.0.0.1:5480, or MOOTHALL_HTTP (default: as the configuration says)")
@@ -99,6 +102,19 @@ func loadConfig(ctx context.Context, name string) (*config.Config, config.Proble
 		return nil, problems, failed(exitBadConfig, err)
 	}
 	return c, problems, nil
+}
+
+// configuredNodes are the nodes of a file, to complete an argument.
+func configuredNodes(file string) []cobra.Completion {
+	c, _ := config.Load(file)
+	if c == nil {
+		return nil
+	}
+	var out []cobra.Completion
+	for _, n := range c.Nodes {
+		out = append(out, completedNode(n.ID, n.Name))
+	}
+	return out
 }
 
 // configStatus is Corosync's: errors in logging alone have one of their own.

@@ -88,13 +88,17 @@ func (a *asking) completeNodes(cmd *cobra.Command, _ []string, _ string) ([]cobr
 	var out []cobra.Completion
 	nodes, _ := a.agent().Nodes(ctx)
 	for _, n := range nodes.Nodes {
-		if n.Name == "" {
-			out = append(out, fmt.Sprint(n.ID))
-		} else {
-			out = append(out, cobra.CompletionWithDesc(n.Name, fmt.Sprintf("node %d", n.ID)))
-		}
+		out = append(out, completedNode(n.ID, n.Name))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completedNode offers a node by its name, else by its id.
+func completedNode(id config.NodeID, name string) cobra.Completion {
+	if name == "" {
+		return fmt.Sprint(id)
+	}
+	return cobra.CompletionWithDesc(name, fmt.Sprintf("node %d", id))
 }
 
 // count writes 1 member, 2 members.

@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/tools/manpages"
 )
 
 // everyCommand calls f for each command of ours.
@@ -41,4 +46,64 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: %q is no headline", c.CommandPath(), c.Short)
 		}
 	})
+}
+
+// The manual pages in man/ say what the help says; make man writes them anew.
+func TestManualPages(t *testing.T) {
+	for _, e := range os.Environ() { // defaults must not be this machine's
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "MOOTHALL_") {
+			t.Setenv(name, "")
+		}
+	}
+	const dir = "../../man"
+	pages := manpages.Pages(newRootCommand(), manpages.Options{Manual: "Moothall", Section: map[string]string{"moot agent": "8", "moot exit-codes": "7"}})
+	there, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range there {
+		if pages[f.Name()] != nil {
+			continue
+		}
+		if testenv.Updating() {
+			os.Remove(filepath.Join(dir, f.Name()))
+		} else {
+			t.Errorf("man/%s is the page of no command; run make man", f.Name())
+		}
+	}
+	for _, name := range manpages.Names(pages) {
+		file := filepath.Join(dir, name)
+		if testenv.Updating() {
+			if err := os.WriteFile(file, pages[name], 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if old, err := os.ReadFile(file); err != nil || !bytes.Equal(old, pages[name]) {
+			t.Errorf("man/%s is not what the help says (%v); run make man", name, err)
+		}
+	}
+}
+
+// Every shell's completion is made without an error and names the commands that
+// have arguments to complete.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		code, stdout, stderr := moot(t, "completion", shell)
+		if code != 0 || !strings.Contains(stdout, "__complete") || stderr != "" {
+			t.Errorf("%s: %d %s", shell, code, stderr)
+		}
+	}
+	conf := filepath.Join(t.TempDir(), "corosync.conf")
+	text := "totem {\nversion: 2\ncluster_name: hall\n}\nnodelist {\nnode {\nnodeid: 1\nname: anna\nring0_addr: 127.0.0.1\n}\nnode {\nnodeid: 2\nname: bert\nring0_addr: 127.0.0.2\n}\n}\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stdout, _ := moot(t, "__complete", "agent", "-c", conf, "--node", "")
+	if !strings.HasPrefix(stdout, "anna\tnode 1\nbert\tnode 2\n") {
+		t.Errorf("nodes of a configuration: %q", stdout)
+	}
+	_, stdout, _ = moot(t, "__complete", "members", "--run", t.TempDir(), "")
+	if !strings.HasPrefix(stdout, ":4") {
+		t.Errorf("groups without an agent: %q", stdout)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,20 +12,25 @@ import (
 func newNodesCommand() *cobra.Command {
 	var a asking
 	cmd := &cobra.Command{
-		Use:   "nodes",
+		Use:   "nodes [NODE...]",
 		Short: "List the nodes of the cluster and the ways to them",
 		Long: `List the configured nodes as the agent on this machine sees them: whether each is
-in the ring, its votes, and for each link its state, round trip and loss.
+in the ring, its votes, and for each link its state, round trip and loss. With
+names or ids only those.
 
 EXIT STATUS
   0  the agent answered
   1  no agent answered, or its work does not go on
-  2  wrong flag`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  2  wrong flag
+  4  there is no such node`,
+		ValidArgsFunction: a.completeNodes,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			nodes, err := ask(cmd.Context(), &a, (*admin.Client).Nodes)
 			if err != nil {
 				return err
+			}
+			if nodes.Nodes, err = only(nodes.Nodes, args); err != nil {
+				return failed(exitNotFound, err)
 			}
 			if a.json {
 				return writeJSON(cmd.OutOrStdout(), nodes)
@@ -36,11 +42,27 @@ EXIT STATUS
 	return cmd
 }
 
+// only picks nodes by name or id; no words: all of them.
+func only(nodes []admin.Member, words []string) ([]admin.Member, error) {
+	if len(words) == 0 {
+		return nodes, nil
+	}
+	var out []admin.Member
+	for _, word := range words {
+		i := slices.IndexFunc(nodes, func(m admin.Member) bool { return m.Name == word || fmt.Sprint(m.ID) == word })
+		if i < 0 {
+			return nil, fmt.Errorf("no node %q is configured", word)
+		}
+		out = append(out, nodes[i])
+	}
+	return out, nil
+}
+
 func writeNodes(t *table, nodes admin.Nodes) error {
 	memberRows(t, nodes.Nodes)
 	if r := nodes.Ring; r != nil {
 		t.section()
-		t.row(fmt.Sprintf("Ring %s has %d of %s.", r.ID, len(r.Members), count(len(nodes.Nodes), "node")))
+		t.row(fmt.Sprintf("Ring %s has %s.", r.ID, count(len(r.Members), "member")))
 	}
 	return t.flush()
 }
