@@ -38,8 +38,6 @@ var differences = []struct {
 		"the largest datagram of our links has another size"},
 	{"quorum-auto_tie_breaker: ", "one started again", regexp.MustCompile(`(?s).*`), "",
 		"a node that holds the tie knows it from its record: decision 6"},
-	{"notifyd: ", "", regexp.MustCompile(`(?m)^.* CONNECTION of corosync-notify is now .*\n`), "",
-		"a connection that ends within a second or two is not told to trackers of the statistics: corosync-notifyd makes one"},
 	{"cfgtool: the daemon after corosync-cfgtool -k", "", regexp.MustCompile(`status (255|15)`), "status NOT ZERO",
 		"our agents end with 15, the status of a fatal error of the ring"},
 }
