@@ -40,6 +40,8 @@ type full struct {
 	next    int // client that sends next
 	eating  bool
 	burst   bool // a ring is ready: the schedule wants messages at once
+
+	programs *programs // nil: there are none
 }
 
 // saving is a write of the disk that the Core waits for.
@@ -60,6 +62,9 @@ func newFull(m *member, r record) *full {
 	}
 	f.core = core
 	f.device.f = f
+	if m.w.opt.Programs != nil {
+		f.programs = newPrograms(f)
+	}
 	for i := range m.plan.Procs {
 		f.clients = append(f.clients, &client{f: f, number: i})
 	}
@@ -316,6 +321,9 @@ func (f *full) flush() {
 		again = f.device.act() || again
 		for _, c := range f.clients {
 			again = c.act() || again
+		}
+		if f.programs != nil {
+			f.programs.began()
 		}
 	}
 	f.eat()

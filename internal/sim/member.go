@@ -167,6 +167,9 @@ func (m *member) end(kind check.Kind) {
 	}
 	m.w.record(check.Event{Kind: kind, Life: m.life})
 	m.w.over[m.life-1] = true
+	if f, ok := m.proc.(*full); ok && f.programs != nil {
+		f.programs.end()
+	}
 	m.proc = nil
 	m.disk.crash(&m.rnd)
 	for i := range m.sockets {

@@ -16,6 +16,7 @@ const (
 	evRelease                   // node a, process b: the services are synchronised
 	evResume                    // node a goes on after work that took x
 	evPhase                     // next step of the run's phases
+	evTick                      // programs are told the time
 )
 
 // event is one entry of the queue.

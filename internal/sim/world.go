@@ -19,6 +19,8 @@ type Options struct {
 	Fast bool
 	// MaxEvents ends a run that does not end by itself; zero is 50 million.
 	MaxEvents uint64
+	// Programs run beside the simulator's clients; nil: none.
+	Programs *Programs
 
 	lost func(Drop) // gets each packet that chance lost
 	// filter sees each packet before the network does; drop loses it, late delays it
@@ -78,6 +80,8 @@ type world struct {
 	pending     []int // triggers whose consequence is due
 	flows       []int // messages left, by action
 
+	stirred bool // programs have something to do
+
 	phase       phase
 	phaseAt     Tick
 	progressEnd Tick
@@ -121,6 +125,9 @@ func newWorld(p *Plan, o Options) *world {
 		}
 	}
 	w.queue.push(event{at: p.Heal, kind: evPhase})
+	if o.Programs != nil {
+		w.queue.push(event{at: o.Programs.Every, kind: evTick})
+	}
 	return w
 }
 
@@ -153,6 +160,9 @@ func (w *world) run() {
 			return
 		}
 		w.handle(&e)
+		if w.opt.Programs != nil {
+			w.serve()
+		}
 	}
 }
 
@@ -175,6 +185,9 @@ func (w *world) handle(e *event) {
 		return
 	case evPhase:
 		w.nextPhase()
+		return
+	case evTick:
+		w.tick()
 		return
 	}
 	m := w.nodes[e.a]
