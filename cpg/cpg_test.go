@@ -1,15 +1,37 @@
 package cpg_test
 
 import (
+	"path/filepath"
 	"testing"
 
+	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/cpg"
 	"github.com/moothall/moothall/cpg/cpgtest"
 	"github.com/moothall/moothall/node"
 )
 
-// embedded is a cluster in this process.
+// embedded is a cluster in this process, used from within.
 func embedded(t *testing.T) *cpgtest.Cluster {
+	out, c := cluster(t)
+	for _, n := range c.Nodes() {
+		out.Clients = append(out.Clients, cpg.New(n))
+	}
+	return out
+}
+
+// dialled is a cluster whose members are reached through their sockets.
+func dialled(t *testing.T) *cpgtest.Cluster {
+	out, c := cluster(t)
+	for _, n := range c.Nodes() {
+		agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
+		must(t, err)
+		t.Cleanup(func() { agent.Close() })
+		out.Clients = append(out.Clients, cpg.New(agent))
+	}
+	return out
+}
+
+func cluster(t *testing.T) (*cpgtest.Cluster, *node.Cluster) {
 	c, err := node.StartCluster(t.Context(), 3)
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +56,7 @@ func embedded(t *testing.T) *cpgtest.Cluster {
 		},
 		Kill: c.Kill,
 	}
-	for _, n := range c.Nodes() {
-		out.Clients = append(out.Clients, cpg.New(n))
-	}
-	return out
+	return out, c
 }
 
 func must(t *testing.T, err error) {
@@ -49,3 +68,4 @@ func must(t *testing.T, err error) {
 
 func TestConformance_Embedded(t *testing.T) { cpgtest.Run(t, embedded) }
 
+func TestConformance_Dialled(t *testing.T) { cpgtest.Run(t, dialled) }

@@ -106,7 +106,7 @@ func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
 	if c.Node(id) != nil {
 		return nil, fmt.Errorf("node: node %d runs already", id)
 	}
-	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)),
+	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)), RunDir: c.RunDir(id),
 		Log: slog.New(slog.DiscardHandler), Drop: func(to config.NodeID) bool { return c.isCut(id, to) }})
 	if err != nil {
 		return nil, err
@@ -116,6 +116,9 @@ func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
 	c.nodes[id-1] = n
 	return n, nil
 }
+
+// RunDir is where a member has its sockets, for package client among others.
+func (c *Cluster) RunDir(id config.NodeID) string { return filepath.Join(c.dir, fmt.Sprint("run", id)) }
 
 // Node is a member by its id, which count from 1; nil if it does not run.
 func (c *Cluster) Node(id config.NodeID) *Node {
