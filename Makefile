@@ -62,7 +62,7 @@ interop: interopdeps ## what Debian has on top of Corosync, on Debian's corosync
 interopdeps:
 	@scripts/interopdeps.sh
 
-check: ## gofmt, go vet, staticcheck, walls between packages and purity of the cores
+check: ## gofmt, go vet, staticcheck, walls between packages, purity of the cores, comments and examples
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; fi
 	go mod tidy -diff

@@ -16,9 +16,12 @@ import (
 // lookupTimeout bounds each search that may ask a name server.
 const lookupTimeout = 5 * time.Second
 
-// Resolver is the part of net.Resolver that is used.
+// Resolver is the part of net.Resolver that is used; its methods are those of the
+// same names there.
 type Resolver interface {
+	// LookupNetIP finds the addresses of a host.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// LookupAddr finds the names of an address.
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 }
 

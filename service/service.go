@@ -22,9 +22,10 @@ type Slot = proto.Slot
 // ConfigKind tells regular from transitional configurations.
 type ConfigKind uint8
 
+// Kinds of configurations.
 const (
-	Regular ConfigKind = iota
-	Transitional
+	Regular      ConfigKind = iota // the members of a ring
+	Transitional                   // those of its members that go on together, before the next regular one
 )
 
 // ConfigChange announces a configuration. Lists are ascending and not to be
@@ -40,11 +41,18 @@ type ConfigChange struct {
 
 // Service is one service on one node.
 type Service interface {
+	// Info describes the service; it may be called before Start.
 	Info() Info
+	// Start gives the service its host, once, before everything else.
 	Start(x Executive) error
+	// Stop is the last call. All connections have ended before.
 	Stop()
+	// Deliver takes the next message in the order of the ring. The message and its
+	// body are valid until it returns.
 	Deliver(m Message)
+	// ConfigChange comes at its place among the messages.
 	ConfigChange(c ConfigChange)
+	// Open accepts a client, or refuses it with an error that stands for a Code.
 	Open(c Conn) (Client, error)
 }
 
@@ -85,9 +93,15 @@ type Request struct {
 // Syncer is what a service with replicated state implements besides.
 type Syncer interface {
 	SyncDigest() Digest // of the replicated state now; goes into this node's Hello
+	// SyncInit begins a round. The state stays as it is until SyncActivate.
 	SyncInit(r Round)
+	// SyncProcess multicasts what the others need, budget messages at most. It is
+	// called until it is done; an error means that the service cannot go on here.
 	SyncProcess(budget int) (done bool, err error)
+	// SyncActivate ends the round: all members have processed, and what they sent is
+	// delivered. The new state holds from now on.
 	SyncActivate()
+	// SyncAbort ends the round without a result; another one begins.
 	SyncAbort(cause error)
 }
 
@@ -128,17 +142,19 @@ type Dumper interface{ Dump(w io.Writer) }
 // MsgClass separates the messages of a synchronisation round from all others.
 type MsgClass uint8
 
+// Classes of messages.
 const (
-	Normal MsgClass = iota
-	Sync            // only in a round; delivered only in the round it was sent in
+	Normal MsgClass = iota // of clients and of the service itself
+	Sync                   // only in a round; delivered only in the round it was sent in
 )
 
 // Level is the delivery guarantee.
 type Level uint8
 
+// Levels of delivery.
 const (
-	Agreed Level = iota
-	Safe
+	Agreed Level = iota // in the order of the ring
+	Safe                // and when all members of the configuration have it
 )
 
 // Message is one delivered message.
@@ -162,6 +178,7 @@ type Source struct {
 
 // Executive is what a service may ask of its host.
 type Executive interface {
+	// Self is the node that the service runs on.
 	Self() NodeID
 	// Multicast orders one message, own delivery included. ErrTryAgain leaves
 	// nothing behind. The body is copied.
@@ -175,7 +192,9 @@ type Executive interface {
 	After(d time.Duration, f func()) Timer
 	// Now is the executive's clock; never use it to decide replicated state.
 	Now() time.Time
+	// Nodes is the configured node list.
 	Nodes() NodeDirectory
+	// Log is for people; the service's name is on each line.
 	Log() *slog.Logger
 }
 
@@ -184,10 +203,14 @@ type Timer interface{ Stop() }
 
 // Conn is the executive's side of one client connection.
 type Conn interface {
+	// ID is the connection's number at this node, never used twice.
 	ID() uint64
+	// Cred says whose process it is.
 	Cred() Cred
-	// Push queues one event for the client, in order.
+	// Push queues one event for the client, in order. The body is copied. After
+	// ErrOverflow the client lacks an event, so close it.
 	Push(kind uint16, body []byte) error
+	// Close ends the connection; the client is told err.
 	Close(err error)
 }
 
@@ -199,7 +222,9 @@ type Cred struct {
 
 // NodeDirectory is the configured node list.
 type NodeDirectory interface {
+	// Name is what people call a node, configured or not.
 	Name(NodeID) string
+	// Configured are the ids, in the order of the configuration.
 	Configured() []NodeID
 }
 
@@ -207,6 +232,7 @@ type NodeDirectory interface {
 // doors share (the Corosync door sends them as they are).
 type Code uint16
 
+// Codes, with the values and meanings of the AIS.
 const (
 	OK              Code = 1
 	ErrLibrary      Code = 2

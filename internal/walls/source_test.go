@@ -77,7 +77,7 @@ func enter(root, rel string) error {
 }
 
 func (p *parsed) add(file, rel string) error {
-	f, err := parser.ParseFile(p.fset, file, nil, parser.SkipObjectResolution)
+	f, err := parser.ParseFile(p.fset, file, nil, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
 		return err
 	}

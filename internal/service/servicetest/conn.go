@@ -131,12 +131,13 @@ func (n *Node) finishClients() bool {
 	return len(gone) > 0
 }
 
-// ID, Cred, Push and Close are the service's side.
-
+// ID is the connection's number, for the service.
 func (cn *Conn) ID() uint64 { return cn.id }
 
+// Cred is a made-up process, for the service.
 func (cn *Conn) Cred() service.Cred { return service.Cred{PID: int32(cn.id)} }
 
+// Push keeps an event of the service.
 func (cn *Conn) Push(kind uint16, body []byte) error {
 	if cn.dead {
 		return service.ErrClosed
@@ -148,6 +149,7 @@ func (cn *Conn) Push(kind uint16, body []byte) error {
 	return nil
 }
 
+// Close ends the connection from the service's side.
 func (cn *Conn) Close(err error) {
 	if !cn.dead {
 		cn.closed = err

@@ -83,6 +83,7 @@ type Result struct {
 	Replay   string   // what the simulator's checker finds in the same path with fresh engines
 }
 
+// String is the result as one line.
 func (r Result) String() string {
 	s := fmt.Sprintf("%s: %d states, depth %d, %d actions, %d leaves, %d cut by a bound, %d engine states, %d engine steps, %d walked again",
 		r.Scenario, r.States, r.Depth, r.Edges, r.Leaves, r.Cut, r.Locals, r.Engine, r.Again)

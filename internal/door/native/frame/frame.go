@@ -87,9 +87,13 @@ const (
 	closedLen = HeaderLen + 4
 )
 
-// Sizes that a request and an event with a body of n bytes take of credit.
-func CallSize(n int) int  { return callLen + n }
-func CastSize(n int) int  { return castLen + n }
+// CallSize is what a call with a body of n bytes takes of credit.
+func CallSize(n int) int { return callLen + n }
+
+// CastSize is the same of a cast.
+func CastSize(n int) int { return castLen + n }
+
+// EventSize is the same of an event.
 func EventSize(n int) int { return eventLen + n }
 
 // ErrMalformed is what every error about the other end's bytes wraps.

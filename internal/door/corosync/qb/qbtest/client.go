@@ -47,8 +47,10 @@ const (
 	FlowWord = 8240
 )
 
-// Field is a word of the header, Word one of the data.
+// Field is a word of the header.
 func (r *Ring) Field(off int) *uint32 { return (*uint32)(unsafe.Pointer(&r.Head[off])) }
+
+// Word is a word of the data.
 func (r *Ring) Word(i uint32) *uint32 { return (*uint32)(unsafe.Pointer(&r.Data[4*i])) }
 
 func (r *Ring) sem() *uint64 { return (*uint64)(unsafe.Pointer(&r.Head[Sem])) }
