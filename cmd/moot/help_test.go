@@ -14,13 +14,15 @@ import (
 	"github.com/moothall/moothall/tools/manpages"
 )
 
-// everyCommand calls f for each command of ours.
+// everyCommand calls f for each command that people see.
 func everyCommand(f func(*cobra.Command)) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
 		f(c)
 		for _, sub := range c.Commands() {
-			walk(sub)
+			if !sub.Hidden {
+				walk(sub)
+			}
 		}
 	}
 	walk(newRootCommand())
