@@ -635,6 +635,11 @@ func TestBad(t *testing.T) {
 			x.quorate(2, one(2, 1), true, 2)
 			x.quorate(3, one(3, 1), true, 2)
 		}},
+		{"too few votes are said to be needed", "Q1", func(x *tape) {
+			for _, l := range []Life{1, 2} {
+				x.decide(l, one(NodeID(l), 1), Event{Quorate: true, Votes: 2, Expected: 4, Needed: 2, Text: "majority"})
+			}
+		}},
 		{"two_node of three", "Q1", func(x *tape) {
 			x.decide(1, one(1, 1), Event{Quorate: true, Votes: 1, Expected: 3, Needed: 1, Text: rowTwoNode})
 		}},

@@ -112,7 +112,8 @@ func (c *Checker) lent(r *ring, d decision) bool {
 	if c.opt.Votes == nil {
 		all, here = c.quorum.most, d.votes
 	}
-	return d.needed <= all/2 || d.row == rowTie && d.expected < all && c.opt.Lowered || d.votes-d.device > here
+	need := max(d.needed, d.expected/2+1) // a majority, whatever is shown as needed
+	return need <= all/2 || d.row == rowTie && d.expected < all && c.opt.Lowered || d.votes-d.device > here
 }
 
 // grant is by what the members of a ring are quorate together.
