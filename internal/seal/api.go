@@ -76,8 +76,17 @@ const (
 	EventStale                            // a peer knows a later start of this node: Inc = known incarnation, Value = its committed_seq
 	EventConflict                         // two machines with one id: Node = the id, Addr and Addr2 the two; Self says whether this node must stop
 	EventSnapshot                         // this process is a restored memory image: stop
-	EventMismatch                         // a peer speaks another version, cluster, configuration or key: Text; at most one per source and minute
-	EventPeerRefused                      // a peer told us so with a Notice: Text
+	EventMismatch                         // a peer speaks another version, cluster, configuration or key: Text, Value is the Drop; at most one per source and minute
+	EventPeerRefused                      // a peer told us so with a Notice: Text, Value is its code
+	EventPathMTU                          // what gets through to Node on Link changed: Value is the size that was tried << 32 | the largest that does; equal: all does
+)
+
+// Why a link went down: Value of EventLinkDown.
+const (
+	DownSilent     uint64 = iota + 1 // nothing came for too long
+	DownRefused                      // the kernel of the other machine refuses the port
+	DownRestarted                    // the node has a new session, over another link
+	DownConfigured                   // the configuration was changed
 )
 
 // Event is what the owner must know, in order. Up, Half, RTT and MTU are set in

@@ -59,6 +59,7 @@ type Core struct {
 	count tally
 	iv    [nonceLen]byte
 	head  [pingLen]byte
+	zeros []byte // padding
 }
 
 // sender is the own key in use and its counter, the nonce of all datagrams. The

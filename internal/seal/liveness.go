@@ -46,6 +46,8 @@ type link struct {
 	peerNo uint32 // last ping number of the peer
 	loss   uint32 // of its pings, in 1/65536
 	mtu    int    // largest datagram payload that the peer announced, zero: none yet
+	path   int    // largest one that gets through, zero: all that are tried do
+	trial  trial
 }
 
 // control is the address of the control socket, the port after the data socket's.
@@ -102,7 +104,7 @@ func (c *Core) watch(p *peer, i uint8) Tick {
 	if ln.up {
 		last := max(ln.sign, c.grace)
 		if c.now-last >= c.dead(ln) {
-			c.linkDown(p, ln, i, fmt.Sprintf("nothing was heard for %v", c.now-ln.sign))
+			c.linkDown(p, ln, i, DownSilent, fmt.Sprintf("nothing was heard for %v", c.now-ln.sign))
 		} else {
 			wake = last + c.dead(ln)
 		}
@@ -124,7 +126,7 @@ func (c *Core) watch(p *peer, i uint8) Tick {
 	if ln.refused > 0 && ln.judge > c.now {
 		wake = min(wake, ln.judge)
 	}
-	return min(wake, ln.next)
+	return min(wake, ln.next, c.watchSize(p, ln, i))
 }
 
 // needsPing is false while frames come and the last ping, at most five intervals
@@ -198,7 +200,7 @@ func (ln *link) countExtra(now Tick) {
 // judgeRefused takes a link down whose port is closed.
 func (c *Core) judgeRefused(p *peer, ln *link, i uint8) {
 	if ln.up && ln.refused >= refusedForOut && ln.judge != 0 && c.now >= ln.judge {
-		c.linkDown(p, ln, i, "its port is closed: the program there has ended")
+		c.linkDown(p, ln, i, DownRefused, "its port is closed: the program there has ended")
 	}
 }
 
@@ -269,7 +271,7 @@ func (c *Core) linkUp(p *peer, ln *link, i uint8) {
 	c.wake = min(c.wake, c.now+c.dead(ln))
 }
 
-func (c *Core) linkDown(p *peer, ln *link, i uint8, why string) {
+func (c *Core) linkDown(p *peer, ln *link, i uint8, cause uint64, why string) {
 	if !ln.up {
 		return
 	}
@@ -279,12 +281,16 @@ func (c *Core) linkDown(p *peer, ln *link, i uint8, why string) {
 	ln.up, ln.half, ln.pongs, ln.refused = false, false, 0, 0
 	c.setMTU()
 	c.route(p)
-	c.linkEvent(EventLinkDown, p, i, why)
+	c.linkEventWith(EventLinkDown, p, i, why, cause)
 }
 
 // linkEvent reports the node's state with what changed on one link.
 func (c *Core) linkEvent(k EventKind, p *peer, i uint8, text string) {
-	e := Event{Kind: k, Node: p.id, Link: i, Text: text}
+	c.linkEventWith(k, p, i, text, 0)
+}
+
+func (c *Core) linkEventWith(k EventKind, p *peer, i uint8, text string, value uint64) {
+	e := Event{Kind: k, Node: p.id, Link: i, Text: text, Value: value}
 	if p.life != nil {
 		e.Inc = p.life.inc
 	}

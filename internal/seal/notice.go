@@ -60,7 +60,7 @@ func (c *Core) toldStale(p *peer, n wire.Notice, d Datagram) Drop {
 	}
 	known := staleness{inc: n.Values[0], committed: n.Values[1]}
 	if known.inc > maxIncarnation {
-		c.mismatch(d, p.id, "node %d claims to know start number %d of this node, which cannot be: its record is damaged, or its clock was years ahead", p.id, known.inc)
+		c.mismatch(d, p.id, DropNotice, "node %d claims to know start number %d of this node, which cannot be: its record is damaged, or its clock was years ahead", p.id, known.inc)
 		return DropNotice
 	}
 	if known.inc < c.cfg.Inc {
@@ -103,7 +103,7 @@ func (c *Core) openUnknown(e *envelope, d Datagram) Drop {
 	if kind(text[0]) != kindPing || !m.parse(text) {
 		return DropUnknownNode
 	}
-	c.mismatch(d, e.node, "node %d at %v has the cluster key and is not in the node list of this node (version %d; it has version %d)", e.node, d.Addr, c.cfg.Table, m.table)
+	c.mismatch(d, e.node, DropUnknownNode, "node %d at %v has the cluster key and is not in the node list of this node (version %d; it has version %d)", e.node, d.Addr, c.cfg.Table, m.table)
 	c.sendNotice(e.node, d, wire.Notice{
 		Code: wire.NoticeConfigMismatch, Nonce: m.nonce, Values: []uint64{uint64(c.cfg.Table), uint64(m.table)},
 		Text: "this node is not in the node list there",
@@ -136,11 +136,11 @@ func (c *Core) openOwn(e *envelope, d Datagram) Drop {
 		out := c.message(l, nil, d.Link)
 		out.number, out.echoSent = m.number, m.sent
 		c.count.pongsOut++
-		c.sendSession(e.node, d.Link, d.Addr, kindPong, &out)
+		c.sendSession(e.node, d.Link, d.Addr, kindPong, &out, 0)
 		if due(&c.twinAsked, c.now, c.cfg.Ping) {
 			out = c.message(l, nil, d.Link)
 			c.count.pingsOut++
-			c.sendSession(e.node, d.Link, d.Addr, kindPing, &out)
+			c.sendSession(e.node, d.Link, d.Addr, kindPing, &out, 0)
 		}
 		return DropOwn
 	}

@@ -19,7 +19,7 @@ func (c *Core) Open(now Tick, d Datagram) (o Opened, ok bool) {
 	var e envelope
 	if why := e.parse(d.Data); why != 0 {
 		if why == DropVersion {
-			c.mismatch(d, 0, "a datagram with envelope version %d came from %v, this program knows version %d: is it an incompatible release, or another program on the same port?",
+			c.mismatch(d, 0, DropVersion, "a datagram with envelope version %d came from %v, this program knows version %d: is it an incompatible release, or another program on the same port?",
 				d.Data[0], d.Addr, envelopeVersion)
 		}
 		return c.drop(why)
@@ -160,10 +160,10 @@ func (c *Core) hear(p *peer, d Datagram) {
 }
 
 // mismatch reports once per source and minute that somebody cannot be
-// understood. All addresses that are not configured count as one source.
-func (c *Core) mismatch(d Datagram, node NodeID, format string, args ...any) {
+// understood, and as which kind of drop it counts. All addresses that are not configured count as one source.
+func (c *Core) mismatch(d Datagram, node NodeID, why Drop, format string, args ...any) {
 	s := c.source(unmap(d.Addr))
 	if due(&s.mismatch, c.now, minute) {
-		c.event(Event{Kind: EventMismatch, Node: node, Link: d.Link, Addr: d.Addr, Text: fmt.Sprintf(format, args...)})
+		c.event(Event{Kind: EventMismatch, Node: node, Link: d.Link, Addr: d.Addr, Value: uint64(why), Text: fmt.Sprintf(format, args...)})
 	}
 }

@@ -209,7 +209,7 @@ func (c *Core) configure(p *peer, addrs []netip.AddrPort) {
 			p.all = append(p.all, uint8(i))
 		}
 		if addr != ln.addr {
-			c.linkDown(p, ln, uint8(i), "its address was changed in the configuration")
+			c.linkDown(p, ln, uint8(i), DownConfigured, "its address was changed in the configuration")
 			*ln = link{addr: addr, next: c.now}
 		}
 	}
@@ -223,7 +223,7 @@ func (c *Core) remove(p *peer) {
 		return
 	}
 	for i := range p.links {
-		c.linkDown(p, &p.links[i], uint8(i), "the node was taken out of the configuration")
+		c.linkDown(p, &p.links[i], uint8(i), DownConfigured, "the node was taken out of the configuration")
 		p.links[i] = link{}
 	}
 	p.removed, p.candidates = true, nil
@@ -251,8 +251,18 @@ func (c *Core) route(p *peer) {
 	}
 }
 
-// mtu is the largest datagram payload that both sides of a link take.
+// mtu is the largest datagram payload that both sides of a link take and that
+// gets through.
 func (c *Core) mtu(p *peer, i uint8) int {
+	mtu := c.announced(p, i)
+	if path := p.links[i].path; path != 0 {
+		return min(mtu, path)
+	}
+	return mtu
+}
+
+// announced is the largest datagram payload that both sides of a link take.
+func (c *Core) announced(p *peer, i uint8) int {
 	if ln := &p.links[i]; ln.mtu != 0 {
 		return min(ln.mtu, c.ownMTU[i])
 	}

@@ -94,11 +94,11 @@ func (c *Core) openSession(e *envelope, d Datagram) Drop {
 		return why
 	}
 	if l.inc > maxIncarnation {
-		c.mismatch(d, p.id, "node %d says that this is its start number %d, which cannot be: its record is damaged, or its clock is years ahead", p.id, l.inc)
+		c.mismatch(d, p.id, DropIncarnation, "node %d says that this is its start number %d, which cannot be: its record is damaged, or its clock is years ahead", p.id, l.inc)
 		return DropIncarnation
 	}
 	if e.link != d.Link {
-		c.mismatch(d, p.id, "node %d sends on its link %d what arrives on link %d here: are cables or addresses swapped?", p.id, e.link, d.Link)
+		c.mismatch(d, p.id, DropLink, "node %d sends on its link %d what arrives on link %d here: are cables or addresses swapped?", p.id, e.link, d.Link)
 		return DropLink
 	}
 	k := kind(text[0])
@@ -139,13 +139,13 @@ func (c *Core) readHint(e *envelope, d Datagram) Drop {
 	k := c.sched.find(e.epoch)
 	switch {
 	case h.cluster != c.tx.key.hint.cluster:
-		c.mismatch(d, e.node, "a node at %v, which calls itself node %d, belongs to another cluster than %q: compare the cluster names in both configurations", d.Addr, e.node, c.cfg.Cluster)
+		c.mismatch(d, e.node, DropCluster, "a node at %v, which calls itself node %d, belongs to another cluster than %q: compare the cluster names in both configurations", d.Addr, e.node, c.cfg.Cluster)
 		return DropCluster
 	case k == nil:
-		c.mismatch(d, e.node, "a node at %v, which calls itself node %d, uses key epoch %d and this node has epoch %d: one of them missed a key rotation, copy the cluster key to it", d.Addr, e.node, e.epoch, c.tx.epoch)
+		c.mismatch(d, e.node, DropEpoch, "a node at %v, which calls itself node %d, uses key epoch %d and this node has epoch %d: one of them missed a key rotation, copy the cluster key to it", d.Addr, e.node, e.epoch, c.tx.epoch)
 		return DropEpoch
 	case h.key != k.hint.key:
-		c.mismatch(d, e.node, "a node at %v, which calls itself node %d, uses another key for cluster %q: compare the key files of both nodes", d.Addr, e.node, c.cfg.Cluster)
+		c.mismatch(d, e.node, DropKey, "a node at %v, which calls itself node %d, uses another key for cluster %q: compare the key files of both nodes", d.Addr, e.node, c.cfg.Cluster)
 		return DropKey
 	}
 	return 0
@@ -204,7 +204,7 @@ func (c *Core) refuseClone(p *peer, l *life, k kind, m *ping, d Datagram) Drop {
 			p.doubt = doubt{l, c.now}
 			out := c.message(l, nil, d.Link)
 			c.count.pingsOut++
-			c.sendSession(p.id, d.Link, d.Addr, kindPing, &out)
+			c.sendSession(p.id, d.Link, d.Addr, kindPing, &out, 0)
 		}
 		return DropConflict
 	}
@@ -249,7 +249,7 @@ func (c *Core) compareTables(p *peer, m *ping, d Datagram) {
 	if m.table == c.cfg.Table || !due(&p.lastTable, c.now, minute) {
 		return
 	}
-	c.mismatch(d, p.id, "node %d has version %d of the node list, this node has version %d: load the same configuration on both", p.id, m.table, c.cfg.Table)
+	c.mismatch(d, p.id, DropUnknownNode, "node %d has version %d of the node list, this node has version %d: load the same configuration on both", p.id, m.table, c.cfg.Table)
 	c.sendNotice(p.id, d, wire.Notice{
 		Code: wire.NoticeConfigMismatch, Nonce: m.nonce, Values: []uint64{uint64(c.cfg.Table), uint64(m.table)},
 		Text: "the node lists have different versions",
@@ -263,7 +263,7 @@ func (c *Core) speaksWith(p *peer, m *ping, d Datagram) bool {
 		return true
 	}
 	if due(&p.lastVersion, c.now, minute) {
-		c.mismatch(d, p.id, "node %d speaks protocol versions %d to %d, this node %d to %d: upgrade the older one", p.id, m.minVer, m.maxVer, c.cfg.MinVer, c.cfg.MaxVer)
+		c.mismatch(d, p.id, DropProtocol, "node %d speaks protocol versions %d to %d, this node %d to %d: upgrade the older one", p.id, m.minVer, m.maxVer, c.cfg.MinVer, c.cfg.MaxVer)
 		c.sendNotice(p.id, d, wire.Notice{
 			Code: wire.NoticeVersionMismatch, Nonce: m.nonce, Values: []uint64{uint64(c.cfg.MinVer), uint64(c.cfg.MaxVer)},
 			Text: "there is no common protocol version",
@@ -288,6 +288,7 @@ func (c *Core) acceptPong(p *peer, l *life, e *envelope, m *ping, d Datagram) Dr
 	c.hear(p, d)
 	ln.from = d.Addr
 	c.learnMTU(p, d.Link, m.mtu)
+	ln.trial.answered(m.number)
 	at := c.now
 	if d.Arrived != 0 && d.Arrived <= c.now && d.Arrived >= m.echoSent {
 		at = d.Arrived
@@ -324,7 +325,7 @@ func (c *Core) establish(p *peer, l *life, e *envelope, d Datagram) {
 	ln := &p.links[d.Link]
 	*ln = link{
 		addr: ln.addr, heard: ln.heard, next: ln.next, pinged: ln.pinged, pingNo: ln.pingNo,
-		up: ln.up, ever: ln.up, half: ln.half,
+		up: ln.up, ever: ln.up, half: ln.half, path: ln.path, trial: ln.trial,
 	}
 }
 
@@ -337,7 +338,7 @@ func (c *Core) restartOthers(p *peer, here uint8) {
 		if uint8(i) == here || !ln.addr.IsValid() {
 			continue
 		}
-		c.linkDown(p, ln, uint8(i), "the node was restarted")
+		c.linkDown(p, ln, uint8(i), DownRestarted, "the node was restarted")
 		*ln = link{addr: ln.addr, pingNo: ln.pingNo, next: c.now}
 		c.wake = min(c.wake, c.now)
 	}
@@ -377,7 +378,7 @@ func (c *Core) ping(p *peer, i uint8, to netip.AddrPort) {
 	m := c.message(p.latest(), ln, i)
 	m.number = ln.pingNo
 	c.count.pingsOut++
-	c.sendSession(p.id, i, to, kindPing, &m)
+	c.sendSession(p.id, i, to, kindPing, &m, 0)
 }
 
 // pong answers a ping. A life without a session is asked back at once, where it
@@ -387,13 +388,15 @@ func (c *Core) pong(p *peer, l *life, in *ping, d Datagram) {
 	if l == p.life {
 		c.hear(p, d)
 		ln.from = d.Addr
-		ln.countLoss(in.number)
+		if in.number&trialPing == 0 {
+			ln.countLoss(in.number)
+		}
 		c.learnMTU(p, d.Link, in.mtu)
 	}
 	m := c.message(l, ln, d.Link)
 	m.number, m.echoSent = in.number, in.sent
 	c.count.pongsOut++
-	c.sendSession(p.id, d.Link, d.Addr, kindPong, &m)
+	c.sendSession(p.id, d.Link, d.Addr, kindPong, &m, 0)
 	if l != p.life && (ln.pinged == 0 || c.now-ln.pinged >= min(urgentPing, c.cfg.Ping/2)) {
 		c.ping(p, d.Link, d.Addr)
 	}
@@ -414,14 +417,20 @@ func (c *Core) message(l *life, ln *link, i uint8) ping {
 	return m
 }
 
-func (c *Core) sendSession(to NodeID, link uint8, addr netip.AddrPort, k kind, m *ping) {
+// sendSession sends a ping or pong, as a datagram of that size if size is not
+// zero.
+func (c *Core) sendSession(to NodeID, link uint8, addr netip.AddrPort, k kind, m *ping, size int) {
 	m.data = c.tx.data[link]
 	c.head[0] = byte(k)
 	m.put(c.head[:])
+	var padding []byte
+	if n := size - plainPing; n > 0 {
+		padding = c.padding(n)
+	}
 	mem := &c.pending[c.side].mem
 	c.send(Datagram{
 		Node: to, Link: link, Control: true, Addr: addr,
-		Data: c.seal(mem, link, flagControl|flagSession, c.head[:], nil),
+		Data: c.seal(mem, link, flagControl|flagSession, c.head[:], padding),
 	})
 }
 
