@@ -74,6 +74,14 @@ func (c *Client) Decisions(ctx context.Context, since uint64, limit int) (Decisi
 	return get[Decisions](ctx, c, fmt.Sprintf("/v1/decisions?since=%d&limit=%d", since, limit))
 }
 
+// Why asks for the explanation of the last change of members or quorum; with a
+// node, by id or name, of the last one that concerned it; with a ring, as in
+// Ring.ID, of the one that led to it. An *Error with http.StatusNotFound says
+// that there is no such node.
+func (c *Client) Why(ctx context.Context, node, ring string) (Why, error) {
+	return get[Why](ctx, c, "/v1/why?"+url.Values{"node": {node}, "ring": {ring}}.Encode())
+}
+
 // Events asks for what happened since, which is the number of an event, Next of
 // an earlier answer, or empty for all that is kept.
 func (c *Client) Events(ctx context.Context, since string) (Events, error) {

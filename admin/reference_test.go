@@ -35,19 +35,23 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if !bytes.Equal(old, got) {
-		t.Errorf("%s does not say what documents.go says; run go test ./admin -update and read the diff", reference)
+		t.Errorf("%s does not say what documents.go and explanations.go say; run go test ./admin -update and read the diff", reference)
 	}
 }
 
 // describe makes a table of each struct.
 func describe(t *testing.T) []byte {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "documents.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
+	var decls []ast.Decl
+	for _, file := range []string{"documents.go", "explanations.go"} {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decls = append(decls, f.Decls...)
 	}
 	var b bytes.Buffer
-	for _, decl := range f.Decls {
+	for _, decl := range decls {
 		d, ok := decl.(*ast.GenDecl)
 		if !ok || d.Tok != token.TYPE {
 			continue

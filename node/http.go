@@ -22,7 +22,7 @@ func (n *Node) openFront() (*httpdoor.Door, error) {
 	if n.cfg.RunDir == "" && listen.Listen == "" {
 		return nil, nil
 	}
-	return httpdoor.Listen(httpdoor.Config{Backend: (*front)(n), Events: n.events, RunDir: n.cfg.RunDir, HTTP: listen, Log: n.log})
+	return httpdoor.Listen(httpdoor.Config{Backend: (*front)(n), Events: n.events, RunDir: n.cfg.RunDir, HTTP: listen, Log: n.log, More: n.explainRoutes()})
 }
 
 // RunningError says that another agent answers in the run directory.

@@ -101,6 +101,7 @@ var commands = []func() *cobra.Command{
 	newSimCommand,
 	newStatusCommand,
 	newVersionCommand,
+	newWhyCommand,
 }
 
 func newRootCommand() *cobra.Command {

@@ -45,6 +45,9 @@ type Config struct {
 	Wall time.Time
 	Name func(proto.NodeID) string // of configured nodes; nil: "node 3"
 
+	// NetFaults, if not nil, counts what could not be sent, since the start.
+	NetFaults func() []NetFault
+
 	Log      *slog.Logger // nil discards
 	Observer Observer
 	Limits   Limits

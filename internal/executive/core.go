@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/moothall/moothall/internal/explain"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/resync"
 	"github.com/moothall/moothall/internal/seal"
@@ -60,6 +61,9 @@ type Core struct {
 
 	decisions decisions
 	evidence  []string // of the view that comes next
+	witnessed witness
+	ledger    *explain.Ledger
+	gaps      func() Gaps // of the watchdog; nil: there is none
 	recent    []Transition
 
 	// One flush.
@@ -112,6 +116,8 @@ func (c *Core) begin(now Tick) error {
 		return err
 	}
 	c.ring, c.members, c.trans, c.synced, c.other = RingID{}, nil, nil, false, nil
+	c.ledger = explain.NewLedger(c.self(), explain.Names(c.cfg.Name), maxExplanations)
+	c.witnessed = witness{born: now}
 	c.round, c.view = roundState{}, viewState{currency: service.CurrencyUnknown}
 	c.room, c.submitted, c.budget = totem.RoomLow, volume{}, budget{}
 	c.sessions.SetCommitted(c.engine.CommittedSeq())
@@ -155,6 +161,9 @@ func (c *Core) makeHosts() error {
 	}
 	return nil
 }
+
+// maxExplanations are kept.
+const maxExplanations = 256
 
 // self is this node.
 func (c *Core) self() NodeID { return c.cfg.Totem.Self }
@@ -234,6 +243,7 @@ func (c *Core) Advance(now Tick) {
 	c.timers.fire(c.now)
 	c.judgeCurrency()
 	c.dropSlowClients()
+	c.look()
 	c.leaveDue()
 }
 

@@ -21,11 +21,12 @@ const (
 	DecisionClient                            // a client was disconnected
 	DecisionRestart                           // this member starts anew
 	DecisionStop                              // this member came to its end
+	DecisionWhy                               // the members told each other why nodes came or went
 )
 
 // String is the dashed word of logs and JSON.
 func (k DecisionKind) String() string {
-	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop"}[k]
+	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop", "why"}[k]
 }
 
 // MarshalText makes JSON documents print a kind as String does.
@@ -47,6 +48,8 @@ type Decision struct {
 
 	View   *View                `json:"view,omitempty"`   // with DecisionView
 	Quorum *service.QuorumState `json:"quorum,omitempty"` // with DecisionQuorum
+
+	about uint64 // with DecisionWhy: number of the explanation
 }
 
 // View is a change of the configuration.

@@ -71,6 +71,10 @@ func (c *Core) dispatch(d *totem.Delivery) {
 		}
 		return
 	}
+	if h.kind == kindTestimony {
+		c.testified(d, body)
+		return
+	}
 	s := c.byID[h.service]
 	m := service.Message{From: d.From, Func: h.fn, Ring: d.Ring, Slot: d.Slot, Src: h.src, Body: body}
 	if d.Safe {

@@ -69,6 +69,7 @@ func (c *Core) turn() {
 		return
 	}
 	c.work()
+	c.speak()
 	c.signalRoom()
 	c.drain()
 	if c.budget.owing() && c.consumable() > 0 {
@@ -189,6 +190,9 @@ func (c *Core) sessionEvent(e *seal.Event) {
 	case seal.EventLinkUp, seal.EventLinkDown, seal.EventLinkState:
 		c.linkState(e)
 		c.linkChanged(e)
+	case seal.EventPathMTU:
+		c.linkState(e)
+		c.linkChanged(e)
 	case seal.EventStale:
 		c.staleIncarnation(e)
 	case seal.EventConflict:
@@ -199,6 +203,7 @@ func (c *Core) sessionEvent(e *seal.Event) {
 	case seal.EventMismatch, seal.EventPeerRefused:
 		c.refused(e)
 	}
+	c.sawSession(e)
 }
 
 func (c *Core) linkState(e *seal.Event) {

@@ -113,6 +113,7 @@ func NewLoop(c LoopConfig) (*Loop, error) {
 		l.cfg.Gap = l.core.engine.Status().TokenTimeout / 10
 	}
 	l.watch.limit = l.cfg.Gap
+	l.core.gaps = l.watch.gaps
 	go l.drive(unlimited)
 	return l, nil
 }
@@ -457,7 +458,7 @@ type watchdog struct {
 	recent []Gap // bounded by maxGaps
 }
 
-const maxGaps = 16
+const maxGaps = 64
 
 // Gaps says how long the member was kept from running.
 type Gaps struct {

@@ -17,10 +17,11 @@ var errMessage = errors.New("executive: malformed message")
 type kind uint8
 
 const (
-	kindRound  kind = 1 + iota // of package resync
-	kindNormal                 // of a service
-	kindSync                   // of a service, in a synchronisation round
-	kindMark                   // tells its sender that everything before it is ordered
+	kindRound     kind = 1 + iota // of package resync
+	kindNormal                    // of a service
+	kindSync                      // of a service, in a synchronisation round
+	kindMark                      // tells its sender that everything before it is ordered
+	kindTestimony                 // of package explain
 )
 
 // messageVersion is the layout's: in the high half of the first byte.
@@ -49,7 +50,7 @@ const (
 // append appends the encoded header of a message that self sends.
 func (h *header) append(b []byte, self proto.NodeID) []byte {
 	b = append(b, messageVersion<<4|byte(h.kind))
-	if h.kind == kindRound || h.kind == kindMark {
+	if h.kind == kindRound || h.kind == kindMark || h.kind == kindTestimony {
 		return b
 	}
 	s := byte(h.service)
@@ -89,7 +90,7 @@ func (h *header) parse(b []byte, from proto.NodeID) ([]byte, error) {
 	}
 	h.kind, b = kind(b[0]&15), b[1:]
 	switch h.kind {
-	case kindRound:
+	case kindRound, kindTestimony:
 		return b, nil
 	case kindMark:
 		if len(b) != 0 {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/moothall/moothall/internal/explain"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/resync"
 	"github.com/moothall/moothall/internal/seal"
@@ -45,7 +46,7 @@ func because(r totem.Reason, who string) string {
 	case totem.ReasonJoin:
 		return who + " asked for a new membership"
 	case totem.ReasonRestart:
-		return who + " was restarted: it came back with a later incarnation"
+		return who + " was started anew: it speaks with a later incarnation"
 	case totem.ReasonCannotReceive:
 		return "this member does not receive what the ring sends"
 	case totem.ReasonPeerDeaf:
@@ -57,7 +58,7 @@ func because(r totem.Reason, who string) string {
 	case totem.ReasonConsensusTimeout:
 		return "not every node agreed on the membership in time"
 	case totem.ReasonSettled:
-		return "the evidence decided who can be heard"
+		return "it was clear who hears whom"
 	case totem.ReasonCommitTimeout:
 		return "the new ring could not be agreed on in time"
 	case totem.ReasonRefused:
@@ -69,7 +70,9 @@ func because(r totem.Reason, who string) string {
 	case totem.ReasonPause:
 		return "this process was not running for a while"
 	case totem.ReasonAlone:
-		return "nobody else was heard"
+		return "nobody else would be in a ring with this member"
+	case totem.ReasonOrderConflict:
+		return who + " used places in the order that no token covers"
 	case totem.ReasonDistrust:
 		return "its services found no common state"
 	}
@@ -106,7 +109,7 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	merged := conf.Reason == totem.ReasonForeign || conf.Reason == totem.ReasonMerge
 	switch cause := because(conf.Reason, who); {
 	case merged && len(v.Joined) > 0:
-		fmt.Fprintf(&b, ". Ring %v was left because another ring was found and the two became one.", v.Prev)
+		fmt.Fprintf(&b, ". Ring %v was left because another ring was found.", v.Prev)
 	case conf.Prev.IsZero():
 		v.Reason = totem.ReasonStart.String()
 		b.WriteString(": this member started.")
@@ -120,6 +123,7 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	c.evidence = nil
 	c.log.Info("membership", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
 		"why", conf.Reason.String())
+	c.testify(conf.Ring, conf.Prev, conf.Members)
 }
 
 // count is a number with its noun.
@@ -142,6 +146,7 @@ func (c *Core) quorumDecided(before viewState) {
 	if s.Quorate {
 		what = "quorate"
 	}
+	c.explained(c.ledger.Decided(c.now, s.Ring, explain.Verdict{Quorate: s.Quorate, Row: s.Row, Text: s.Text}))
 	text := fmt.Sprintf("Ring %v: %s.", s.Ring, s.Text)
 	if s.Text == "" {
 		text = fmt.Sprintf("Ring %v is %s: %d of %d votes are here, %d are needed.", s.Ring, what, s.Votes, s.Expected, s.Needed)
@@ -205,6 +210,7 @@ func (c *Core) traced(e *totem.TraceEvent) {
 	if f := c.obs.Trace; f != nil {
 		f(e)
 	}
+	c.sawTrace(e)
 	who := ""
 	if e.Node != 0 {
 		who = c.cfg.Name(e.Node)
@@ -255,9 +261,13 @@ func (c *Core) traced(e *totem.TraceEvent) {
 func leftOut(r totem.Reason, who string) string {
 	switch r {
 	case totem.ReasonJoin:
-		return who + " was left out: another node cannot hear it"
-	case totem.ReasonSettled, totem.ReasonConsensusTimeout:
-		return who + " was left out: it was not heard, or did not agree, in time"
+		return who + " was left out: it and another node do not want each other in a ring"
+	case totem.ReasonSettled:
+		return who + " was left out: it is not heard, or does not hear all others"
+	case totem.ReasonConsensusTimeout:
+		return who + " was left out: it did not agree in time"
+	case totem.ReasonLeave:
+		return who + " was left out: it said farewell"
 	}
 	return known(who+" was left out", because(r, who))
 }
@@ -275,6 +285,9 @@ func (c *Core) linkChanged(e *seal.Event) {
 		}
 		c.witness(fmt.Sprintf("link %d to %s went down (%s), %s", e.Link, who, e.Text, rest))
 		c.log.Info("link down", "node", e.Node, "link", e.Link, "why", e.Text)
+	case seal.EventPathMTU:
+		c.witness(fmt.Sprintf("link %d to %s: %s", e.Link, who, e.Text))
+		c.log.Warn("path changed", "node", e.Node, "link", e.Link, "why", e.Text)
 	case seal.EventLinkState:
 		if e.Half {
 			c.witness(who + " is heard but does not hear this node")

@@ -11,6 +11,7 @@ var floors = map[string]int{
 	"internal/vote":      1,
 	"internal/resync":    1,
 	"internal/seal":      1,
+	"internal/explain":   1,
 	"service":            2,
 	"internal/service":   3,
 	"internal/link":      4,

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-var cores = []string{"internal/totem", "internal/vote", "internal/resync", "internal/seal"}
+var cores = []string{"internal/totem", "internal/vote", "internal/resync", "internal/seal", "internal/explain"}
 
 // foundations are what cores stand on; the rules for cores hold for them too.
 var foundations = []string{"internal/proto", "internal/wire"}

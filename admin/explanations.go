@@ -1,0 +1,64 @@
+package admin
+
+import "time"
+
+// Why is one explained change, the answer to GET /v1/why. Fields are added over
+// time, never renamed. Reason, Text, Left, Joined, Members and Nodes are equal at
+// all members that were there, once Awaited is empty; docs/explanations.md lists
+// the reasons.
+type Why struct {
+	Cluster string    `json:"cluster"`
+	Asked   NodeID    `json:"asked"`           // the node that answers
+	State   string    `json:"state"`           // of the ordering engine there, now
+	Found   bool      `json:"found"`           // false: nothing that was asked for is on record; Text says so
+	Kind    string    `json:"kind,omitempty"`  // "membership", "quorum" within a ring, or "node": news of one that is not here or in trouble
+	About   *WhyAbout `json:"about,omitempty"` // the node that was asked about
+	Reason  string    `json:"reason"`          // a dashed word
+	Text    string    `json:"text"`            // one sentence, or one a reason
+
+	Time     time.Time  `json:"time"` // by the clock of the node that answers
+	Ring     string     `json:"ring,omitempty"`
+	Previous string     `json:"previous_ring,omitempty"`
+	Members  []NodeID   `json:"members"`
+	Joined   []NodeID   `json:"joined"`
+	Left     []NodeID   `json:"left"`
+	Told     []NodeID   `json:"told"`             // members whose testimony is in it
+	Awaited  []NodeID   `json:"awaited"`          // members that have not told yet what they saw
+	Quorum   *WhyQuorum `json:"quorum,omitempty"` // the first decision in that ring
+	Nodes    []WhyNode  `json:"nodes"`
+}
+
+// WhyAbout is the node that was asked about, as it is now.
+type WhyAbout struct {
+	Node NodeID `json:"node"`
+	Name string `json:"name,omitempty"`
+	Here bool   `json:"here"`
+}
+
+// WhyQuorum is what a change meant for quorum.
+type WhyQuorum struct {
+	Quorate bool   `json:"quorate"`
+	Changed bool   `json:"changed"` // it was the other way before
+	Row     string `json:"row"`
+	Text    string `json:"text"`
+}
+
+// WhyNode is one node's part in a change.
+type WhyNode struct {
+	Node     NodeID        `json:"node"`
+	Name     string        `json:"name,omitempty"`
+	What     string        `json:"what"` // "left", "joined", "replaced" (both at once), "absent" or "trouble"
+	Reason   string        `json:"reason"`
+	Text     string        `json:"text"`
+	Remedy   string        `json:"remedy,omitempty"`
+	Away     string        `json:"away_reason,omitempty"` // of one that joined: why it had been away
+	AwayMS   uint32        `json:"away_ms,omitempty"`
+	Evidence []WhyEvidence `json:"evidence"`
+}
+
+// WhyEvidence is one fact and who saw it.
+type WhyEvidence struct {
+	Witness NodeID `json:"witness"`
+	Link    uint8  `json:"link"`
+	Text    string `json:"text"`
+}

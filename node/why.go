@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/moothall/moothall/admin"
+	httpdoor "github.com/moothall/moothall/internal/door/http"
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/explain"
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// Why explains the last change of members or quorum; with a node, by id or name,
+// the last one that concerned it; with a ring, as Status prints it, the one that
+// led to it. At most one of the two is given.
+func (n *Node) Why(ctx context.Context, node, ring string) (admin.Why, error) {
+	out := admin.Why{Cluster: n.Cluster(), Asked: n.self.ID, Members: []admin.NodeID{}, Joined: []admin.NodeID{},
+		Left: []admin.NodeID{}, Told: []admin.NodeID{}, Awaited: []admin.NodeID{}, Nodes: []admin.WhyNode{}}
+	id, err := n.nodeNamed(node)
+	if err != nil {
+		return out, err
+	}
+	err = n.ask(ctx, func(c *executive.Core) {
+		out.State = c.Status().Engine.State.String()
+		var e *explain.Explanation
+		switch l := c.Explanations(); {
+		case node != "":
+			e = l.About(id)
+			out.About = &admin.WhyAbout{Node: id, Name: n.name(id), Here: slices.Contains(c.Status().Members, id)}
+		case ring != "":
+			e = l.Of(ring)
+		default:
+			e = l.Last()
+		}
+		n.fill(&out, e)
+	})
+	return out, err
+}
+
+// nodeNamed finds a configured node by id or name; nothing is no node.
+func (n *Node) nodeNamed(s string) (admin.NodeID, error) {
+	if s == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseUint(s, 10, 32)
+	for _, node := range n.current.Load().Nodes {
+		if node.Name == s || err == nil && node.ID == admin.NodeID(id) {
+			return node.ID, nil
+		}
+	}
+	return 0, &NoNodeError{fmt.Sprintf("no node %q is configured: moot status lists ids and names", s)}
+}
+
+// fill writes an explanation down.
+func (n *Node) fill(out *admin.Why, e *explain.Explanation) {
+	if e == nil {
+		out.Text = "Nothing that was asked for is on record."
+		if a := out.About; a != nil {
+			out.Text = fmt.Sprintf("%s is not here, and was not since this agent started.", a.Name)
+			if a.Here {
+				out.Text = fmt.Sprintf("%s is here, and nothing happened to it that is on record.", a.Name)
+			}
+		}
+		return
+	}
+	out.Found, out.Kind, out.Reason, out.Text = true, e.Sort.String(), e.Reason, e.Text
+	out.Time = n.started.Add(time.Duration(e.At))
+	out.Ring = e.Ring.String()
+	if !e.Prev.IsZero() {
+		out.Previous = e.Prev.String()
+	}
+	ids := func(list []proto.NodeID) []admin.NodeID { return append([]admin.NodeID{}, list...) }
+	out.Members, out.Joined, out.Left, out.Told, out.Awaited = ids(e.Members), ids(e.Joined), ids(e.Left), ids(e.Told), ids(e.Awaited)
+	if q := e.Quorum; q != nil {
+		out.Quorum = &admin.WhyQuorum{Quorate: q.Quorate, Changed: e.Changed, Row: q.Row, Text: q.Text}
+	}
+	for _, p := range e.Parts {
+		w := admin.WhyNode{Node: p.Node, Name: n.name(p.Node), What: p.What.String(), Reason: p.Reason.String(), Text: p.Text,
+			Remedy: p.Reason.Remedy(), AwayMS: p.AwayMS, Evidence: []admin.WhyEvidence{}}
+		if p.What == explain.Came && p.Away != explain.Unknown {
+			w.Away = p.Away.String()
+		}
+		for _, ev := range p.Evidence {
+			w.Evidence = append(w.Evidence, admin.WhyEvidence{Witness: ev.Witness, Link: ev.Link, Text: ev.Text})
+		}
+		out.Nodes = append(out.Nodes, w)
+	}
+}
+
+// explainRoutes are the routes of why and whatif.
+func (n *Node) explainRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /v1/why": func(w http.ResponseWriter, r *http.Request) {
+			q := r.URL.Query()
+			explained(w, func() (admin.Why, error) { return n.Why(r.Context(), q.Get("node"), q.Get("ring")) })
+		},
+	}
+}
+
+// NoNodeError says that no such node is configured, or is a member where it must
+// be one.
+type NoNodeError struct{ Text string }
+
+func (e *NoNodeError) Error() string { return e.Text }
+
+// explained answers with a document, or says why there is none.
+func explained[T any](w http.ResponseWriter, ask func() (T, error)) {
+	doc, err := ask()
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(doc)
+		return
+	}
+	code := http.StatusServiceUnavailable
+	if _, ok := errors.AsType[*NoNodeError](err); ok {
+		code = http.StatusNotFound
+	}
+	httpdoor.Fail(w, code, notNow(err).Error())
+}
+
+// netFaults counts what the sockets could not send.
+func (n *Node) netFaults() []executive.NetFault {
+	causes := map[string]explain.NetFault{"unreachable": explain.NoRoute, "device": explain.NoDevice,
+		"own-address": explain.NoAddress, "forbidden": explain.Forbidden}
+	var out []executive.NetFault
+	for _, c := range n.link.Counters() {
+		fault := causes[c.Cause]
+		if fault == 0 || c.Value == 0 {
+			continue
+		}
+		number, _ := strconv.ParseUint(c.Link, 10, 8)
+		i := slices.IndexFunc(out, func(o executive.NetFault) bool { return o.Link == uint8(number) && o.Fault == fault })
+		if i < 0 {
+			out = append(out, executive.NetFault{Link: uint8(number), Fault: fault})
+			i = len(out) - 1
+		}
+		out[i].Count += c.Value
+	}
+	return out
+}
