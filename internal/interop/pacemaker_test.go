@@ -265,8 +265,15 @@ func (p *pacemaker) whole() {
 				return false, fmt.Sprintf("node %d: %+v", m.id, v)
 			}
 		}
-		state, status := p.c.machine(1).run("crmadmin", "--quiet", "--status", first)
-		return status == 0 && strings.TrimSpace(state) == "S_IDLE", fmt.Sprintf("the DC %s: %s", first, state)
+		// Who leads is asked of the nodes: after a merge the name in the CIB may be
+		// that of another side's DC.
+		var states []string
+		for _, m := range p.c.machines {
+			out, _ := p.c.machine(1).run("crmadmin", "--quiet", "--status", fmt.Sprintf("n%d", m.id))
+			states = append(states, strings.TrimSpace(out))
+		}
+		one := slices.Sorted(slices.Values(states))
+		return slices.Equal(one, []string{"S_IDLE", "S_NOT_DC", "S_NOT_DC"}), states
 	})
 }
 

@@ -67,6 +67,14 @@ func needTool(t *testing.T, name string) {
 	}
 }
 
+// needHeader skips a test where programs of one more library cannot be compiled.
+func needHeader(t *testing.T, name string) {
+	t.Helper()
+	if _, err := os.Stat("/usr/include/corosync/" + name); err != nil {
+		leaveOut(t, "needs a header of Corosync: %v", err)
+	}
+}
+
 // leaveOut skips a test and has the report of the run say why.
 func leaveOut(t *testing.T, format string, args ...any) {
 	t.Helper()

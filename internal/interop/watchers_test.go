@@ -13,6 +13,8 @@ import (
 
 // The calls that sbd makes, with its order of them.
 func TestDropIn_Sbd(t *testing.T) {
+	needDropIn(t)
+	needHeader(t, "cmap.h")
 	onEach(t, 2, settings{quorum: "two_node: 1"}, func(t *testing.T, c *cluster) {
 		r := c.recorder(t, "sbd")
 		fencer := compile(t, c.stage, "testdata/c/fencer.c", "-lcmap")
