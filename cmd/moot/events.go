@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,8 +86,7 @@ func followEvents(ctx context.Context, a *asking, since string, show func(admin.
 // eventPrinter prints an event a line.
 func eventPrinter(w io.Writer, asJSON bool) func(admin.Event) error {
 	if asJSON {
-		out := json.NewEncoder(w)
-		return func(e admin.Event) error { return out.Encode(e) }
+		return func(e admin.Event) error { return writeLine(w, e) }
 	}
 	t := newTable(w)
 	colours := map[string]int{admin.EventQuorum: yellow, admin.EventView: green, admin.EventGap: red}
@@ -100,7 +98,7 @@ func eventPrinter(w io.Writer, asJSON bool) func(admin.Event) error {
 		if e.No != 0 {
 			no = fmt.Sprint(e.No)
 		}
-		_, err := fmt.Fprintf(w, "%5s  %s  %s  %s\n", no, clock(e.Time), t.paint(colours[e.Type], fmt.Sprintf("%-8s", e.Type)), e.Text)
+		_, err := fmt.Fprintf(w, "%5s  %s  %s  %s\n", no, clock(e.Time), t.paint(colours[e.Type], fmt.Sprintf("%-8s", e.Type)), visible(e.Text))
 		return err
 	}
 }

@@ -14,7 +14,7 @@ has. They do not change their meaning.
    1  the command failed; the message says why and what to try
    2  wrong command, flag or argument
    3  the node is not quorate (moot status --check)
-   4  what was asked for is not there (moot members, moot nodes, moot why)
+   4  what was asked for is not there (members, nodes, send, why)
 
 Those of an agent are Corosync's where it has one for the case:
 

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -30,11 +28,8 @@ EXIT STATUS
 			group, err := ask(cmd.Context(), &a, func(c *admin.Client, ctx context.Context) (admin.Group, error) {
 				return c.Group(ctx, args[0])
 			})
-			if refused, ok := errors.AsType[*admin.Error](err); ok && refused.Code == http.StatusNotFound {
-				return failed(exitNotFound, err)
-			}
 			if err != nil {
-				return err
+				return notFound(err)
 			}
 			if a.json {
 				return writeJSON(cmd.OutOrStdout(), group)
