@@ -11,7 +11,7 @@ import (
 
 // public reports whether programs outside of the module may import a package.
 func public(dir string) bool {
-	return !under(dir, "cmd", "tools") && !strings.Contains("/"+dir+"/", "/internal/")
+	return !under(dir, "cmd", "tools", "examples") && !strings.Contains("/"+dir+"/", "/internal/")
 }
 
 // What is exported is described, everywhere: programs, and whoever works on the
