@@ -274,6 +274,7 @@ func (b *ballot) split(sides string) {
 			side[id] = i
 		}
 	}
+	var all sync.WaitGroup // at once, so that there are no sides in between
 	for _, a := range b.agents {
 		var drops []string
 		for _, o := range b.agents {
@@ -281,10 +282,13 @@ func (b *ballot) split(sides string) {
 				drops = append(drops, fmt.Sprintf("ip saddr %v drop", o.node.Addr))
 			}
 		}
-		if err := testenv.Filter(a.node, drops); err != nil {
-			b.t.Fatal(err)
-		}
+		all.Go(func() {
+			if err := testenv.Filter(a.node, drops); err != nil {
+				b.t.Error(err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 func (b *ballot) heal() { b.split("") }

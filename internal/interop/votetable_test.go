@@ -346,7 +346,7 @@ var voteTable = []voteRow{
 		soon 1 2: yes 2/2/2 majority
 		kill 2
 		1: no 1/2/2 minority`},
-	{name: "last man, half at once", nodes: 6, lines: "last_man_standing: 1\nlast_man_standing_window: 1000", flags: lastMan, play: `
+	{name: "last man, half at once", nodes: 6, lines: "last_man_standing: 1", flags: lastMan, play: `
 		start 1 2 3 4 5 6
 		1 2 3 4 5 6: yes 6/6/4 majority
 		split 1 2 3 / 4 5 6
@@ -354,7 +354,7 @@ var voteTable = []voteRow{
 		4 5 6: no 3/6/4 minority
 		heal
 		1 2 3 4 5 6: yes 6/6/4 majority`},
-	{name: "last man after a tie", nodes: 4, lines: "last_man_standing: 1\nlast_man_standing_window: 1000\nauto_tie_breaker: 1", flags: lastMan + " " + tie, play: `
+	{name: "last man after a tie", nodes: 4, lines: "last_man_standing: 1\nlast_man_standing_window: 2000\nauto_tie_breaker: 1", flags: lastMan + " " + tie, play: `
 		start 1 2 3 4
 		1 2 3 4: yes 4/4/3 majority
 		split 1 2 / 3 4
