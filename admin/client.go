@@ -140,6 +140,21 @@ func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
 	return out, decode(resp, &out)
 }
 
+// Readmit has the ring of the node let another node in that it keeps out, before
+// its time is over.
+func (c *Client) Readmit(ctx context.Context, id NodeID) (Readmitted, error) {
+	var out Readmitted
+	resp, err := c.do(ctx, http.MethodPost, "/v1/readmit?node="+strconv.FormatUint(uint64(id), 10))
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return out, failure(resp)
+	}
+	return out, decode(resp, &out)
+}
+
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	var out T
 	resp, err := c.do(ctx, http.MethodGet, path)

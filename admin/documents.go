@@ -25,6 +25,7 @@ type Status struct {
 	Authentication string     `json:"authentication"` // "key", or "none": then anybody who knows the cluster's name is heard
 	Token          Token      `json:"token"`
 	BlockedBy      NodeID     `json:"blocked_by,omitempty"` // the member that holds the ring up
+	Quarantine     []KeptOut  `json:"quarantine"`           // who is not let in now
 	Queues         []Queue    `json:"queues"`
 	Disk           Disk       `json:"disk"`
 	Watchdog       Watchdog   `json:"watchdog"`
@@ -105,6 +106,18 @@ type Service struct {
 	Active  bool   `json:"active"`  // it acts on messages now
 	Epoch   uint64 `json:"epoch"`   // of its state
 	Clients int    `json:"clients"` // connections to it
+}
+
+// KeptOut is a node that a ring does not let in for a while, because rings with
+// it did not last.
+type KeptOut struct {
+	Node   NodeID `json:"node"`
+	By     NodeID `json:"by,omitempty"`    // the representative of the ring that keeps it out; none: the ring of the node that answers
+	LeftMS int64  `json:"left_ms"`         // zero: its time is over, and it says that it still does not reach all members
+	Times  int    `json:"times,omitempty"` // in a row; each time is twice as long as the one before, up to 64 s
+	Reason string `json:"reason"`          // "half-link", "flapping" or "peer-deaf"
+	Text   string `json:"text"`            // the reason as a clause
+	Void   bool   `json:"void,omitempty"`  // without effect now: only a quorate majority refuses anybody
 }
 
 // Token is the token timeout in force.
@@ -276,6 +289,12 @@ type ReloadedChange struct {
 	Old     string `json:"old,omitempty"`
 	New     string `json:"new,omitempty"`
 	Text    string `json:"text"` // as one line for people
+}
+
+// Readmitted answers POST /v1/readmit?node=ID: the ring lets a node in that it
+// kept out.
+type Readmitted struct {
+	Node NodeID `json:"node"`
 }
 
 // Health answers GET /livez and GET /readyz.

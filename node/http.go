@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/obs"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/totem"
 )
 
 // openFront opens the HTTP door, if it has a place to listen.
@@ -140,6 +141,22 @@ func (f *front) Reload(ctx context.Context) (admin.Reloaded, error) {
 		}
 	}
 	return out, err
+}
+
+// Readmit lets a node in that the ring keeps out. It takes effect when the ring has
+// ordered it (ordering 2.14.4).
+func (f *front) Readmit(ctx context.Context, id admin.NodeID) error {
+	var err error
+	if gone := (*Node)(f).ask(ctx, func(core *executive.Core) { err = core.Readmit(id) }); gone != nil {
+		return notNow(gone)
+	}
+	switch {
+	case errors.Is(err, totem.ErrNotKept):
+		return fmt.Errorf("node %d is not kept out by this ring; moot status lists who is", id)
+	case errors.Is(err, totem.ErrBusy):
+		return errors.New("a new ring is being made; try again in a moment")
+	}
+	return err
 }
 
 // Health says whether the member does its work.

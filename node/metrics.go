@@ -189,6 +189,7 @@ func (n *Node) ringMetrics(p *obs.Page, st executive.Status, views []labelled) {
 	p.One(obs.Counter, "ring_gathers_total", "Times that the node looked for a new ring.", float64(st.Stats.Gathers))
 	p.Histogram("ring_token_rotation_seconds", "Time between two visits of the token. It is held while there is nothing to do.", &n.meters.rotation)
 	p.One(obs.Gauge, "ring_token_timeout_seconds", "Silence after which the token counts as lost.", seconds(st.Engine.TokenTimeout))
+	p.One(obs.Counter, "quarantines_total", "Times for which a node was kept out because rings with it did not last.", float64(st.Engine.Stats.Quarantines))
 	p.One(obs.Counter, "ring_token_resends_total", "Tokens sent again because the next node did not confirm them.", float64(st.Engine.Stats.HopResends))
 	p.One(obs.Gauge, "ring_blocked", "1 while a member holds the ring up.", obs.Flag(st.Engine.BlockedBy != 0))
 	p.Histogram("sync_seconds", "Time to synchronise the services after a change of the ring.", &n.meters.round)

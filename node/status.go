@@ -11,6 +11,7 @@ import (
 	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/service"
 )
 
@@ -28,6 +29,7 @@ type (
 	Watchdog = admin.Watchdog
 	Counter  = admin.Counter
 	Decision = admin.Decision
+	KeptOut  = admin.KeptOut
 )
 
 // maxDecisions bounds the part of the decision log that a Status holds.
@@ -52,7 +54,7 @@ func (n *Node) status(ctx context.Context) Status {
 		Version: n.cfg.Version, Time: time.Now(), Cluster: n.Cluster(), Authentication: n.authentication(),
 		Node:  Self{ID: n.self.ID, Name: n.self.Name, Started: n.started, PID: os.Getpid()},
 		Token: Token{TimeoutMS: token.Milliseconds(), Source: source},
-		Disk:  n.disk(), Doors: n.doors(), Members: []Member{}, Services: []admin.Service{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
+		Disk:  n.disk(), Doors: n.doors(), Members: []Member{}, Quarantine: []KeptOut{}, Services: []admin.Service{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
 	}
 	var st executive.Status
 	var decisions []executive.Decision
@@ -75,6 +77,7 @@ func (n *Node) status(ctx context.Context) Status {
 	out.Ring = ring(st, decisions)
 	out.Members = n.members(st)
 	out.Quorum = n.quorum(st)
+	out.Quarantine = n.keptOut(st)
 	out.Sync = admin.Sync{Ready: st.Ready, State: st.Round.State, Service: st.Round.Service, Missing: st.Round.Missing}
 	out.Services = services(st)
 	for _, q := range st.Queues {
@@ -188,6 +191,22 @@ func (n *Node) quorum(st executive.Status) Quorum {
 	}
 }
 
+// keptOut lists whom this ring keeps out, and which rings keep this node out.
+func (n *Node) keptOut(st executive.Status) []KeptOut {
+	out := []KeptOut{}
+	entry := func(k totem.KeptOut, node, by admin.NodeID) {
+		out = append(out, KeptOut{Node: node, By: by, LeftMS: time.Duration(k.Left).Milliseconds(), Times: k.K, Reason: k.Reason.String(),
+			Text: executive.KeptOutWhy(k.Reason), Void: k.Void})
+	}
+	for _, k := range st.Engine.KeptOut {
+		entry(k, k.Node, 0)
+	}
+	for _, k := range st.Engine.KeptBy {
+		entry(k, n.self.ID, k.Node)
+	}
+	return out
+}
+
 // counters are those of all parts under one kind of name.
 func (n *Node) counters(st executive.Status) []Counter {
 	out := []Counter{}
@@ -209,6 +228,8 @@ func (n *Node) counters(st executive.Status) []Counter {
 	add("frames_resent", e.Resent)
 	add("slots_requested", e.Requested)
 	add("token_resends", e.HopResends)
+	add("quarantines", e.Quarantines)
+	add("quarantine_refusals", e.Refused)
 	for _, c := range st.Sessions {
 		name := "session_" + c.Name
 		if c.Cause != "" {

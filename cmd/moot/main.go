@@ -98,6 +98,7 @@ var commands = []func() *cobra.Command{
 	newMigrateCommand,
 	newNodesCommand,
 	newPlayCommand,
+	newReadmitCommand,
 	newReloadCommand,
 	newSendCommand,
 	newSimCommand,

@@ -67,6 +67,9 @@ func writeStatus(t *table, st admin.Status, all bool) error {
 	if st.BlockedBy != 0 {
 		t.row("blocked by", t.paint(yellow, fmt.Sprintf("node %d, whose programs or machine do not take what comes", st.BlockedBy)))
 	}
+	for _, k := range st.Quarantine {
+		t.row("kept out", t.paint(yellow, keptOutText(k)))
+	}
 	if st.Watchdog.Gaps > 0 {
 		t.row("not run", t.paint(yellow, fmt.Sprintf("%s, for %.0f ms at most: the machine is overloaded or was stopped", count(int(st.Watchdog.Gaps), "time"), st.Watchdog.LongestMS)))
 	}
@@ -106,6 +109,21 @@ func quorumText(t *table, q admin.Quorum) string {
 		word += "; relies on fencing"
 	}
 	return word
+}
+
+func keptOutText(k admin.KeptOut) string {
+	text := fmt.Sprintf("node %d", k.Node)
+	if k.By != 0 {
+		text = fmt.Sprintf("this node, by the ring of node %d,", k.By)
+	}
+	if k.LeftMS > 0 {
+		text += fmt.Sprintf(" for %s", age(time.Duration(k.LeftMS)*time.Millisecond))
+	}
+	text += ": " + k.Text
+	if k.Void {
+		text += " (without effect: only a quorate majority refuses anybody)"
+	}
+	return text
 }
 
 func ringText(t *table, st admin.Status) string {

@@ -146,6 +146,8 @@ type engine interface {
 	Leave(now proto.Tick)
 	Conflict(now proto.Tick, r totem.StopReason)
 	Distrust(now proto.Tick, ring proto.RingID)
+	Quorum(now proto.Tick, s totem.QuorumState)
+	Readmit(now proto.Tick, n proto.NodeID) error
 	Status() totem.Status
 	CommittedSeq() uint64
 	TokenFirst() bool

@@ -332,6 +332,15 @@ func (c *Core) leaveDue() {
 	}
 }
 
+// Readmit lets a node in that is kept out, before its time is over.
+func (c *Core) Readmit(n NodeID) error {
+	if !c.running() {
+		return totem.ErrStopped
+	}
+	c.dirty = true
+	return c.engine.Readmit(c.now, n)
+}
+
 // Halt ends the member at once, without a word to the others. Nothing is called
 // any more afterwards.
 func (c *Core) Halt(now Tick) {

@@ -11,22 +11,23 @@ import (
 type DecisionKind uint8
 
 const (
-	DecisionView      DecisionKind = iota + 1 // a configuration was installed
-	DecisionQuorum                            // the ring may act, or may not
-	DecisionRound                             // services were synchronised, or not
-	DecisionStall                             // something does not go on, and who holds it up
-	DecisionSuspect                           // a node is suspected, failed or held back
-	DecisionRefused                           // a peer is not heard
-	DecisionStaleView                         // this process was not running
-	DecisionClient                            // a client was disconnected
-	DecisionRestart                           // this member starts anew
-	DecisionStop                              // this member came to its end
-	DecisionWhy                               // the members told each other why nodes came or went
+	DecisionView       DecisionKind = iota + 1 // a configuration was installed
+	DecisionQuorum                             // the ring may act, or may not
+	DecisionRound                              // services were synchronised, or not
+	DecisionStall                              // something does not go on, and who holds it up
+	DecisionSuspect                            // a node is suspected, failed or held back
+	DecisionRefused                            // a peer is not heard
+	DecisionStaleView                          // this process was not running
+	DecisionClient                             // a client was disconnected
+	DecisionRestart                            // this member starts anew
+	DecisionStop                               // this member came to its end
+	DecisionWhy                                // the members told each other why nodes came or went
+	DecisionQuarantine                         // a node is kept out for a while, or let in again
 )
 
 // String is the dashed word of logs and JSON.
 func (k DecisionKind) String() string {
-	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop", "why"}[k]
+	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop", "why", "quarantine"}[k]
 }
 
 // MarshalText makes JSON documents print a kind as String does.

@@ -100,8 +100,10 @@ func (e *fakeEngine) Reconfig(_ proto.Tick, r totem.Reconfig) error {
 	e.reconfigs = append(e.reconfigs, r)
 	return nil
 }
-func (e *fakeEngine) Leave(proto.Tick)                { e.stopped = totem.StopLeft }
-func (e *fakeEngine) Distrust(_ proto.Tick, r RingID) { e.distrusted = append(e.distrusted, r) }
+func (e *fakeEngine) Leave(proto.Tick)                     { e.stopped = totem.StopLeft }
+func (e *fakeEngine) Distrust(_ proto.Tick, r RingID)      { e.distrusted = append(e.distrusted, r) }
+func (e *fakeEngine) Quorum(proto.Tick, totem.QuorumState) {}
+func (e *fakeEngine) Readmit(proto.Tick, NodeID) error     { return nil }
 
 func (e *fakeEngine) Conflict(_ proto.Tick, r totem.StopReason) { e.stopped = r }
 func (e *fakeEngine) Status() totem.Status                      { return e.status }

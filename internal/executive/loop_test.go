@@ -275,5 +275,6 @@ func TestBeforeToken(t *testing.T) {
 		})
 		x.loops[2].Halt()
 		l.Halt()
+		time.Sleep(time.Millisecond) // for readers with a datagram in hand
 	})
 }

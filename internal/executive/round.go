@@ -220,6 +220,7 @@ func (h *host) Decided(s service.QuorumState) {
 	if s.Ring == c.ring {
 		c.view.currency, c.view.left = service.CurrencyNow, false
 	}
+	c.engine.Quorum(c.now, totem.QuorumState{Ring: s.Ring, Quorate: s.Quorate})
 	c.quorumDecided(before)
 	if f := c.obs.QuorumShown; f != nil {
 		f(c.now, s)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/moothall/moothall/internal/explain"
 	"github.com/moothall/moothall/internal/proto"
@@ -235,6 +236,8 @@ func (c *Core) traced(e *totem.TraceEvent) {
 		c.log.Info("node suspected", "node", e.Node, "why", e.Reason)
 	case totem.TraceFail:
 		c.witness(leftOut(e.Reason, who))
+	case totem.TraceQuarantine, totem.TraceRelease, totem.TraceKeptOut:
+		c.keptOut(e, who)
 	case totem.TraceBlocked:
 		c.witness(fmt.Sprintf("%s held the ring up for %v", who, Tick(e.Value)))
 		c.decide(Decision{Kind: DecisionSuspect, Node: e.Node, Reason: "blocked",
@@ -257,11 +260,55 @@ func (c *Core) traced(e *totem.TraceEvent) {
 	}
 }
 
+// keptOut logs what the engine says of a node that is not let in for a while.
+func (c *Core) keptOut(e *totem.TraceEvent, who string) {
+	d := Decision{Kind: DecisionQuarantine, Node: e.Node, Reason: e.Reason.String()}
+	why := KeptOutWhy(e.Reason)
+	switch e.Kind {
+	case totem.TraceQuarantine:
+		d.Text = fmt.Sprintf("%s is kept out of the ring for %v, as long as the ring is quorate: %s.", who, seconds(e.Value), why)
+		c.log.Warn("node kept out", "node", e.Node, "dur", Tick(e.Value), "why", e.Reason)
+	case totem.TraceRelease:
+		d.Reason, d.Text = "released", fmt.Sprintf("%s may come back: its links to all members work again.", who)
+		if e.Reason == totem.ReasonOperator {
+			d.Text = fmt.Sprintf("%s may come back: an operator let it in.", who)
+		}
+		c.log.Info("node let in", "node", e.Node, "early", Tick(e.Value), "why", e.Reason)
+	case totem.TraceKeptOut:
+		d.Reason = "kept-out"
+		d.Text = fmt.Sprintf("The ring of %s keeps this node out for %v: %s.", who, seconds(e.Value), why)
+		c.log.Warn("this node is kept out", "by", e.Node, "dur", Tick(e.Value), "why", e.Reason)
+	}
+	c.decide(d)
+}
+
+// seconds is a time for people, in full seconds.
+func seconds(v int64) time.Duration {
+	return max(time.Second, time.Duration(v).Round(time.Second))
+}
+
+// KeptOutWhy says as a clause why a node is not let in.
+func KeptOutWhy(r totem.Reason) string {
+	switch r {
+	case totem.ReasonHalfLink:
+		return "it does not reach all members, or not all of them reach it"
+	case totem.ReasonPeerDeaf:
+		return "it does not receive what the ring sends"
+	case totem.ReasonFlapping:
+		return "the ring broke three times within a minute on its account"
+	}
+	return "the ring could not last with it"
+}
+
 // leftOut says why a node is not taken into the next ring.
 func leftOut(r totem.Reason, who string) string {
 	switch r {
 	case totem.ReasonJoin:
 		return who + " was left out: it and another node do not want each other in a ring"
+	case totem.ReasonHalfLink:
+		return who + " was left out: not every member hears it and is heard by it"
+	case totem.ReasonQuarantine:
+		return who + " was left out: it is kept out for a while"
 	case totem.ReasonSettled:
 		return who + " was left out: it is not heard, or does not hear all others"
 	case totem.ReasonConsensusTimeout:

@@ -44,6 +44,7 @@ var aims = []struct {
 	{"merge", (*drawer).merges},
 	{"pieces", (*drawer).halves},
 	{"loaded", (*drawer).loaded},
+	{"half", (*drawer).halfLinks},
 }
 
 // few nodes on a fast network, all there from the start, with quick timers.
@@ -332,6 +333,50 @@ func (d *drawer) loaded() {
 		}
 		if d.r.chance(0.3) {
 			d.add(Action{Do: DoDup, A: d.some(), B: d.some(), P: 0.5, N: 3, D: d.r.log(ms, sec), At: at, For: 200 * ms})
+		}
+	})
+}
+
+// halfLinks spoils single directions and single nodes' links again and again, for
+// moments and for long, under load, with votes that are late: whoever is in the
+// way is kept out (ordering 2.14.2, 2.14.4, scenarios 12, 62, 75).
+func (d *drawer) halfLinks() {
+	d.p.Heal = 12 * sec
+	d.traffic(sec, 10*sec, 0.5)
+	if d.r.chance(0.3) {
+		for i := range d.p.Nodes {
+			d.p.Nodes[i].Release = d.r.log(10*ms, 2*sec)
+		}
+	}
+	if d.r.chance(0.3) {
+		d.p.Nodes[d.r.intn(len(d.p.Nodes))].Boot = d.r.between(2*sec, 8*sec)
+	}
+	weak := d.any()
+	d.rounds(500*ms, func(at Tick) {
+		a := Action{Do: DoCut, A: d.any(), B: d.any(), At: at, For: d.r.log(50*ms, 5*sec)}
+		switch d.r.intn(6) {
+		case 0:
+			a.A = weak
+		case 1:
+			a.B = weak
+		case 2: // both ways, and nobody else
+			b := a
+			b.A, b.B = a.B, a.A
+			d.add(b)
+		case 3: // all of one node's
+			a.A, a.B, a.For = weak, 0, d.r.between(150*ms, 600*ms)
+			b := a
+			b.A, b.B = 0, weak
+			d.add(b)
+		case 4:
+			a = Action{Do: DoDeaf, A: weak, P: 1, Types: []string{"data"}, At: at, For: d.r.between(sec, 4*sec)}
+		}
+		d.add(a)
+		if d.r.chance(0.2) {
+			d.add(Action{Do: DoCrash, A: d.any(), At: at + d.r.between(0, 400*ms), For: d.r.log(5*ms, sec)})
+		}
+		if d.r.chance(0.2) {
+			d.add(Action{Do: DoDup, Types: []string{"join", "probe", "notice"}, P: 0.5, N: 3, D: d.r.log(10*ms, 2*sec), At: at, For: 500 * ms})
 		}
 	})
 }

@@ -23,6 +23,8 @@ type engine interface {
 	Dropped(now Tick, packets int)
 	Leave(now Tick)
 	Conflict(now Tick, r totem.StopReason)
+	Quorum(now Tick, s totem.QuorumState)
+	Status() totem.Status
 }
 
 // inspector is what an engine may offer to be checked from inside.
@@ -70,7 +72,7 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 	k := w.plan.Engine
 	c := totem.Config{
 		Self: m.id, Inc: m.inc, SeqBound: bound, Cluster: 0x6d6f6f74, Table: 1, MTU: k.MTU, Rand: r, Trace: true,
-		FirstSlot: Slot(k.FirstSlot), NoAcceleration: k.Plain,
+		FirstSlot: Slot(k.FirstSlot), NoAcceleration: k.Plain, QuorumFollows: w.plan.Quorum.LastMan || w.plan.Quorum.Downscale,
 		Timers: totem.Timers{Token: k.Token, Hold: k.Hold, Join: k.Join, Settle: k.Settle, SuspectGrace: k.Grace, Merge: k.Merge},
 		Limits: totem.Limits{Window: k.Window, WndMax: k.WndMax, ReceiveWnd: k.ReceiveWnd, QueueBytes: k.QueueBytes,
 			QueueCount: k.QueueCount, Undelivered: k.Undelivered, RingBytes: k.RingBytes, MaxMessage: k.MaxMessage},
@@ -194,10 +196,19 @@ func (b *bare) eat() {
 	}
 }
 
+// release is the end of the services' synchronisation: there are none, but a
+// majority of the votes is quorate.
 func (b *bare) release() {
-	b.e.Release(b.m.now(), b.m.ring)
+	b.decide()
 	b.flush()
 }
+
+func (b *bare) decide() {
+	b.e.Quorum(b.m.now(), totem.QuorumState{Ring: b.m.ring, Quorate: b.m.w.majority(b.m.members)})
+	b.e.Release(b.m.now(), b.m.ring)
+}
+
+func (b *bare) keptOut() []totem.KeptOut { return b.e.Status().KeptOut }
 
 func (b *bare) submit(body []byte, class uint8, safe bool) (accepted, retry bool) {
 	b.serial++
@@ -284,7 +295,7 @@ func (b *bare) installed() {
 	if d := b.m.plan.Release; d > 0 {
 		w.queue.push(event{at: w.now + d, kind: evRelease, a: int32(b.m.i), b: int32(b.m.starts)})
 	} else {
-		b.e.Release(b.m.now(), b.m.ring)
+		b.decide()
 	}
 	if w.phase == phaseChaos {
 		for range b.m.plan.Burst {

@@ -355,6 +355,8 @@ func (f *full) leave() {
 	f.flush()
 }
 
+func (f *full) keptOut() []totem.KeptOut { return f.core.Status().Engine.KeptOut }
+
 func (f *full) lie(int, bool) {} // links are judged by real sessions
 
 func (f *full) dropped(n int) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/moothall/moothall/internal/sim/check"
+	"github.com/moothall/moothall/internal/totem"
 )
 
 // Life numbers the starts of a run.
@@ -27,6 +28,7 @@ type proc interface {
 	settled() bool                  // nothing of a configuration change is left to do
 	waiting() (messages, bytes int) // accepted and not yet delivered to their sender
 	processes(a *Action)            // what an action does to client processes
+	keptOut() []totem.KeptOut       // whom its engine does not let in
 }
 
 // member is one configured node: what outlives its processes, and the process

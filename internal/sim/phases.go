@@ -77,7 +77,7 @@ func (w *world) heal() {
 			m.start()
 		}
 	}
-	w.liveness.Parts = w.parts()
+	w.liveness.Parts, w.shut = w.parts(), w.quarantine()
 	for _, m := range w.nodes {
 		m.installs = 0
 	}
@@ -116,24 +116,56 @@ func (w *world) formedRing() bool {
 	return true
 }
 
-// bound is the time of L1: token, consensus, four commits and the recovery, for
-// each false gather that ordering 1.5 allows.
+// bound is the time of L1 without Z: token, consensus, four commits and the
+// recovery, for each false gather that ordering 1.5 allows.
 func (w *world) bound() Tick {
 	n := len(w.nodes)
-	token := w.plan.Engine.Token
-	if token == 0 {
-		token = 1000*ms + 10*ms*Tick(max(0, n-2))
-	}
+	token := w.token()
 	recovery := 500 * ms
-	once := token + token*6/5 + 4*token + recovery
-	return once * Tick(1+2*bits.Len(uint(n))+2)
+	return (6*token + token/5 + recovery) * Tick(1+2*bits.Len(uint(n))+2)
+}
+
+func (w *world) token() Tick {
+	return cmp.Or(w.plan.Engine.Token, 1000*ms+10*ms*Tick(max(0, len(w.nodes)-2)))
+}
+
+// quarantine is Z of L1: the longest time for which a live node is still kept out
+// by others that may do so.
+func (w *world) quarantine() Tick {
+	z := Tick(0)
+	for _, m := range w.live() {
+		for _, k := range m.proc.keptOut() {
+			if i, ok := w.index[k.Node]; ok && !k.Void && w.nodes[i].proc != nil {
+				z = max(z, k.Left)
+			}
+		}
+	}
+	return z
+}
+
+// majority reports whether nodes have more than half of all votes.
+func (w *world) majority(ids []NodeID) bool {
+	all, here := uint32(0), uint32(0)
+	for _, n := range w.plan.Nodes {
+		if n.As == 0 {
+			all += max(1, n.Votes)
+			if slices.Contains(ids, n.ID) {
+				here += max(1, n.Votes)
+			}
+		}
+	}
+	return 2*here > all
 }
 
 func (w *world) awaitRing() {
 	if !w.formedRing() {
 		w.formed = 0
-		if w.now-w.phaseAt > w.bound() {
-			w.fail("L1", "no ring of all live nodes within "+w.bound().String()+": "+w.describe())
+		after := w.now - w.phaseAt
+		if after <= 3*w.token() { // the heal may find a gather that still judges by what was before
+			w.shut = max(w.shut, after+w.quarantine())
+		}
+		if after > w.bound()+w.shut {
+			w.fail("L1", fmt.Sprintf("no ring of all live nodes within %v, %v of that for quarantines: %s", w.bound()+w.shut, w.shut, w.describe()))
 		}
 		return
 	}

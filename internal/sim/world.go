@@ -86,6 +86,7 @@ type world struct {
 	phaseAt     Tick
 	progressEnd Tick
 	formed      Tick // since when everybody is in one ring
+	shut        Tick // the longest quarantine that ran at the heal
 	liveness    Liveness
 	idleFrom    uint64
 	done        bool
@@ -336,6 +337,12 @@ func (w *world) note(m *member, t *totem.TraceEvent) {
 		s = fmt.Sprintf("requests %d slots", t.Value)
 	case totem.TraceResend:
 		s = fmt.Sprintf("resends slot %d", t.Slot)
+	case totem.TraceQuarantine:
+		s = fmt.Sprintf("keeps node %d out for %v: %v", t.Node, Tick(t.Value), t.Reason)
+	case totem.TraceRelease:
+		s = fmt.Sprintf("lets node %d in %v early: %v", t.Node, Tick(t.Value), t.Reason)
+	case totem.TraceKeptOut:
+		s = fmt.Sprintf("is kept out by node %d for %v: %v", t.Node, Tick(t.Value), t.Reason)
 	case totem.TraceStaleView:
 		s = fmt.Sprintf("was paused for %v", Tick(t.Value))
 	default:

@@ -244,6 +244,10 @@ type Config struct {
 	Rand     Rand
 	Trace    bool // record Orig and Stable events too, which cost one record a frame
 
+	// QuorumFollows says that what is needed for quorum follows the membership down
+	// (last_man_standing, allow_downscale): then nobody is quarantined.
+	QuorumFollows bool
+
 	// FirstSlot starts the slot numbers of each ring above it, and
 	// NoAcceleration sends every frame before the token. Both are for tests.
 	FirstSlot      Slot

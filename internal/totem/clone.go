@@ -27,6 +27,7 @@ func (m *Machine) Clone() *Machine {
 		c.tags[i] = m.tags[i].clone()
 	}
 	c.scratch = wire.Token{}
+	c.kept, c.blamed = slices.Clone(m.kept), slices.Clone(m.blamed)
 	c.asked = slices.Clone(m.asked)
 	c.sent, c.spare, c.bodies = nil, nil, nil
 	c.out, c.prev = m.out.clone(), output{}

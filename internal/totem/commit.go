@@ -76,7 +76,8 @@ func (m *Machine) fillEntry(a *attempt) {
 	old := m.old
 	a.token.Entries[i] = wire.CommitEntry{Member: a.members[i], Filled: true, OldRing: old.id, Aru: old.win.aru,
 		High: old.win.high, Stable: old.stable, Deliver: old.dset, Have: haveRuns(old.win),
-		MTU: uint16(min(m.cfg.MTU, 65535)), Features: m.cfg.Features}
+		MTU: uint16(min(m.cfg.MTU, 65535)), Features: m.cfg.Features,
+		Quorate: m.quorate, Quarantine: m.ownList(a.members)}
 }
 
 // haveRuns lists the held slots above the aru, completely.
@@ -235,6 +236,9 @@ func (m *Machine) onNotice(p Packet, h wire.Header, body []byte) error {
 	if n.Code == wire.NoticeRefused && m.state == Commit && len(n.Values) == 1 &&
 		n.Values[0] == m.att.id.Seq && m.att.id.Rep == m.cfg.Self {
 		m.abandon(ReasonRefused, p.From)
+	}
+	if n.Code == wire.NoticeQuarantine {
+		m.onKeptNotice(m.peer(p.From), h.Ring, n.Values)
 	}
 	return nil
 }

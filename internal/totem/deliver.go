@@ -96,8 +96,8 @@ func (m *Machine) deliverSlot(r *ring, s Slot, regular bool) {
 			continue
 		}
 		if p.Flags&wire.PieceEngine != 0 {
-			if regular && d.Origin == r.rep() {
-				m.ordered(r, body)
+			if regular {
+				m.ordered(r, d.Origin, body)
 			}
 			continue
 		}

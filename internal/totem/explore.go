@@ -143,6 +143,7 @@ func (m *Machine) AppendState(b []byte) []byte {
 	m.encodePeers(&e)
 	m.encodeGather(&e)
 	e.ids(m.merging)
+	m.encodeKept(&e)
 	e.flag(m.now < m.notBefore)
 	if m.now < m.notBefore {
 		e.ids(m.lastPeers)
@@ -165,11 +166,40 @@ func (m *Machine) encodePromises(e *encoder) {
 	}
 }
 
+// encodeKept appends whom this member keeps out, and why. How long is not in it,
+// as no time is; in an explored cluster of two nobody is kept out.
+func (m *Machine) encodeKept(e *encoder) {
+	if !m.keepsList() {
+		return
+	}
+	e.num(uint64(len(m.kept)))
+	for i := range m.kept {
+		x := &m.kept[i]
+		e.num(uint64(x.node), uint64(x.k), uint64(x.reason))
+		e.flag(x.until > m.now, m.forgiven(x), x.reach != 0, m.now-x.reach >= reachTime, m.now-x.shown > reachTime, x.ordered,
+			x.told != 0 && m.now-x.told < noticePace)
+	}
+	e.num(uint64(len(m.blamed)))
+	for _, b := range m.blamed {
+		e.num(uint64(b.node), uint64(b.reason))
+	}
+	r := m.lastOperational()
+	e.flag(m.quorate, r != nil && m.decided == r.id, r != nil && r.quorate)
+	for i := range m.peers {
+		q := &m.peers[i]
+		e.flag(q.torn != 0 && m.now-q.torn < tornMemory, q.told > m.now, q.shutUntil > m.now)
+		e.num(q.shutSeq)
+		for _, at := range q.faults {
+			e.flag(at != 0 && m.now-at <= flapWindow)
+		}
+	}
+}
+
 func (m *Machine) encodePeers(e *encoder) {
 	for i := range m.peers {
 		q := &m.peers[i]
 		e.num(q.inc, max(q.denied, q.inc), uint64(q.link.RTT), uint64(q.hopRTT), uint64(min(q.probes, probePatience)))
-		e.flag(m.heard(q), q.linked, q.link.Up, q.silent(), q.probes >= probePatience && m.now-q.probed < probeRare)
+		e.flag(m.heardLately(q), q.linked, q.link.Up, q.silent(), q.probes >= probePatience && m.now-q.probed < probeRare)
 		if m.state != Gather {
 			continue // a gather begins with none
 		}
@@ -191,7 +221,7 @@ func (m *Machine) encodeGather(e *encoder) {
 	e.num(uint64(m.badPlans))
 	if m.state == Gather {
 		e.ids(m.consensus)
-		e.flag(m.settled, m.reason == ReasonStart, m.joinAt == 0 || m.now-m.joinAt >= joinPace, m.told == digest(m.proc, m.fail))
+		e.flag(m.settled, m.apart, m.reason == ReasonStart, m.joinAt == 0 || m.now-m.joinAt >= joinPace, m.told == digest(m.proc, m.fail))
 	}
 }
 

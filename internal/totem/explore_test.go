@@ -227,15 +227,17 @@ var inState = map[string]string{
 	"Machine": `cfg:constant but for what stands at its start t:constant lim:constant table:constant sets:constant earlier:constant removed:constant peers:in all:constant
 		now:the same for all states lastTick:the same pauseEnd:never after now timers:in state:in stopped:in started:in
 		committedSeq:in seqBound:in maxSeen:in tag:in durable:in durableBound:in persist:taken waiting:in waitTag:in
-		ring:in old:in att:in gatherState:in mergeState:in queues:in tags:in nextK:in engineK:in held:in level:in
+		ring:in old:in att:in gatherState:in mergeState:in quarantineState:in queues:in tags:in nextK:in engineK:in held:in level:in
 		undelivered:in leaves:in scratch:overwritten sent:within an input sentFlags:within an input post:within an input requested:within an input answeredFirst:within an input deaf:in
 		tracedRing:in tracedStable:in asked:in spare:memory bodies:memory bodyBytes:memory pool:memory out:taken prev:taken stats:counters`,
-	"peer":     `id:constant votes:constant gone:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in`,
+	"peer":     `id:constant votes:constant gone:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in faults:in torn:in told:in shutUntil:in shutSeq:in shutWhy:explains`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
-	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in lingerEnd:times since:times
+	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in apart:in lingerEnd:times since:times
 		joinAt:in told:in alone:times timeouts:explains badPlans:in`,
-	"mergeState": `merging:in notBefore:in backoff:times lastPeers:in`,
-	"ring": `since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
+	"mergeState":      `merging:in notBefore:in backoff:times lastPeers:in`,
+	"quarantineState": `kept:in blamed:in quorate:in decided:in`,
+	"keptOut":         `node:in k:in reason:in until:in back:in reach:in shown:in told:in ordered:in`,
+	"ring": `quorate:in since:times id:in members:in ids:of members others:of members me:of members prev:of members next:of members mtu:in win:in
 		reason:explains suspect:explains delivered:in stable:in asm:in tok:in tokenSeq:the base of numbers sentSeq:in prevAru:in
 		lastSent:in lastBacklog:in rounds:masked in frames received:a hint to the driver visits:in unchanged:in
 		tokenFirst:a hint to the driver kept:in held:in woken:in passed:in hop:in tokenAt:explains wndRest:in dset:in stuckAru:in
@@ -254,7 +256,7 @@ var inState = map[string]string{
 // TestAppendState_KnowsEveryField makes whoever adds a field think of AppendState
 // and Clone.
 func TestAppendState_KnowsEveryField(t *testing.T) {
-	for _, v := range []any{Machine{}, peer{}, joinInfo{}, gatherState{}, mergeState{}, ring{}, hop{}, attempt{}, plan{}, window{},
+	for _, v := range []any{Machine{}, peer{}, joinInfo{}, gatherState{}, mergeState{}, quarantineState{}, keptOut{}, ring{}, hop{}, attempt{}, plan{}, window{},
 		entry{}, queued{}, queue{}, assembly{}, tagged{}} {
 		typ := reflect.TypeOf(v)
 		known := map[string]bool{}

@@ -138,6 +138,7 @@ func (m *Machine) actOnDeaf() {
 		return
 	}
 	m.gather(ReasonPeerDeaf, q)
+	m.blameFor(q, ReasonPeerDeaf)
 	m.fail = insert(m.fail, q)
 	m.trace(TraceEvent{Kind: TraceFail, Node: q, Reason: ReasonPeerDeaf})
 	m.changed()

@@ -19,6 +19,7 @@ type gatherState struct {
 	lingering bool // cold start: wait for latecomers before proposing
 	lingerEnd Tick
 	disputed  bool   // somebody who is there failed this node, or was failed by it
+	apart     bool   // this node goes on alone, because it does not reach all others
 	since     Tick   // when this gather began
 	joinAt    Tick   // when the last Join was sent
 	told      uint64 // digest of the sets in it
@@ -49,7 +50,7 @@ func (m *Machine) gatherWith(why Reason, who NodeID, newcomers []NodeID) {
 	}
 	m.disarm(timerToken, timerHop, timerHold, timerWake, timerSuspect, timerMerge, timerMergeHold)
 	m.proc = slices.Clone(m.old.members)
-	m.fail = nil
+	m.fail, m.blamed = nil, nil
 	for i := range m.peers {
 		q := &m.peers[i]
 		q.join = joinInfo{}
@@ -118,12 +119,12 @@ func (m *Machine) startGather(why Reason, who NodeID) {
 	m.reason = why
 	m.since = m.now
 	m.alone = true
-	m.disputed = false
+	m.disputed, m.apart = false, false
 	m.attempt++
 	m.consensus = []NodeID{m.cfg.Self}
+	m.armSettle() // before the first Join: it tells whether this member may know better later
 	m.sendJoin()
 	m.armJoin()
-	m.armSettle()
 	m.arm(timerConsensus, m.now+m.t.Consensus)
 	m.tryCommit()
 }
@@ -225,7 +226,7 @@ func (m *Machine) agreed() []wire.Member {
 
 func (m *Machine) sendJoin() {
 	j := wire.Join{Attempt: m.attempt, RingSeq: m.committedSeq, MaxSeen: m.maxSeen, Proc: m.proc, Fail: m.fail,
-		Heard: m.heardNow(), State: uint8(m.state), Reason: uint8(m.reason), Digest: digest(m.proc, m.fail)}
+		Heard: m.heardNow(), Quarantine: m.quarantined(), State: uint8(m.state), Reason: uint8(m.reason), Digest: digest(m.proc, m.fail)}
 	if planted("bound-sent-as-promise") {
 		j.RingSeq = m.seqBound
 	}
@@ -234,6 +235,9 @@ func (m *Machine) sendJoin() {
 		j.Flags |= wire.JoinLeaving
 	case m.undecided():
 		j.Flags |= wire.JoinUndecided
+	}
+	if m.apart {
+		j.Flags |= wire.JoinApart
 	}
 	if len(m.all) > 0 {
 		frame := wire.AppendJoin(m.pool.get(m.cfg.MTU), m.header(m.ringID()), j, m.sets)
@@ -264,9 +268,13 @@ func (m *Machine) heardNow() []NodeID {
 	return h
 }
 
+// heard reports a node that was heard just now, or that sent a Join in this
+// episode and fell silent with its links up: it promised a ring.
 func (m *Machine) heard(q *peer) bool {
-	return q.heard != 0 && m.now-q.heard <= m.heardWindow()
+	return m.heardLately(q) || m.state == Gather && q.join.valid && q.linked && q.link.Up
 }
+
+func (m *Machine) heardLately(q *peer) bool { return q.heard != 0 && m.now-q.heard <= m.heardWindow() }
 
 // digest identifies a pair of sets.
 func digest(proc []wire.Member, fail []NodeID) uint64 {
@@ -317,6 +325,16 @@ func (m *Machine) onJoin(p Packet, q *peer, h wire.Header, body []byte) error {
 		}
 		if j.Flags&wire.JoinLeaving != 0 && !has(m.ring.ids, q.id) {
 			return nil // nobody waits for it
+		}
+		if m.keepsOut(q.id) && !has(m.ring.ids, q.id) { // row 4
+			m.tellKept(m.entry(q.id))
+			return nil
+		}
+		if !has(m.ring.ids, q.id) {
+			if (has(j.Quarantine, m.cfg.Self) || q.shutUntil > m.now && h.Ring.Seq <= q.shutSeq) && !planted("quarantine-notice-ignored") {
+				return nil // a gather with it would end where this one is
+			}
+			q.shutUntil = 0
 		}
 		why := ReasonJoin
 		if j.Flags&wire.JoinLeaving != 0 {
@@ -384,6 +402,12 @@ func (m *Machine) weigh(h wire.Header, j *wire.Join, q *peer) {
 			m.markFailed(q.id, ReasonLeave)
 			grown = true
 		}
+		m.after(grown, nil, q)
+		return
+	}
+	if m.keepsOut(q.id) && !planted("quarantined-not-failed") { // row 4
+		grown = m.adopt(wire.Member{ID: q.id, Inc: q.inc}) || grown
+		grown = m.failKept(nil) || grown
 		m.after(grown, nil, q)
 		return
 	}
@@ -466,22 +490,39 @@ func (m *Machine) merge(j *wire.Join, q *peer, theirs []NodeID) bool {
 	for _, x := range j.Proc {
 		grown = m.adopt(x) || grown
 	}
-	if m.failsMe(j) {
+	switch {
+	case m.failsMe(j) || has(j.Quarantine, m.cfg.Self):
 		m.disputed = true
 		if !m.failed(q.id) {
 			m.markFailed(q.id, ReasonJoin)
 			grown = true
 		}
-		return grown
-	}
-	if !m.old.member(q.id, q.inc) && !planted("fail-set-adopted-unheard") {
-		return grown
-	}
-	for _, id := range theirs {
-		if _, ok := find(m.proc, id); ok && id != m.cfg.Self && !m.failed(id) {
-			m.markFailed(id, ReasonJoin)
-			grown = true
+		if j.Flags&wire.JoinApart != 0 {
+			m.blameFor(q.id, ReasonHalfLink)
 		}
+	case m.old.member(q.id, q.inc) || planted("fail-set-adopted-unheard"):
+		for _, id := range theirs {
+			if _, ok := find(m.proc, id); ok && id != m.cfg.Self && !m.failed(id) {
+				m.markFailed(id, ReasonJoin)
+				grown = true
+			}
+		}
+		if has(theirs, q.id) { // it cannot receive, and says so
+			m.blameFor(q.id, ReasonPeerDeaf)
+		}
+	}
+	return m.failKept(j.Quarantine) || grown
+}
+
+// failKept fails whom this member, or another one, keeps out.
+func (m *Machine) failKept(theirs []NodeID) bool {
+	grown := false
+	for _, x := range m.proc {
+		if x.ID == m.cfg.Self || m.failed(x.ID) || !has(theirs, x.ID) && !m.keepsOut(x.ID) || planted("quarantined-not-failed") {
+			continue
+		}
+		m.markFailed(x.ID, ReasonQuarantine)
+		grown = true
 	}
 	return grown
 }

@@ -39,12 +39,17 @@ func (m *Machine) gone(q *peer) bool {
 	if q.join.valid || !q.silent() {
 		return false
 	}
+	return !m.heardByOthers(q) || planted("one-bad-nic")
+}
+
+// heardByOthers reports whether somebody's Join says that it hears that node.
+func (m *Machine) heardByOthers(q *peer) bool {
 	for i := range m.peers {
-		if o := &m.peers[i]; o.join.valid && has(o.join.heard, q.id) && !planted("one-bad-nic") {
-			return false
+		if o := &m.peers[i]; o.join.valid && has(o.join.heard, q.id) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // choose removes nodes with dead edges until the graph is complete. It reports
@@ -83,6 +88,7 @@ func (m *Machine) drop(removed []NodeID) bool {
 	for _, id := range removed {
 		if id == m.cfg.Self {
 			grown := false
+			m.apart = true
 			for _, x := range m.proc {
 				if x.ID != id && !m.failed(x.ID) {
 					m.markFailed(x.ID, ReasonSettled)
@@ -93,7 +99,10 @@ func (m *Machine) drop(removed []NodeID) bool {
 		}
 	}
 	for _, id := range removed {
-		m.markFailed(id, ReasonSettled)
+		m.markFailed(id, ReasonHalfLink)
+		if q := m.peer(id); q.join.valid || m.heardByOthers(q) { // one that died does not answer for its links
+			m.blameFor(id, ReasonHalfLink)
+		}
 	}
 	return len(removed) > 0
 }

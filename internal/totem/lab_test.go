@@ -119,6 +119,7 @@ func (l *lab) flush(x *labNode) {
 		case *Configuration:
 			x.got = append(x.got, fmt.Sprintf("%v %v members %v trans %v", e.Kind, e.Ring, e.Members, e.Trans))
 			if x.auto && e.Kind == Regular {
+				m.Quorum(l.now, QuorumState{Ring: e.Ring, Quorate: 2*len(e.Members) > len(l.nodes)})
 				m.Release(l.now, e.Ring)
 			}
 		}

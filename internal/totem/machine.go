@@ -57,6 +57,7 @@ type Machine struct {
 
 	gatherState
 	mergeState
+	quarantineState
 
 	queues  [numClasses]queue
 	tags    [numClasses]tags
@@ -114,6 +115,13 @@ type peer struct {
 	join   joinInfo
 	probes int  // unanswered
 	probed Tick // last probe to it
+
+	faults    [flapTimes]Tick // when rings were left on its account, oldest first
+	torn      Tick            // last probe that said that it does not reach all members; zero: the last one did not
+	told      Tick            // until when it takes itself to be kept out
+	shutUntil Tick            // until when it keeps this node out, as it said
+	shutSeq   uint64          // of its ring then
+	shutWhy   Reason
 }
 
 // New starts a machine. Its first Take asks to store the record that covers the
@@ -309,6 +317,7 @@ func (m *Machine) hear(q *peer, inc uint64) bool {
 	if inc > q.inc {
 		q.inc = inc
 		q.join = joinInfo{}
+		q.faults, q.torn, q.told, q.shutUntil = [flapTimes]Tick{}, 0, 0, 0
 	}
 	q.heard = m.now
 	m.restarted(q)
@@ -354,14 +363,14 @@ func (m *Machine) LinkState(now Tick, s LinkState) {
 	if q == nil || m.stopped != Running {
 		return
 	}
-	was := q.linked && q.link.Up
+	was, half := q.linked && q.link.Up, q.linked && q.link.Half
 	q.link, q.linked = s, true
 	switch {
 	case m.leaves > 0:
 	case was && !s.Up:
 		q.downAt = m.now
 		m.linkDown(q)
-	case !was && s.Up:
+	case s.Up && (!was || half && !s.Half):
 		m.linkUp(q)
 	}
 }

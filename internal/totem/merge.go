@@ -22,21 +22,26 @@ const (
 
 // probe looks for other rings among the configured nodes that are not members.
 func (m *Machine) probe() {
-	if m.state != Operational || m.ring.me != 0 {
+	if m.state != Operational {
+		return
+	}
+	if m.ring.me != 0 {
+		m.probeKept()
 		return
 	}
 	var to []NodeID
 	for i := range m.peers {
 		q := &m.peers[i]
-		if has(m.ring.ids, q.id) || q.linked && !q.link.Up || q.probes >= probePatience && m.now-q.probed < probeRare {
+		if has(m.ring.ids, q.id) || m.keepsOut(q.id) || m.torn(q.id) || q.linked && !q.link.Up || q.probes >= probePatience && m.now-q.probed < probeRare {
 			continue
 		}
 		q.probes++
 		q.probed = m.now
+		m.unsay(q)
 		to = append(to, q.id)
 	}
 	if len(to) > 0 {
-		frame := wire.AppendProbe(m.pool.get(256), m.header(m.ring.id), wire.Probe{Members: m.ring.ids}, m.sets)
+		frame := wire.AppendProbe(m.pool.get(256), m.header(m.ring.id), wire.Probe{Members: m.ring.ids, Reach: m.reaches()}, m.sets)
 		m.sendOnce(Dest{Scope: ToConfigured, Nodes: to}, TrafficControl, frame)
 	}
 	m.arm(timerMerge, m.now+m.t.Merge+m.jitter(m.t.Merge/5))
@@ -52,6 +57,12 @@ func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
 	if m.state != Operational || m.stale(p) || h.Ring == m.ring.id || has(m.ring.ids, h.Ring.Rep) {
 		return nil
 	}
+	if pr.Flags&wire.ProbeKept != 0 {
+		if m.ring.me == 0 && !has(m.ring.ids, p.From) {
+			m.probedBy(m.peer(p.From), &pr)
+		}
+		return nil
+	}
 	if m.ring.me != 0 {
 		if pr.Flags&wire.ProbeForwarded == 0 {
 			pr.Flags |= wire.ProbeForwarded
@@ -61,8 +72,15 @@ func (m *Machine) onProbe(p Packet, h wire.Header, body []byte) error {
 		return nil
 	}
 	m.sawSeq(h.Ring.Seq)
+	if q := m.peer(h.Ring.Rep); q != nil {
+		m.probedBy(q, &pr)
+		m.tellMembers(&pr)
+		if m.unwanted(q) {
+			return nil
+		}
+	}
 	for _, id := range pr.Members {
-		if q := m.peer(id); q != nil && !has(m.ring.ids, id) {
+		if q := m.peer(id); q != nil && !has(m.ring.ids, id) && !m.keepsOut(id) && !m.torn(id) {
 			m.merging = insert(m.merging, id)
 			q.probes = 0
 		}
@@ -98,8 +116,38 @@ func (m *Machine) calm(r *ring) {
 	}
 }
 
-// Codes of ordered control messages.
-const orderMerge = 1
+// merged ends the pauses when somebody came in.
+func (m *Machine) merged() {
+	if slices.ContainsFunc(m.lastPeers, func(id NodeID) bool { return has(m.ring.ids, id) }) {
+		m.backoff, m.notBefore, m.lastPeers = 0, 0, nil
+	}
+}
+
+// Codes of ordered control messages. All begin with the seq of their ring.
+const (
+	orderMerge      = 1 // of the representative: node ids
+	orderQuarantine = 2 // of the representative: node id, k, reason
+	orderRelease    = 3 // of any member: node id, reason
+)
+
+// order queues a control message; values appends what stands behind the ring seq.
+func (m *Machine) order(code byte, values func([]byte) []byte) {
+	body := binary.LittleEndian.AppendUint64([]byte{code, 0, 0}, m.ring.id.Seq)
+	body = values(body)
+	binary.LittleEndian.PutUint16(body[1:], uint16(len(body)-3))
+	m.engineK++
+	m.queues[Control].push(queued{k: m.engineK, safe: true, engine: true}, body)
+}
+
+func appendNode(b []byte, id NodeID) []byte { return binary.LittleEndian.AppendUint32(b, uint32(id)) }
+
+// takeNode reads a node id, zero if there is none.
+func takeNode(b []byte) (NodeID, []byte) {
+	if len(b) < 4 {
+		return 0, nil
+	}
+	return NodeID(binary.LittleEndian.Uint32(b)), b[4:]
+}
 
 // announceMerge orders the end of this ring, so that it closes at the same slot
 // everywhere, and its members look for the union together.
@@ -107,8 +155,11 @@ func (m *Machine) announceMerge() {
 	if m.state != Operational || m.ring.me != 0 || len(m.merging) == 0 {
 		return
 	}
-	peers := m.merging
+	peers := slices.DeleteFunc(m.merging, func(id NodeID) bool { return m.keepsOut(id) || m.torn(id) })
 	m.merging = nil
+	if len(peers) == 0 {
+		return
+	}
 	if !m.mayMerge(peers) {
 		m.merging = peers
 		m.arm(timerMergeHold, m.notBefore)
@@ -118,18 +169,16 @@ func (m *Machine) announceMerge() {
 		m.gatherWith(ReasonMerge, peers[0], peers)
 		return
 	}
-	body := []byte{orderMerge}
-	body = binary.LittleEndian.AppendUint16(body, uint16(8+4*len(peers)))
-	body = binary.LittleEndian.AppendUint64(body, m.ring.id.Seq)
-	for _, id := range peers {
-		body = binary.LittleEndian.AppendUint32(body, uint32(id))
-	}
-	m.engineK++
-	m.queues[Control].push(queued{k: m.engineK, safe: true, engine: true}, body)
+	m.order(orderMerge, func(b []byte) []byte {
+		for _, id := range peers {
+			b = appendNode(b, id)
+		}
+		return b
+	})
 }
 
-// ordered acts on a control message of the representative at its slot.
-func (m *Machine) ordered(r *ring, body []byte) {
+// ordered acts on a control message at its slot.
+func (m *Machine) ordered(r *ring, from NodeID, body []byte) {
 	if len(body) < 3 || m.ring != r {
 		return
 	}
@@ -138,12 +187,24 @@ func (m *Machine) ordered(r *ring, body []byte) {
 		m.stats.BadData++
 		return
 	}
-	if code != orderMerge || binary.LittleEndian.Uint64(values) != r.id.Seq {
+	if binary.LittleEndian.Uint64(values) != r.id.Seq || code != orderRelease && from != r.rep() {
 		return
 	}
+	switch values = values[8:]; code {
+	case orderMerge:
+		m.mergeOrdered(values)
+	case orderQuarantine:
+		m.quarantineOrdered(values)
+	case orderRelease:
+		m.releaseOrdered(values)
+	}
+}
+
+func (m *Machine) mergeOrdered(values []byte) {
 	var peers []NodeID
-	for v := values[8:]; len(v) >= 4 && len(peers) < wire.MaxNodes; v = v[4:] {
-		if id := NodeID(binary.LittleEndian.Uint32(v)); m.peer(id) != nil {
+	for len(values) >= 4 && len(peers) < wire.MaxNodes {
+		var id NodeID
+		if id, values = takeNode(values); m.peer(id) != nil {
 			peers = insert(peers, id)
 		}
 	}

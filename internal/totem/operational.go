@@ -415,7 +415,8 @@ func (m *Machine) tokenLost() {
 // stranger is a reason to gather (ordering 2.3).
 func (m *Machine) foreign(p Packet, h wire.Header) {
 	m.stats.Foreign++
-	if m.state != Operational || has(m.ring.ids, p.From) || h.Ring.Seq < m.ring.id.Seq {
+	if m.state != Operational || has(m.ring.ids, p.From) || h.Ring.Seq < m.ring.id.Seq ||
+		m.keepsOut(p.From) || m.unwanted(m.peer(p.From)) {
 		return
 	}
 	if m.mayMerge([]NodeID{p.From}) {

@@ -113,6 +113,7 @@ func (m *Machine) setNodes() {
 	for i := range peers {
 		m.all = append(m.all, peers[i].id)
 	}
+	m.kept = slices.DeleteFunc(slices.Clone(m.kept), func(e keptOut) bool { _, ok := m.table.Index(e.node); return !ok })
 	m.merging = slices.DeleteFunc(slices.Clone(m.merging), func(id NodeID) bool { _, ok := m.table.Index(id); return !ok })
 	switch {
 	case before.IDs == nil: // the first one

@@ -288,13 +288,17 @@ func (m *Machine) install() {
 	a := m.att
 	p := a.plan
 	m.att = nil
+	m.countFaults(p.trans)
 	m.finish(&p, ReasonRecovered)
+	m.takeLists(a.token.Entries)
+	m.merged()
 	r := m.ring
 	r.delivered = p.last
 	if planted("deliver-encapsulated") {
 		r.delivered = r.win.base
 	}
 	m.armRing()
+	m.dampFlaps()
 	m.topUp()
 	m.deliver()
 }
@@ -415,7 +419,11 @@ func (m *Machine) finishAlone() {
 	m.ring = m.soloRing(seq)
 	old := m.old
 	p := plan{trans: []NodeID{m.cfg.Self}, d: union([]NodeID{m.cfg.Self}, old.dset), high: old.win.high, hd: old.stable}
+	own := wire.CommitEntry{Member: m.ring.members[0], Quarantine: m.ownList(m.ring.members)}
+	m.countFaults(p.trans)
 	m.finish(&p, ReasonAlone)
+	m.takeLists([]wire.CommitEntry{own})
 	m.armRing()
+	m.dampFlaps()
 	m.topUp()
 }

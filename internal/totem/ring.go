@@ -55,6 +55,7 @@ type ring struct {
 	reachedAt    Tick // when that last rose
 	blockedSince Tick
 	warned       bool
+	quorate      bool // a member brought a quorate decision along
 }
 
 // hop is the token or commit token that waits for its acknowledgement.

@@ -192,8 +192,8 @@ func TestOrdered_Malformed(t *testing.T) {
 		{orderMerge, 8, 0, byte(ring.id.Seq), 0, 0, 0, 0, 0, 0, 0}, // nobody to merge with
 		{orderMerge, 12, 0, byte(ring.id.Seq), 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0},
 	} {
-		x.ordered(ring, body)
-		x.ordered(nil, body)
+		x.ordered(ring, 1, body)
+		x.ordered(nil, 1, body)
 		if x.state != Operational || x.ring != ring {
 			t.Fatalf("%x ended the ring", body)
 		}

@@ -25,6 +25,8 @@ type Stats struct {
 	Foreign         uint64 // frames of other rings or clusters
 	DeadIncarnation uint64 // frames of an earlier life
 	KernelDrops     uint64 // packets the kernel threw away on receive
+	Quarantines     uint64 // begun
+	Refused         uint64 // Joins and probes of nodes that are kept out
 	Reasons         [numReasons]uint64
 }
 
@@ -51,8 +53,10 @@ type Status struct {
 	Wnd          uint32
 	CommittedSeq uint64
 	SeqBound     uint64
-	LastToken    Tick   // when the token was here last
-	BlockedBy    NodeID // who holds the ring up, zero: nobody
+	LastToken    Tick      // when the token was here last
+	BlockedBy    NodeID    // who holds the ring up, zero: nobody
+	KeptOut      []KeptOut // nodes that this member does not let in now, ascending
+	KeptBy       []KeptOut // representatives whose rings do not let this node in
 	Queues       []QueueLevel
 	Stats        Stats
 	TokenTimeout Tick
@@ -62,7 +66,8 @@ type Status struct {
 // Status is a copy of what people and programs may want to know.
 func (m *Machine) Status() Status {
 	s := Status{State: m.state, CommittedSeq: m.committedSeq, SeqBound: m.seqBound, Stats: m.stats,
-		TokenTimeout: m.t.Token, Stop: m.stopped}
+		TokenTimeout: m.t.Token, Stop: m.stopped,
+		KeptOut: m.keptStatus(), KeptBy: m.keptBy()}
 	r := m.ring
 	if r == nil {
 		r = m.old

@@ -45,6 +45,10 @@ const (
 	ReasonAlone                   // nobody else: a ring of one
 	ReasonOrderConflict           // slots were used that no token covers
 	ReasonDistrust                // the driver asked for another ring: this one's services find no common state
+	ReasonHalfLink                // a node does not reach all others, or is not reached by them
+	ReasonFlapping                // a node broke the ring too often
+	ReasonQuarantine              // a node is kept out for a while
+	ReasonOperator                // an operator wished it
 	ReasonStopped                 // end
 	numReasons
 )
@@ -53,7 +57,8 @@ const (
 func (r Reason) String() string {
 	return [...]string{"none", "start", "token-lost", "foreign", "merge", "join", "restart", "cannot-receive",
 		"peer-deaf", "suspect", "leave", "consensus-timeout", "settled", "commit-timeout", "refused", "abandoned",
-		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "order-conflict", "distrust", "stopped"}[r]
+		"recovery-timeout", "pause", "consensus", "promised", "commit-full", "recovered", "alone", "order-conflict", "distrust",
+		"half-link", "flapping", "quarantine", "operator", "stopped"}[r]
 }
 
 // TraceKind tells what a TraceEvent records.
@@ -73,6 +78,9 @@ const (
 	TraceCannotForm                      // gathering does not end; Text says why
 	TraceSeqLarge                        // the ring seq passed 2^32
 	TraceDrop                            // a frame was refused: Text says why
+	TraceQuarantine                      // Node is kept out for Value Ticks: Reason
+	TraceRelease                         // Node may come back Value Ticks before its time: Reason
+	TraceKeptOut                         // the ring of Node keeps this one out for Value Ticks: Reason
 )
 
 // TraceEvent is one thing that happened inside, typed. The executive turns it

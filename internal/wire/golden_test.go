@@ -83,7 +83,7 @@ func samples() map[string][]byte {
 		"join":      AppendJoin(nil, sampleHeader(TypeJoin), sampleJoin(), sampleTable),
 		"commit":    AppendCommit(nil, sampleHeader(TypeCommit), sampleCommit(), sampleTable),
 		"probe": AppendProbe(nil, sampleHeader(TypeProbe),
-			Probe{Members: []proto.NodeID{1, 2, 9}, Flags: ProbeForwarded}, sampleTable),
+			Probe{Members: []proto.NodeID{1, 2, 9}, Reach: []proto.NodeID{2, 8}, Flags: ProbeForwarded}, sampleTable),
 		"wake":   AppendWake(nil, sampleHeader(TypeWake), Wake{Hint: 514}),
 		"notice": AppendNotice(nil, sampleHeader(TypeNotice), sampleNotice()),
 	}

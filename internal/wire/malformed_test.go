@@ -72,7 +72,7 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // probeOf is a probe frame around an encoded set.
 func probeOf(set ...[]byte) []byte {
-	return join(sampleHeader(TypeProbe).Append(nil), join(set...), []byte{0})
+	return join(sampleHeader(TypeProbe).Append(nil), join(set...), appendSet(nil, nil, Table{}), []byte{0})
 }
 
 // commitOf is a commit frame with one entry, whose have set is given.
@@ -130,7 +130,7 @@ func TestMalformed(t *testing.T) {
 		{"wake: hint", patch(frames["wake"], HeaderLen, over...), ErrSlot},
 
 		{"set: form", probeOf(u32(7), []byte{2}, u16(0)), ErrBadValue},
-		{"set: list ends early", probeOf(u32(7), []byte{setList}, u16(2), u32(1)), ErrShort},
+		{"set: list ends early", probeOf(u32(7), []byte{setList}, u16(9), u32(1)), ErrShort},
 		{"set: list too long", probeOf(u32(7), []byte{setList}, u16(MaxNodes+1), make([]byte, 4*(MaxNodes+1))), ErrTooMany},
 		{"set: list of node 0", probeOf(u32(7), []byte{setList}, u16(1), u32(0)), ErrBadNode},
 		{"set: list descends", probeOf(u32(7), []byte{setList}, u16(2), u32(2), u32(1)), ErrBadOrder},

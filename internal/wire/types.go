@@ -128,6 +128,7 @@ type Member struct {
 const (
 	JoinLeaving   uint8 = 1 << iota
 	JoinUndecided       // the sender knows of a dead edge in the set and does not agree yet
+	JoinApart           // the sender goes on alone, because it does not reach all others
 )
 
 // Join tells what the sender takes the membership to be.
@@ -185,12 +186,18 @@ type Commit struct {
 // Probe looks for other rings.
 type Probe struct {
 	Members []proto.NodeID // ascending
+	Reach   []proto.NodeID // ascending: with whom the asker exchanges packets both ways
 	Flags   uint8
 }
 
 // ProbeForwarded marks a probe that a member passed on to its representative.
 // The header's ring still names the asker's ring, its Rep the asker.
 const ProbeForwarded uint8 = 1
+
+// ProbeKept marks a probe of a node that is kept out and is not the
+// representative of its ring: it tells Reach of its sender and asks for nothing
+// else.
+const ProbeKept uint8 = 2
 
 // Wake asks the representative to let a held token go.
 type Wake struct{ Hint proto.Slot }

@@ -246,7 +246,7 @@ func TestRoundTrip_Small(t *testing.T) {
 		gotWake, err := ParseWake(split(rt, AppendWake(nil, h, wake), h))
 		equal(rt, gotWake, err, wake)
 
-		h, probe := d.header(TypeProbe), Probe{Members: d.subset(tab), Flags: d.u8()}
+		h, probe := d.header(TypeProbe), Probe{Members: d.subset(tab), Reach: d.subset(tab), Flags: d.u8()}
 		gotProbe, err := ParseProbe(split(rt, AppendProbe(nil, h, probe, tab), h), tab)
 		equal(rt, gotProbe, err, probe)
 

@@ -30,6 +30,7 @@ type Backend interface {
 	Groups(ctx context.Context) (admin.Groups, error)
 	Decisions(ctx context.Context, since uint64) (admin.Decisions, error)
 	Reload(ctx context.Context) (admin.Reloaded, error)
+	Readmit(ctx context.Context, id admin.NodeID) error
 	Health(ctx context.Context) admin.Health
 	Metrics(ctx context.Context) *obs.Page
 }

@@ -66,6 +66,8 @@ func (b *backend) Decisions(_ context.Context, since uint64) (admin.Decisions, e
 	return out, b.err
 }
 
+func (b *backend) Readmit(context.Context, admin.NodeID) error { return b.err }
+
 func (b *backend) Reload(context.Context) (admin.Reloaded, error) {
 	return admin.Reloaded{Changes: []admin.ReloadedChange{{Name: "totem.token"}}}, b.err
 }
@@ -148,6 +150,9 @@ func TestDocuments(t *testing.T) {
 	if d, err = c.Decisions(ctx, 6, 0); err != nil || len(d.Decisions) != 0 || d.Next != 6 || d.Missing != 0 {
 		t.Errorf("no newer decisions %+v, %v", d, err)
 	}
+	if r, err := c.Readmit(ctx, 3); err != nil || r.Node != 3 {
+		t.Errorf("readmit %+v, %v", r, err)
+	}
 	if r, err := c.Reload(ctx); err != nil || r.Error != "" || len(r.Changes) != 1 || r.Warnings == nil {
 		t.Errorf("reload %+v, %v", r, err)
 	}
@@ -174,6 +179,9 @@ func TestErrorsAreDocuments(t *testing.T) {
 		{"GET", "/v1/groups/g", 503, "not now"},
 		{"GET", "/v1/decisions", 503, "not now"},
 		{"POST", "/v1/reload", 409, "not now"},
+		{"POST", "/v1/readmit?node=3", 409, "not now"},
+		{"POST", "/v1/readmit?node=x", 400, `"x" is not a node id`},
+		{"POST", "/v1/readmit", 400, "node"},
 	} {
 		resp, body := request(t, c, tc.method, tc.path)
 		var doc admin.Failure
@@ -269,6 +277,9 @@ func TestLoopback(t *testing.T) {
 	}
 	if r, err := c.Reload(t.Context()); err != nil || !strings.Contains(r.Error, "only root") {
 		t.Errorf("reload: %+v, %v", r, err)
+	}
+	if _, err := c.Readmit(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "only root") {
+		t.Errorf("readmit: %v", err)
 	}
 	for path, host := range map[string]string{"/v1/status": "evil.example", "/metrics": "evil.example:80"} {
 		resp, body := request(t, c, "GET", path, func(r *http.Request) { r.Host = host })

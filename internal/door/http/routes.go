@@ -27,6 +27,7 @@ func (d *Door) handler() http.Handler {
 	get("/v1/decisions", d.decisions)
 	mux.HandleFunc("GET /v1/events", d.events)
 	mux.HandleFunc("POST /v1/reload", d.reload)
+	mux.HandleFunc("POST /v1/readmit", d.bounded(d.readmit))
 	get("/metrics", d.metrics)
 	get("/livez", d.livez)
 	get("/readyz", d.readyz)
@@ -212,6 +213,22 @@ func (d *Door) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, out)
+}
+
+func (d *Door) readmit(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.URL.Query().Get("node"), 10, 32)
+	switch {
+	case !peerOf(r).commands():
+		Fail(w, http.StatusForbidden, "only root and the user that runs the agent may let a node in: try with sudo")
+	case err != nil || id == 0:
+		Fail(w, http.StatusBadRequest, fmt.Sprintf("node: %q is not a node id", r.URL.Query().Get("node")))
+	default:
+		if err := d.c.Backend.Readmit(r.Context(), admin.NodeID(id)); err != nil {
+			Fail(w, http.StatusConflict, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, admin.Readmitted{Node: admin.NodeID(id)})
+	}
 }
 
 func (d *Door) metrics(w http.ResponseWriter, r *http.Request) {

@@ -154,7 +154,7 @@ func id(i uint8) NodeID { return NodeID(i) + 1 }
 
 func (e *engines) config(node uint8, inc, bound uint64) totem.Config {
 	return totem.Config{Self: id(node), Inc: inc, SeqBound: bound, Cluster: cluster, Table: 1, Nodes: e.conf, MTU: 1200,
-		Limits: e.limits, Rand: steady{}, Trace: true}
+		Limits: e.limits, Rand: steady{}, Trace: true, QuorumFollows: true} // nobody is quarantined: that is a matter of time
 }
 
 // start returns the move of a new life. It knows links to all others.

@@ -414,6 +414,9 @@ func (g *gen) probe(h wire.Header, body []byte) []byte {
 		p.Members = g.nodes()
 	}
 	if g.one(2) {
+		p.Reach = g.nodes()
+	}
+	if g.one(2) {
 		p.Flags ^= wire.ProbeForwarded
 	}
 	if g.one(2) {

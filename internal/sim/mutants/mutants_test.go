@@ -335,7 +335,7 @@ the fault. Some faults stand beside another correct variant of the code, without
 
 `)
 	fmt.Fprintf(&b, "The median of the runs until the simulator finds a fault is %d. The explorer (internal/sim/explore) finds some of them\n"+
-		"again, in its own way. Not built, so not planted, are faults of ordering 5.4 in quarantine.\n\n", median(found))
+		"again, in its own way.\n\n", median(found))
 	b.WriteString(`| fault | package | rule that it breaks | found by | plan |
 | --- | --- | --- | --- | --- |
 `)

@@ -8,6 +8,15 @@ var All = []Situation{
 	{"3-restarts", restarts},
 	{"11-deaf", deaf},
 	{"12-one-way", oneWay},
+	{"12-one-way-two-nodes", oneWayTwoNodes},
+	{"62-newcomer", newcomer},
+	{"62-two-nodes", twoNodes},
+	{"62-minority", minority},
+	{"75-flap-before-vote", flapBeforeVote},
+	{"kept-out-stays-calm", keptOutStaysCalm},
+	{"early-release", earlyRelease},
+	{"flapping", flapping},
+	{"quarantine-over-rings", quarantineOverRings},
 	{"15-pause", pause},
 	{"20-cold-start", coldStart},
 	{"39-no-waste", noWaste},
@@ -100,12 +109,140 @@ func liveReplay(seed uint64) (*sim.Plan, Want) {
 
 // oneWay cuts one direction between two of five nodes for long.
 func oneWay(seed uint64) (*sim.Plan, Want) {
-	p, r := cluster(seed, 5, 60*sec)
+	p, r := cluster(seed, 5, 130*sec)
 	p.NoHeal = true
-	a := 1 + r.intn(5)
-	b := 1 + (a+r.intn(4))%5
-	add(p, sim.Action{Do: sim.DoCut, A: NodeID(a), B: NodeID(b), At: 3 * sec})
-	return p, Want{From: 10 * sec, Rings: 60}
+	a, b := pair(r, 5)
+	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3 * sec})
+	return p, Want{From: 12 * sec, Rings: 2, PerMinute: 1}
+}
+
+// pair draws two nodes of n.
+func pair(r *rnd, n int) (a, b NodeID) {
+	a = NodeID(1 + r.intn(n))
+	return a, NodeID(1 + (int(a)+r.intn(n-1))%n)
+}
+
+// oneWayTwoNodes is the same where nobody may be kept out: attempts come once in
+// eight token times, each costs both a ring.
+func oneWayTwoNodes(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 2, 130*sec)
+	p.NoHeal = true
+	a, b := pair(r, 2)
+	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3 * sec})
+	return p, Want{From: 20 * sec, PerMinute: 2 * 60 / 8}
+}
+
+// newcomer starts a node while another one is kept out whose links to one member
+// work in one direction only.
+func newcomer(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 5, 20*sec)
+	p.NoHeal = true
+	a, b := pair(r, 4)
+	p.Nodes[4].Boot = 6*sec + r.between(0, 2*sec)
+	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 4 * sec})
+	return p, Want{From: 5500 * ms, Ring: ids(5, max(a, b)), Within: 8 * sec, Again: true, Rings: 10}
+}
+
+// twoNodes cuts one direction for a while where two nodes are all there are.
+func twoNodes(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 2, 20*sec)
+	a, b := pair(r, 2)
+	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3 * sec, For: 5 * sec})
+	return p, Want{From: 8 * sec, Ring: ids(2), Within: 4 * sec, Rings: 3}
+}
+
+// minority cuts two of five nodes off, and spoils the way between those two.
+func minority(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 5, 40*sec)
+	x, y := pair(r, 5)
+	all := ids(5, x, y)
+	if seed%2 == 0 {
+		add(p, sim.Action{Do: sim.DoCut, A: x, B: y, At: 3 * sec, For: 20 * sec})
+	} else {
+		for i := range 5 {
+			add(p, sim.Action{Do: sim.DoCut, A: x, B: y, At: 3*sec + Tick(i)*4*sec, For: 1300 * ms},
+				sim.Action{Do: sim.DoCut, A: y, B: x, At: 3*sec + Tick(i)*4*sec, For: 1300 * ms})
+		}
+	}
+	add(p, sim.Action{Do: sim.DoSplit, Groups: [][]NodeID{all, {min(x, y), max(x, y)}}, At: 3 * sec, For: 20 * sec})
+	return p, Want{From: 23 * sec, Ring: ids(5), Within: 3500 * ms, Rings: 6}
+}
+
+// flapBeforeVote leaves a node out while the services need long for the ring
+// without it, and brings its Joins again and again.
+func flapBeforeVote(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 10*sec)
+	p.NoHeal = true
+	for i := range p.Nodes {
+		p.Nodes[i].Release = 5 * sec
+	}
+	a, b := pair(r, 4)
+	add(p, sim.Action{Do: sim.DoDup, A: max(a, b), Types: []string{"join"}, P: 1, N: 40, D: 2 * sec, At: 7 * sec}, // all else equal, the lower id is kept
+		sim.Action{Do: sim.DoCut, A: a, B: b, At: 7 * sec})
+	return p, Want{From: 9 * sec, Rings: 1}
+}
+
+// keptOutStaysCalm lets the ring change for another reason while a node is kept
+// out whose links are good, and that node start anew: it stays out.
+func keptOutStaysCalm(seed uint64) (*sim.Plan, Want) {
+	n := 4 + int(seed%2)
+	p, r := cluster(seed, n, 12*sec)
+	p.NoHeal = true
+	quick(p)
+	x := NodeID(1 + r.intn(n))
+	for i := range 5 {
+		add(p, sim.Action{Do: sim.DoSplit, Groups: [][]NodeID{ids(n, x), {x}}, At: 2*sec + Tick(i*i)*400*ms, For: 300 * ms})
+	}
+	for i := range 4 {
+		at := 9*sec + Tick(i)*700*ms
+		add(p, sim.Action{Do: sim.DoDrop, Types: []string{"token"}, P: 1, At: at, For: 400 * ms},
+			sim.Action{Do: sim.DoCrash, A: x, At: at, For: r.between(200*ms, 400*ms)})
+	}
+	return p, Want{From: 9 * sec, Ring: ids(n, x), Within: 800 * ms, Again: true}
+}
+
+// quick makes all timers short.
+func quick(p *sim.Plan) {
+	p.Engine.Token, p.Engine.Ping = 250*ms, 40*ms
+	p.Engine.Join, p.Engine.Settle, p.Engine.Grace, p.Engine.Merge = 10*ms, 40*ms, 20*ms, 100*ms
+}
+
+// earlyRelease spoils one direction again and again, so that the node is kept out
+// longer each time, and each time lets it come back as soon as its links are good.
+func earlyRelease(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 60*sec)
+	a, b := pair(r, 4)
+	for i := range 5 {
+		add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3*sec + Tick(i)*10*sec, For: 2500 * ms})
+	}
+	return p, Want{From: 45500 * ms, Ring: ids(4), Within: 5 * sec, Rings: 2}
+}
+
+// flapping takes one node's links down for a second, again and again.
+func flapping(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 70*sec)
+	p.NoHeal = true
+	x := NodeID(1 + r.intn(4))
+	for i := range 16 {
+		add(p, sim.Action{Do: sim.DoSplit, Groups: [][]NodeID{ids(4, x), {x}}, At: 3*sec + Tick(i)*4*sec, For: 1500 * ms})
+	}
+	return p, Want{From: 3 * sec, Rings: 24}
+}
+
+// quarantineOverRings keeps a node out for flapping while the ring changes again
+// and again for another reason: its time goes on.
+func quarantineOverRings(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 4, 24*sec)
+	p.NoHeal = true
+	quick(p)
+	x := NodeID(1 + r.intn(4))
+	for i := range 3 {
+		add(p, sim.Action{Do: sim.DoSplit, Groups: [][]NodeID{ids(4, x), {x}}, At: 3*sec + Tick(i)*1200*ms, For: 300 * ms})
+	}
+	for i := range 12 {
+		add(p, sim.Action{Do: sim.DoDrop, Types: []string{"token"}, P: 1, At: 6*sec + Tick(i)*1200*ms, For: 400 * ms})
+	}
+	return p, Want{From: 5400 * ms, Ring: ids(4), Within: 4 * sec, Again: true}
 }
 
 // noWaste loads a network on which nothing is lost.
@@ -207,7 +344,8 @@ func thirdPartyRestart(seed uint64) (*sim.Plan, Want) {
 	at := 5 * sec
 	add(p, sim.Action{Do: sim.DoCrash, A: dead, At: at, For: r.between(ms, 300*ms)},
 		sim.Action{Do: sim.DoCut, A: dead, B: deaf, At: at, For: 3 * sec})
-	return p, Want{From: at, Ring: ids(4), Within: 5 * sec, Rings: 8}
+	// Once its links are good it shows so for 2 s.
+	return p, Want{From: at, Ring: ids(4), Within: 7 * sec, Rings: 8}
 }
 
 // restartWhileFailed starts a dead node again when the others have failed it

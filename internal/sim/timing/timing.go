@@ -42,8 +42,10 @@ type Want struct {
 	Within Tick
 	Again  bool
 
-	// Rings are installed at most, counted once whoever installs them.
-	Rings int
+	// Rings are installed at most, counted once whoever installs them; PerMinute is
+	// the most of them within any minute (L7).
+	Rings     int
+	PerMinute int
 
 	// Latency is the longest time from a submit to the last delivery in Ring.
 	Latency Tick
@@ -57,6 +59,7 @@ type Outcome struct {
 	Findings []check.Finding // none: all is in order; else the first one is to be read
 	Formed   Tick            // until Ring was together, as Want.Within has it
 	Rings    int
+	Densest  int  // most rings within a minute
 	Slowest  Tick // latency
 	Resent   float64
 }
@@ -86,6 +89,7 @@ type watch struct {
 	base  Tick // last start, crash or stop since From
 	nodes map[NodeID]*node
 	rings []RingID // since From
+	made  []Tick   // when each of them was first installed
 	since Tick     // since when Ring is together; zero: it is not
 	apart Tick     // since when it is not
 	long  Tick     // the longest time apart that ended
@@ -160,7 +164,7 @@ func (w *watch) event(l *sim.Line) {
 		n := w.nodes[l.Node]
 		n.ring, n.members = e.Ring, slices.Clone(e.Members)
 		if l.At >= w.want.From && !slices.Contains(w.rings, e.Ring) {
-			w.rings = append(w.rings, e.Ring)
+			w.rings, w.made = append(w.rings, e.Ring), append(w.made, l.At)
 		}
 	case check.KindSubmit:
 		if l.At >= w.want.From && slices.Contains(w.want.Ring, l.Node) {
@@ -209,7 +213,7 @@ func (w *watch) together(at Tick) {
 
 // outcome compares what happened with what was wanted.
 func (w *watch) outcome() Outcome {
-	o := Outcome{Formed: w.since - w.base, Rings: len(w.rings), Slowest: w.slow, Resent: float64(w.again) / float64(max(w.data, 1))}
+	o := Outcome{Formed: w.since - w.base, Rings: len(w.rings), Densest: w.densest(), Slowest: w.slow, Resent: float64(w.again) / float64(max(w.data, 1))}
 	if w.want.Again {
 		if w.since == 0 {
 			w.long = max(w.long, w.plan.Heal-max(w.apart, w.base))
@@ -228,6 +232,9 @@ func (w *watch) outcome() Outcome {
 	if want.Rings > 0 && o.Rings > want.Rings {
 		fail("L3", "%d rings were installed, %d are in order", o.Rings, want.Rings)
 	}
+	if want.PerMinute > 0 && o.Densest > want.PerMinute {
+		fail("L7", "%d rings were installed within a minute, %d are in order", o.Densest, want.PerMinute)
+	}
 	if want.Latency > 0 && w.slow > want.Latency {
 		fail("L2", "message %d of node %d took %v until all had it, %v is in order", w.worst.k, w.worst.from, w.slow, want.Latency)
 	}
@@ -238,6 +245,18 @@ func (w *watch) outcome() Outcome {
 		fail("L2", "%d of %d data frames went to the same node again, %.1f %% are in order", w.again, w.data, 100*want.Resent)
 	}
 	return o
+}
+
+// densest is the largest number of rings that were installed within a minute.
+func (w *watch) densest() int {
+	most, first := 0, 0
+	for i, at := range w.made {
+		for at-w.made[first] >= 60*sec {
+			first++
+		}
+		most = max(most, i+1-first)
+	}
+	return most
 }
 
 func (w *watch) describe() string {
