@@ -82,6 +82,13 @@ func (c *Client) Why(ctx context.Context, node, ring string) (Why, error) {
 	return get[Why](ctx, c, "/v1/why?"+url.Values{"node": {node}, "ring": {ring}}.Encode())
 }
 
+// WhatIf asks what would become of quorum and groups. The question is one of
+// {"stop": nodes}, {"cut": two lists with commas between nodes}, {"votes":
+// NODE=N, ...} and {"expected": N}; nodes are ids or names.
+func (c *Client) WhatIf(ctx context.Context, question url.Values) (WhatIf, error) {
+	return get[WhatIf](ctx, c, "/v1/whatif?"+question.Encode())
+}
+
 // Events asks for what happened since, which is the number of an event, Next of
 // an earlier answer, or empty for all that is kept.
 func (c *Client) Events(ctx context.Context, since string) (Events, error) {

@@ -62,3 +62,39 @@ type WhyEvidence struct {
 	Link    uint8  `json:"link"`
 	Text    string `json:"text"`
 }
+
+// WhatIf is the answer to what would become of quorum and groups; nothing is
+// done.
+type WhatIf struct {
+	Cluster  string       `json:"cluster"`
+	Asked    NodeID       `json:"asked"`    // the node that answers
+	Question string       `json:"question"` // in words
+	Ring     string       `json:"ring"`     // whose decision it starts from
+	Allowed  bool         `json:"allowed"`  // false: such a change would be refused
+	Notes    []string     `json:"notes"`    // what the answer takes for granted
+	Now      WhatIfSide   `json:"now"`
+	Sides    []WhatIfSide `json:"sides"` // one for each ring that there would be; none: nobody stays
+}
+
+// WhatIfSide is one ring as it would be.
+type WhatIfSide struct {
+	Members  []NodeID      `json:"members"`
+	Names    []string      `json:"names"`
+	Quorate  bool          `json:"quorate"`
+	Votes    uint32        `json:"votes"`
+	Expected uint32        `json:"expected_votes"`
+	Needed   uint32        `json:"needed"`
+	Row      string        `json:"row"` // of the decision table
+	Text     string        `json:"text"`
+	Fencing  bool          `json:"relies_on_fencing,omitempty"` // two sides may decide like this at once
+	Later    string        `json:"later,omitempty"`             // what last_man_standing makes of it after its window
+	Groups   []WhatIfGroup `json:"groups"`                      // those that would lose their last member or their majority
+}
+
+// WhatIfGroup is a process group that loses.
+type WhatIfGroup struct {
+	Name  string `json:"name"`
+	Nodes int    `json:"nodes"` // that have a process in it now
+	Stay  int    `json:"stay"`  // that still would
+	Loses string `json:"loses"` // "last-member" or "majority"
+}

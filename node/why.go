@@ -55,7 +55,7 @@ func (n *Node) nodeNamed(s string) (admin.NodeID, error) {
 			return node.ID, nil
 		}
 	}
-	return 0, &NoNodeError{fmt.Sprintf("no node %q is configured: moot status lists ids and names", s)}
+	return 0, noSuch("no node %q is configured: moot nodes lists ids and names", s)
 }
 
 // fill writes an explanation down.
@@ -101,14 +101,29 @@ func (n *Node) explainRoutes() map[string]http.HandlerFunc {
 			q := r.URL.Query()
 			explained(w, func() (admin.Why, error) { return n.Why(r.Context(), q.Get("node"), q.Get("ring")) })
 		},
+		"GET /v1/whatif": func(w http.ResponseWriter, r *http.Request) {
+			explained(w, func() (admin.WhatIf, error) { return n.WhatIf(r.Context(), r.URL.Query()) })
+		},
 	}
 }
 
-// NoNodeError says that no such node is configured, or is a member where it must
-// be one.
-type NoNodeError struct{ Text string }
+// questionError refuses a question with a status of HTTP.
+type questionError struct {
+	code int
+	text string
+}
 
-func (e *NoNodeError) Error() string { return e.Text }
+func (e *questionError) Error() string { return e.text }
+
+// noSuch refuses a question about what is not there, badly one that makes no
+// sense.
+func noSuch(format string, args ...any) error {
+	return &questionError{http.StatusNotFound, fmt.Sprintf(format, args...)}
+}
+
+func badly(format string, args ...any) error {
+	return &questionError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
 
 // explained answers with a document, or says why there is none.
 func explained[T any](w http.ResponseWriter, ask func() (T, error)) {
@@ -119,8 +134,8 @@ func explained[T any](w http.ResponseWriter, ask func() (T, error)) {
 		return
 	}
 	code := http.StatusServiceUnavailable
-	if _, ok := errors.AsType[*NoNodeError](err); ok {
-		code = http.StatusNotFound
+	if q, ok := errors.AsType[*questionError](err); ok {
+		code = q.code
 	}
 	httpdoor.Fail(w, code, notNow(err).Error())
 }

@@ -163,6 +163,14 @@ func TestAskingCommands(t *testing.T) {
 		{[]string{"events"}, 0, "Group db: process 815 of anna joined; it has 1 member.", ""},
 		{[]string{"events", "--since", "soon"}, 1, "", "since: write the number"},
 		{[]string{"events", "--since", "now"}, 0, "", ""},
+		{[]string{"why"}, 0, "quorate: 1 vote is here of 1 expected", ""},
+		{[]string{"why", "anna"}, 0, "anna is here now", ""},
+		{[]string{"why", "bert"}, exitNotFound, "", `no node "bert" is configured`},
+		{[]string{"why", "9/9"}, exitNotFound, "", "Nothing that was asked for is on record."},
+		{[]string{"whatif", "stop", "anna"}, exitNotQuorate, "nobody stays", "nobody would be quorate"},
+		{[]string{"whatif", "votes", "anna=3"}, 0, "anna: quorate: 3 votes are here of 3 expected", ""},
+		{[]string{"whatif", "expected", "9"}, exitNotQuorate, "Now anna: quorate", "would be refused"},
+		{[]string{"whatif", "cut", "anna", "bert"}, exitNotFound, "", `no node "bert" is configured`},
 		{[]string{"__complete", "members", ""}, 0, "db\t1 member\n", ""},
 	} {
 		code, stdout, stderr := moot(t, insert(tc.args, "--run="+runDir)...)
@@ -170,7 +178,7 @@ func TestAskingCommands(t *testing.T) {
 			t.Errorf("moot %v: %d\n%s%s\nwant %d with %q and %q", tc.args, code, stdout, stderr, tc.code, tc.stdout, tc.stderr)
 		}
 	}
-	for _, args := range [][]string{{"status"}, {"nodes"}, {"groups"}, {"members", "db"}} {
+	for _, args := range [][]string{{"status"}, {"nodes"}, {"groups"}, {"members", "db"}, {"why"}} {
 		_, stdout, _ := moot(t, insert(args, "--run="+runDir, "--json")...)
 		if !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: %s", args, stdout)

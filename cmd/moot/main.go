@@ -104,6 +104,7 @@ var commands = []func() *cobra.Command{
 	newSimCommand,
 	newStatusCommand,
 	newVersionCommand,
+	newWhatIfCommand,
 	newWhyCommand,
 }
 

@@ -458,6 +458,7 @@ func (l *Ledger) Decided(now Tick, ring RingID, v Verdict) *Explanation {
 	for _, e := range slices.Backward(l.list) {
 		if e.Sort == Change && e.Ring == ring && e.Quorum == nil {
 			e.Quorum, e.Changed = &v, turned
+			e.write(l.names)
 			return &e.Explanation
 		}
 	}
@@ -564,6 +565,8 @@ func (e *entry) write(names Names) {
 	switch {
 	case len(told) > 0:
 		e.Reason, e.Text = told[0].Reason.String(), strings.Join(text, " ")
+	case e.Sort == Change && e.Changed:
+		e.Reason, e.Text = e.Quorum.Row, sentence("The same members decided anew: "+e.Quorum.Text)
 	case e.Sort == Change:
 		e.Reason = SameMembers.String()
 		e.Text = "The same members made a new ring" + e.lostToken(names) + "."

@@ -86,6 +86,12 @@ func (s *Service) status() Status {
 	return p
 }
 
+// Scene is the shown decision, to ask from what would become of it. ok is false
+// while nothing was decided, or nothing ever is: without a provider.
+func (s *Service) Scene() (x vote.Scene, ok bool) {
+	return vote.Scene{Ring: s.shown.ring, Members: s.shown.members, Infos: s.table}, s.cfg.Provider && len(s.shown.members) > 0
+}
+
 // reliesOnFencing reports whether two sides may have decided like this at once:
 // by the rule itself, or because fewer votes are needed than a majority of those
 // that are configured.
