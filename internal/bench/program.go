@@ -70,14 +70,15 @@ type program struct {
 	answers io.Writer
 	origin  clock
 
-	mu     sync.Mutex // guards what follows
-	change sync.Cond  // of the order or of own
-	ready  bool
-	order  order
-	active bool // the order came and its result is not out yet
-	hash   uint64
-	ends   int
-	marked bool // the own end mark is out
+	mu      sync.Mutex // guards what follows
+	change  sync.Cond  // of the order or of own
+	ready   bool
+	order   order
+	active  bool // the order came and its result is not out yet
+	hash    uint64
+	ends    int
+	marked  bool // the own end mark is out
+	message []byte
 	clientResult
 }
 
@@ -148,10 +149,16 @@ func (p *program) receive(ctx context.Context) error {
 				break
 			}
 		}
+		stopped := p.order.Rate != 0 || now >= p.order.Until
+		if err == nil && p.active && p.order.Sending && !p.marked && now >= p.order.Start && !stopped {
+			_, err = p.fill(now)
+		}
 		if err == nil && p.active && p.ends == p.order.Senders && (!p.order.Sending || p.marked) {
 			err = p.result(now)
 		}
-		p.change.Broadcast()
+		if stopped {
+			p.change.Broadcast()
+		}
 		p.mu.Unlock()
 		if err != nil {
 			return err
@@ -236,72 +243,79 @@ func (p *program) result(now time.Duration) error {
 	return p.answer(event{Event: "result", At: now, clientResult: p.clientResult})
 }
 
-// maxBurst is how many messages are stamped with one look at the clock.
-const maxBurst = 32
-
-// send keeps the window full.
+// send starts runs, paces them and sends the end mark; in between the window is
+// filled where deliveries come.
 func (p *program) send(ctx context.Context) error {
-	message := make([]byte, cpg.McastHead)
-	for {
-		o, first, n, err := p.due(ctx)
-		if err != nil {
-			return err
-		}
-		now := p.origin.now()
-		for i := range n {
-			message = stamped(message, o, kindData, first+uint64(i), now)
-			if err := p.conn.Cast(ctx, cpg.CallMcast, 0, message); err != nil {
-				return p.lost("cast", err)
-			}
-		}
-		if n > 0 {
-			continue
-		}
-		p.mu.Lock()
-		p.marked = true // before it is delivered
-		p.mu.Unlock()
-		o.Size = 2 * stampedHead
-		if err := p.conn.Cast(ctx, cpg.CallMcast, 0, stamped(message, o, kindEnd, first, now)); err != nil {
-			return p.lost("cast", err)
-		}
-	}
-}
-
-// due waits until something is to be sent: so many messages, or, if none, the end
-// mark.
-func (p *program) due(ctx context.Context) (o order, first uint64, n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		if err := ctx.Err(); err != nil {
-			return o, 0, 0, err
+			return err
 		}
-		o = p.order
-		if !p.active || !o.Sending || p.marked {
-			p.change.Wait()
-			continue
-		}
-		now := p.origin.now()
-		out := int(p.Sent - p.Own)
+		now, o := p.origin.now(), &p.order
 		switch {
+		case !p.active || !o.Sending || p.marked:
+			p.change.Wait()
 		case now < o.Start:
 			p.sleep(o.Start - now)
-		case now >= o.Until && out == 0:
-			return o, p.Sent, 0, nil
-		case now >= o.Until || out >= o.Window:
+		case now < o.Until:
+			wait, err := p.fill(now)
+			if err != nil {
+				return err
+			}
+			if wait > 0 {
+				p.sleep(wait)
+			} else {
+				p.change.Wait()
+			}
+		case p.Own < p.Sent:
 			p.change.Wait()
 		default:
-			if n = min(maxBurst, o.Window-out); o.Rate != 0 {
-				n = 1
-				if at := o.Start + time.Duration(p.Sent)*time.Second/time.Duration(o.Rate); at > now {
-					p.sleep(at - now)
-					continue
-				}
+			if done, err := p.cast(kindEnd, 2*stampedHead, now); err != nil || !done {
+				return errors.Join(err, errors.New("no room for the end mark"))
 			}
-			first = p.Sent
-			p.Sent += uint64(n)
-			return o, first, n, nil
+			p.marked = true
 		}
+	}
+}
+
+// burst is how many messages are stamped with one look at the clock.
+const burst = 32
+
+// fill sends what is due; with the lock held. Nothing more is due for a while, or,
+// if that is zero, before something is delivered.
+func (p *program) fill(now time.Duration) (wait time.Duration, err error) {
+	o := &p.order
+	for n := 1; p.Sent-p.Own < uint64(o.Window) && now < o.Until; n++ {
+		stamp := now
+		if o.Rate != 0 { // a paced message counts from when it should have gone
+			if stamp = o.Start + time.Duration(p.Sent)*time.Second/time.Duration(o.Rate); stamp > now {
+				return stamp - now, nil
+			}
+		}
+		done, err := p.cast(kindData, o.Size, stamp)
+		if err != nil || !done {
+			return 0, err
+		}
+		p.Sent++
+		if n%burst == 0 {
+			now = p.origin.now()
+		}
+	}
+	return 0, nil
+}
+
+// cast sends one message; false: there is no room now.
+func (p *program) cast(kind uint32, size int, now time.Duration) (bool, error) {
+	p.message = stamped(p.message, p.Run, kind, size, p.Sent, now)
+	switch err := p.conn.TryCast(cpg.CallMcast, 0, p.message); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, service.ErrTryAgain):
+		p.Again++
+		return false, nil
+	default:
+		return false, p.lost("cast", err)
 	}
 }
 
@@ -313,20 +327,18 @@ func (p *program) sleep(d time.Duration) {
 }
 
 // stamped makes the body of a multicast in b's memory.
-func stamped(b []byte, o order, kind uint32, seq uint64, now time.Duration) []byte {
+func stamped(b []byte, run int, kind uint32, size int, seq uint64, now time.Duration) []byte {
 	le := binary.LittleEndian
+	if cap(b) < cpg.McastHead+size {
+		b = make([]byte, 0, cpg.McastHead+size)
+	}
 	b = cpg.AppendMcastHead(b[:0], false)
-	b = le.AppendUint32(b, uint32(o.Run))
+	b = le.AppendUint32(b, uint32(run))
 	b = le.AppendUint32(b, kind)
 	b = le.AppendUint64(b, seq)
 	b = le.AppendUint64(b, uint64(now))
-	b = le.AppendUint64(b, uint64(o.Size))
-	if pad := cpg.McastHead + o.Size - stampedTail - len(b); pad > 0 {
-		if need := len(b) + pad + stampedTail; cap(b) < need {
-			b = append(make([]byte, 0, need), b...)
-		}
-		b = b[:len(b)+pad]
-	}
+	b = le.AppendUint64(b, uint64(size))
+	b = b[:cpg.McastHead+size-stampedTail]
 	return le.AppendUint64(b, seq)
 }
 

@@ -22,6 +22,7 @@ type debt struct {
 	last    uint64 // delivery that is counted already
 	batches []debtBatch
 	since   Tick // it holds half of the budget since then, zero: it does not
+	settled int  // of owed, since then
 }
 
 // debtBatch is a stretch of events whose bytes are settled together.
@@ -90,6 +91,7 @@ func (b *budget) take(d *debt, events int) {
 		n++
 	}
 	d.batches = append(d.batches[:0], d.batches[n:]...)
+	d.settled += owed - d.owed
 	if owed > 0 && d.owed == 0 {
 		b.debtors--
 	}
@@ -138,7 +140,9 @@ func (h *Handle) Taken(events int) {
 }
 
 // dropSlowClients disconnects clients that hold half of the delivery budget for
-// too long: the ring must not wait for one of them (ordering 2.20).
+// too long: the ring must not wait for one of them (ordering 2.20). One that
+// takes that much meanwhile is no such client: it is only slower than the others,
+// who would use the budget up.
 func (c *Core) dropSlowClients() {
 	limit := c.cfg.Totem.Limits.Undelivered / 2
 	c.budget.wake = 0
@@ -149,8 +153,8 @@ func (c *Core) dropSlowClients() {
 		case h.debt.owed < limit:
 			h.debt.since = 0
 			continue
-		case h.debt.since == 0:
-			h.debt.since = due(c.now)
+		case h.debt.since == 0 || h.debt.settled >= limit:
+			h.debt.since, h.debt.settled = due(c.now), 0
 		case c.now-h.debt.since >= c.cfg.Limits.SlowClient:
 			c.clientTooSlow(h)
 			h.disconnect(service.ErrOverflow)

@@ -195,6 +195,27 @@ func TestBackPressure(t *testing.T) {
 		t.Errorf("%d consumed, want all %d", got, all)
 	}
 
+	t.Run("client that takes as much as it gets", func(t *testing.T) {
+		for range 4 {
+			for range 60 {
+				r.deliver(2, header{service: counterID, fn: fnAdd}, body)
+			}
+			r.advance(0)
+			r.advance(20 * proto.Second)
+			for range 60 {
+				r.deliver(2, header{service: counterID, fn: fnAdd}, body)
+			}
+			slow.h.Taken(60)
+			r.advance(20 * proto.Second)
+			if slow.closed != nil {
+				t.Fatal("disconnected")
+			}
+			slow.h.Taken(60)
+			r.flush()
+		}
+		before = r.engine.consumed - all
+	})
+
 	t.Run("slow client", func(t *testing.T) {
 		for range 60 {
 			r.deliver(2, header{service: counterID, fn: fnAdd}, body)
