@@ -114,7 +114,7 @@ func (l *link) close() {
 
 // fail ends the link and all its connections.
 func (l *link) fail(err error) {
-	_ = l.sock.Close()
+	defer l.sock.Close() // last: others see why it is closed
 	l.mu.Lock()
 	if l.err != nil {
 		l.mu.Unlock()
@@ -177,7 +177,7 @@ func (l *link) collect(mine *frame.Packer) bool {
 
 // lost ends the link because the socket did; the reader may know better why.
 func (l *link) lost(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		l.fail(fmt.Errorf("client: %w", session.ErrClosed))
 	}
 }
