@@ -49,8 +49,11 @@
 // it for a [Machine].
 //
 // The side that wins a merge is the one with the highest [JoinConfig.Rank] among
-// its members, then the one that was quorate last, then the one with the most
-// votes, then the one with the lowest node.
+// its members, then the one whose state was certain last, then the one that was
+// quorate last, then the one with the most votes, then the one with the lowest
+// node. A program that acts only on what it applied in a view with Majority, and
+// on safe messages, never loses what it acted upon while less than half of the
+// nodes are without their memory at a time.
 //
 // # Flow
 //

@@ -56,7 +56,12 @@ type View struct {
 	Votes      uint32 // that they have
 	Expected   uint32 // votes of all configured nodes
 	GroupVotes uint32 // of the nodes that have a member of this group which does not wait for its state
-	Majority   bool   // quorate, and GroupVotes are more than half of Expected
+
+	// Majority: the cluster is quorate, and the nodes with a member of this very
+	// group have more than half of Expected. Members that hold a state count only
+	// when the state is certain to hold all that any majority acted upon before
+	// (docs/decisions/0070), which takes a member on every configured node once.
+	Majority bool
 }
 
 // Member looks for a member of the view.

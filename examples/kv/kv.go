@@ -13,7 +13,11 @@ import (
 )
 
 // ErrUnknown: the operation may have happened, or may still happen.
-var ErrUnknown = errors.New("kv: no majority was there to the end, the outcome is not known")
+// ErrMinority: it has not and will not.
+var (
+	ErrUnknown  = errors.New("kv: no majority was there to the end, the outcome is not known")
+	ErrMinority = errors.New("kv: no majority of the nodes has the state")
+)
 
 // Op is one operation: a get, or a put if Put is set, which happens only if the
 // value was Old before when If is set.
@@ -44,9 +48,13 @@ func Join(ctx context.Context, c *cpg.Client) (*Store, error) {
 	return &Store{Member: m, data: map[string]string{}, found: map[string]chan *Result{}}, err
 }
 
-// Do does one operation. After any error it may have happened.
+// Do does one operation. After any error but ErrMinority it may have happened.
 func (s *Store) Do(ctx context.Context, op Op) (Result, error) {
 	s.mu.Lock()
+	if !s.majority {
+		s.mu.Unlock()
+		return Result{}, ErrMinority
+	}
 	s.ops++
 	body, err := json.Marshal(struct {
 		Op

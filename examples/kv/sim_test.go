@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -46,7 +47,7 @@ func TestLinearizable(t *testing.T) {
 			t.Errorf("seed %d: not linearizable", seed)
 		}
 	}
-	t.Logf("%d simulations, %d operations, the outcome of %d is not known", n, operations, unknown)
+	t.Logf("%d simulations, %d operations, the outcome of %d puts is not known", n, operations, unknown)
 }
 
 // A copy that answers reads by itself is found out.
@@ -74,7 +75,10 @@ type history struct {
 }
 
 // input and output of an operation; an output that is not known is nil.
-type input struct{ kv.Op }
+type input struct {
+	kv.Op
+	node sim.NodeID // that was asked
+}
 
 // simulate runs one simulation.
 func simulate(t *testing.T, seed uint64, do func(context.Context, *kv.Store, kv.Op) (kv.Result, error)) *history {
@@ -115,11 +119,11 @@ func simulate(t *testing.T, seed uint64, do func(context.Context, *kv.Store, kv.
 			}
 			for client, node := range p.Nodes {
 				store := stores[node.ID]
-				if store == nil || r.IntN(10) > 0 {
+				if store == nil || r.IntN(20) > 0 {
 					continue
 				}
 				i := len(h.operations)
-				op := input{kv.Op{Key: string(rune('a' + r.IntN(3)))}}
+				op := input{kv.Op{Key: string(rune('a' + r.IntN(3)))}, node.ID}
 				if r.IntN(2) == 0 {
 					op.Put, op.Value, op.If, op.Old = true, strconv.Itoa(i+1), r.IntN(3) == 0, strconv.Itoa(r.IntN(i+1))
 				}
@@ -127,8 +131,11 @@ func simulate(t *testing.T, seed uint64, do func(context.Context, *kv.Store, kv.
 				go func() {
 					found, err := do(ctx, store, op.Op)
 					results <- func() {
-						if err == nil {
+						switch {
+						case err == nil:
 							h.operations[i].Output, h.operations[i].Return = found, int64(h.now)
+						case errors.Is(err, kv.ErrMinority):
+							h.operations[i].Output = err
 						}
 					}
 				}()
@@ -148,11 +155,14 @@ func simulate(t *testing.T, seed uint64, do func(context.Context, *kv.Store, kv.
 	for i := range h.operations {
 		o := &h.operations[i]
 		o.ClientId = i // operations of one node overlap
-		if o.Output == nil {
+		if o.Output == nil && o.Input.(input).Put {
 			h.unknown++
 		}
 	}
-	h.operations = slices.DeleteFunc(h.operations, func(o porcupine.Operation) bool { return o.Output == nil && !o.Input.(input).Put })
+	h.operations = slices.DeleteFunc(h.operations, func(o porcupine.Operation) bool {
+		_, refused := o.Output.(error)
+		return refused || o.Output == nil && !o.Input.(input).Put
+	})
 	return h
 }
 

@@ -68,6 +68,8 @@ func handler(store *kv.Store) http.Handler {
 		switch {
 		case errors.Is(err, kv.ErrUnknown):
 			http.Error(w, err.Error(), http.StatusGatewayTimeout)
+		case errors.Is(err, kv.ErrMinority):
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		case op.Put && !found.Done:

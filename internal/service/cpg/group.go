@@ -14,6 +14,8 @@ type group struct {
 	procs     []entry     // replicated; ascending by process; Reason is ReasonNone
 	transfers []*transfer // replicated; in the order in which they began
 	begun     uint64      // transfers in this ring
+	certain   bool        // the state in this ring is the newest one
+	majority  bool        // as programs here were shown last
 	local     []*client   // libcpg connections that get its events; replaced on change, never changed
 	programs  []*client   // those of our own programs, likewise
 }
@@ -24,8 +26,12 @@ type entry struct {
 	meta     []byte // not changed once it is here
 	rank     uint64
 	stateful bool
-	has      bool // it has the group's state
+	has      bool // it has the group's state, of this ring
 	waited   bool // it was promised a state and did not get it; known at its own node
+
+	// What it knows of states that were certain, see certain.go.
+	firm  bool
+	epoch uint64 // number of the last ring in which its state was certain
 }
 
 func compareProcess(a, b Process) int {

@@ -24,6 +24,7 @@ const (
 	msgRank                  // head, rank
 	msgPiece                 // head, Piece
 	msgGot                   // head, GotRequest
+	msgHere                  // nothing: its node has activated the ring
 )
 
 // head starts every message but msgList.
@@ -60,6 +61,7 @@ const listBytes = 32 << 10
 const (
 	flagStateful = 1 << iota
 	flagHas
+	flagFirm
 	numEntryFlags = iota
 )
 
@@ -91,12 +93,12 @@ func appendLists(groups []*group, node proto.NodeID) (lists [][]byte) {
 }
 
 // entrySize is the least that an encoded entry takes.
-const entrySize = 4 + 8 + 1 + 8 + 2
+const entrySize = 4 + 8 + 1 + 8 + 8 + 2
 
 func appendEntry(b []byte, e *entry) []byte {
 	b = body.AppendU64(body.AppendU32(b, e.PID), e.Instance)
 	b = append(b, entryFlags(e))
-	b = body.AppendU64(b, e.rank)
+	b = body.AppendU64(body.AppendU64(b, e.rank), e.epoch)
 	return appendMeta(b, e.meta)
 }
 
@@ -107,17 +109,20 @@ func entryFlags(e *entry) (f uint8) {
 	if e.has {
 		f |= flagHas
 	}
+	if e.firm {
+		f |= flagFirm
+	}
 	return f
 }
 
 func takeEntry(r *body.Reader) entry {
 	e := entry{Process: Process{PID: r.U32(), Instance: r.U64()}}
 	f := r.U8()
-	if f >= 1<<numEntryFlags || f&flagHas != 0 && f&flagStateful == 0 {
+	if f >= 1<<numEntryFlags || f&(flagHas|flagFirm) != 0 && f&flagStateful == 0 {
 		r.Fail("flags")
 	}
-	e.stateful, e.has = f&flagStateful != 0, f&flagHas != 0
-	e.rank, e.meta = r.U64(), takeMeta(r)
+	e.stateful, e.has, e.firm = f&flagStateful != 0, f&flagHas != 0, f&flagFirm != 0
+	e.rank, e.epoch, e.meta = r.U64(), r.U64(), takeMeta(r)
 	return e
 }
 

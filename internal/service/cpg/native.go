@@ -140,8 +140,11 @@ func (e *entry) String() string {
 
 // deliverProgram takes the messages of our own programs.
 func (s *Service) deliverProgram(m *service.Message, r *body.Reader) error {
-	if m.Func == msgExit {
+	switch m.Func {
+	case msgExit:
 		return s.deliverLeave(m, r)
+	case msgHere:
+		return r.Close()
 	}
 	h := takeHead(r)
 	from := Process{Node: m.From, PID: h.pid, Instance: m.Src.Conn}
@@ -264,7 +267,12 @@ func (s *Service) changed(g *group, c change) {
 	if s.watch != nil && len(c.joined)+len(c.left) > 0 {
 		s.watch(Changed{Group: g.name, Size: len(g.procs), Joined: c.joined, Left: c.left})
 	}
-	begun, anew := g.settle(s.totem.Ring)
+	if !slices.ContainsFunc(g.procs, func(e entry) bool { return e.stateful }) {
+		s.show(g, c)
+		return
+	}
+	begun, anew := g.settle(s.totem.Ring, s.everybody(g))
+	s.ascertain(g)
 	s.show(g, c)
 	s.tellTransfer(g, begun, anew)
 }
@@ -276,6 +284,7 @@ func (s *Service) show(g *group, c change) {
 	}
 	v := View{Ring: s.totem.Ring, Slot: c.slot, Nodes: s.totem.Members, Came: c.came, Members: g.shown(), Joined: c.joined, Left: c.left}
 	s.judge(g, &v)
+	g.majority = v.Majority
 	s.scratch = v.AppendTo(s.scratch[:0])
 	s.push(g.programs, EventView, s.scratch)
 }
@@ -285,14 +294,9 @@ func (s *Service) judge(g *group, v *View) {
 	q, currency := s.x.(service.QuorumViewer).Quorum()
 	v.Currency, v.Votes, v.Expected = currency, q.Votes, q.Expected
 	v.Quorate = q.Quorate && currency == service.CurrencyNow && q.Ring == s.totem.Ring
-	last := proto.NodeID(0)
-	for _, e := range g.procs {
-		if e.Node != last && (!e.stateful || e.has) {
-			v.GroupVotes += s.weights[e.Node]
-			last = e.Node
-		}
-	}
-	v.Majority = v.Quorate && v.GroupVotes > v.Expected/2
+	v.GroupVotes = s.votes(g, func(e *entry) bool { return !e.stateful || e.has })
+	able := s.votes(g, func(e *entry) bool { return !e.stateful || e.has && g.certain && s.here[e.Node] })
+	v.Majority = v.Quorate && able > v.Expected/2
 }
 
 // weigh keeps what the nodes of a ring weigh.

@@ -135,7 +135,7 @@ type View struct {
 	Votes      uint32 // present
 	Expected   uint32
 	GroupVotes uint32 // of the nodes with a member of the group that does not wait for its state
-	Majority   bool   // quorate, and these are more than half of the expected ones
+	Majority   bool   // quorate, these are more than half of the expected ones, and their state is certain
 	Members    []ViewMember
 	Joined     []Process // of Members, with reasons
 	Left       []Process

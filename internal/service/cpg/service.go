@@ -23,6 +23,7 @@ type Service struct {
 	round   *round                  // in work
 	totem   TotemConf               // of the last activation
 	weights map[proto.NodeID]uint32 // votes of the nodes, as of the last activation
+	here    map[proto.NodeID]bool   // nodes that are known to have activated the present ring
 	safe    SafeReply               // the configuration in which messages are delivered now
 	owed    []owed                  // leaves that found no room, oldest first
 	scratch []byte                  // of the message or event in the making
@@ -48,7 +49,9 @@ type owed struct {
 const owedRetry = 20_000_000
 
 // New makes the service.
-func New() *Service { return &Service{groups: map[string]*group{}} }
+func New() *Service {
+	return &Service{groups: map[string]*group{}, here: map[proto.NodeID]bool{}}
+}
 
 // Info implements service.Service.
 func (s *Service) Info() service.Info {
@@ -99,6 +102,7 @@ func (s *Service) ConfigChange(c service.ConfigChange) {
 
 // Deliver implements service.Service.
 func (s *Service) Deliver(m service.Message) {
+	s.heard(&m)
 	r := body.NewReader(m.Body)
 	var err error
 	switch m.Func {

@@ -115,6 +115,7 @@ func (s *Service) SyncActivate() {
 	s.came = slices.Clone(r.members)
 	s.totem = TotemConf{Ring: r.ring, Members: r.members}
 	s.weigh(r)
+	s.here = map[proto.NodeID]bool{}
 	for _, g := range groups {
 		s.merge(g, r)
 		c := changes[g]
@@ -122,6 +123,7 @@ func (s *Service) SyncActivate() {
 		s.changed(g, c)
 		s.drop(g)
 	}
+	s.sayHere()
 	s.scratch = s.totem.AppendTo(s.scratch[:0])
 	for _, c := range s.clients {
 		if !c.program {
@@ -164,7 +166,7 @@ func (s *Service) arrived(g *group, r *round) (e Confchg) {
 			e.Joined = append(e.Joined, p.Process)
 		} else {
 			m := g.member(p.Process)
-			m.rank, m.has = p.rank, p.has
+			m.rank, m.has, m.firm, m.epoch = p.rank, p.has, p.firm, p.epoch
 		}
 	}
 	return e

@@ -23,9 +23,9 @@ func (t *transfer) String() string { return fmt.Sprintf("%v from %v to %v", t.pl
 
 // settle ends transfers that have become void and begins one for those who have
 // nothing to wait for. The lowest member that has the state gives it. If nobody
-// has it any more the lowest begins anew; that one is returned if it was
-// promised a state before.
-func (g *group) settle(ring proto.RingID) (begun *transfer, anew *entry) {
+// has it the lowest begins anew, unless somebody who is not here may have it; who
+// begins anew is returned if it was promised a state before.
+func (g *group) settle(ring proto.RingID, everybody bool) (begun *transfer, anew *entry) {
 	g.transfers = slices.DeleteFunc(g.transfers, func(t *transfer) bool {
 		t.to = slices.DeleteFunc(t.to, func(p Process) bool { m := g.member(p); return m == nil || m.has })
 		giver := g.member(t.from)
@@ -37,6 +37,10 @@ func (g *group) settle(ring proto.RingID) (begun *transfer, anew *entry) {
 	}
 	giver := slices.IndexFunc(g.procs, func(e entry) bool { return e.has })
 	if giver < 0 {
+		g.certain = false
+		if !everybody && slices.ContainsFunc(g.procs, func(e entry) bool { return e.firm }) {
+			return nil, nil
+		}
 		first := g.member(needy[0])
 		first.has = true
 		if first.waited {
@@ -126,15 +130,19 @@ func (s *Service) deliverGot(g *group, m *service.Message, from Process, q GotRe
 	if q.Whole {
 		e := g.member(from)
 		e.has, e.waited = true, false
+		if g.certain {
+			e.firm, e.epoch = true, s.totem.Ring.Seq
+		}
 	}
 	s.changed(g, change{slot: m.Slot, came: s.totem.Members})
 }
 
 // merge decides, at the beginning of a ring, which side's state a group goes on
-// with: the one with the highest rank, then with the newest primary epoch, then
-// with the most votes, then with the lowest node. All transfers begin anew.
+// with: the one with the highest rank, then with the state that was certain last,
+// then with the newest primary epoch, then with the most votes, then with the
+// lowest node. All transfers begin anew.
 func (s *Service) merge(g *group, r *round) {
-	g.transfers, g.begun = nil, 0
+	g.transfers, g.begun, g.certain = nil, 0, false
 	var best *side
 	for i := range g.procs {
 		if e := &g.procs[i]; e.has {
@@ -157,19 +165,20 @@ type side struct {
 	epoch  service.Epoch
 	weight uint64
 	rank   uint64 // of the group in work
+	sure   uint64 // likewise: when its state was certain last
 }
 
 func compareSides(a, b *side) int {
-	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.weight, b.weight),
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.sure, b.sure), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.weight, b.weight),
 		cmp.Compare(b.nodes[0], a.nodes[0]))
 }
 
-// ranked fills in the highest rank that the side has in the group.
+// ranked fills in what the side is worth in the group.
 func (g *group) ranked(x *side) *side {
-	x.rank = 0
+	x.rank, x.sure = 0, 0
 	for _, e := range g.procs {
 		if e.has && slices.Contains(x.nodes, e.Node) {
-			x.rank = max(x.rank, e.rank)
+			x.rank, x.sure = max(x.rank, e.rank), max(x.sure, e.epoch)
 		}
 	}
 	return x
