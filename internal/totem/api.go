@@ -76,7 +76,7 @@ const (
 type Outgoing struct {
 	To    Dest
 	Kind  Traffic
-	Try   uint8 // 0 first; later hop tries of a token use all links
+	Try   uint8 // 0 first; what is sent again later uses all links
 	Small bool  // send in pieces of at most 1200 bytes (ordering 2.10)
 	Frame []byte
 }

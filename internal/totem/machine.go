@@ -527,7 +527,7 @@ func (m *Machine) work() {
 	case r.kept && (m.backlog() > 0 || r.woken):
 		m.releaseToken(false)
 	case r.me != 0 && m.backlog() > 0 && r.takenForHeld() && m.timers[timerWake] == 0:
-		m.sendWake()
+		m.sendWake(0)
 	}
 }
 

@@ -355,14 +355,15 @@ func (m *Machine) releaseToken(byTimer bool) {
 	m.deliver()
 }
 
-// sendWake asks the representative to let the token go.
-func (m *Machine) sendWake() {
+// sendWake asks the representative to let the token go; again on all links.
+func (m *Machine) sendWake(try uint8) {
 	r := m.ring
 	if m.state != Operational || r.me == 0 || !r.takenForHeld() || m.backlog() == 0 {
 		return
 	}
 	frame := wire.AppendWake(m.pool.get(64), m.header(r.id), wire.Wake{Hint: r.win.aru})
-	m.sendOnce(toNode(r.rep()), TrafficControl, frame)
+	m.out.send = append(m.out.send, Outgoing{To: toNode(r.rep()), Kind: TrafficControl, Try: try, Frame: frame})
+	m.pool.put(frame)
 	m.arm(timerWake, m.now+max(2*m.rtt(r.rep()), m.t.HopMin))
 }
 

@@ -62,7 +62,7 @@ func (m *Machine) resend(s Slot, to NodeID) bool {
 	if to != 0 {
 		dest = toNode(to)
 	}
-	m.out.send = append(m.out.send, Outgoing{To: dest, Kind: TrafficRetransmit, Frame: frame, Small: e.answers > answerAgain})
+	m.out.send = append(m.out.send, Outgoing{To: dest, Kind: TrafficRetransmit, Try: e.answers - 1, Frame: frame, Small: e.answers > answerAgain})
 	m.pool.put(frame)
 	m.stats.Resent++
 	m.trace(TraceEvent{Kind: TraceResend, Ring: r.id, Slot: s, Node: to})

@@ -64,7 +64,7 @@ func (m *Machine) fire(k timerKind) {
 	case timerHold:
 		m.releaseToken(true)
 	case timerWake:
-		m.sendWake()
+		m.sendWake(1)
 	case timerSuspect:
 		m.suspectDue()
 	case timerJoin:
