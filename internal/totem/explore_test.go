@@ -233,7 +233,7 @@ var inState = map[string]string{
 	"peer":     `id:constant votes:constant gone:constant inc:in denied:in heard:in link:in linked:in downAt:in hopRTT:in join:in probes:in probed:in faults:in torn:in told:in shutUntil:in shutSeq:in shutWhy:explains`,
 	"joinInfo": `valid:in leaving:in ring:in heard:in at:in`,
 	"gatherState": `proc:in fail:in consensus:in attempt:explains reason:in settled:in lingering:in disputed:in apart:in lingerEnd:times since:times
-		joinAt:in told:in alone:times timeouts:explains badPlans:in`,
+		joinAt:in regular:times answered:times told:in alone:times timeouts:explains badPlans:in`,
 	"mergeState":      `merging:in notBefore:in backoff:times lastPeers:in`,
 	"quarantineState": `kept:in blamed:in quorate:in decided:in`,
 	"keptOut":         `node:in k:in reason:in until:in back:in reach:in shown:in told:in ordered:in`,

@@ -22,6 +22,8 @@ type gatherState struct {
 	apart     bool   // this node goes on alone, because it does not reach all others
 	since     Tick   // when this gather began
 	joinAt    Tick   // when the last Join was sent
+	regular   Tick   // when the next regular Join is due
+	answered  bool   // a change was told, or will be, before that
 	told      uint64 // digest of the sets in it
 	alone     bool   // nobody else was heard in this episode
 	timeouts  int    // consensus timeouts in a row
@@ -123,8 +125,14 @@ func (m *Machine) startGather(why Reason, who NodeID) {
 	m.attempt++
 	m.consensus = []NodeID{m.cfg.Self}
 	m.armSettle() // before the first Join: it tells whether this member may know better later
-	m.sendJoin()
-	m.armJoin()
+	m.told, m.answered = 0, false
+	if m.crowded() {
+		m.regular = m.now + m.jitter(m.spread())
+		m.arm(timerJoin, m.regular)
+	} else {
+		m.sendJoin()
+		m.armJoin()
+	}
 	m.arm(timerConsensus, m.now+m.t.Consensus)
 	m.tryCommit()
 }
@@ -145,7 +153,8 @@ func (m *Machine) armJoin() {
 	case m.now-m.since > 30*sec:
 		d = sec
 	}
-	m.arm(timerJoin, m.now+d)
+	m.regular = m.now + d
+	m.arm(timerJoin, m.regular)
 }
 
 const joinPace = 10 * ms // between two Joins of one node
@@ -157,14 +166,44 @@ func (m *Machine) changed() {
 		m.consensus = []NodeID{m.cfg.Self}
 	}
 	m.arm(timerConsensus, m.now+m.t.Consensus)
-	if m.joinAt == 0 || m.now-m.joinAt >= joinPace {
-		m.sendJoin()
-		m.armJoin()
-	} else {
-		m.arm(timerJoin, m.joinAt+joinPace)
-	}
+	m.tellChange()
 	m.tryCommit()
 }
+
+// tellChange sends the sets soon after a change. Many nodes that hear of each
+// other one by one would drown in answers, so each of them gives one besides the
+// regular Join, and not all at once (ordering 2.19 H9).
+func (m *Machine) tellChange() {
+	soon := max(m.now, m.joinAt+joinPace)
+	switch {
+	case m.crowded() && m.answered:
+	case m.crowded():
+		m.answered = true
+		m.arm(timerJoin, min(soon+m.jitter(m.spread()), m.timers[timerJoin]))
+	case m.joinAt == 0 || m.now >= soon:
+		m.sendJoin()
+		m.armJoin()
+	default:
+		m.arm(timerJoin, soon)
+	}
+}
+
+// joinDue sends the regular Join, or the answer to a change.
+func (m *Machine) joinDue() {
+	m.sendJoin()
+	if m.answered && m.now < m.regular {
+		m.arm(timerJoin, m.regular)
+		return
+	}
+	m.armJoin()
+	m.answered = false
+}
+
+// crowded reports a cluster in which Joins are spread over some time.
+func (m *Machine) crowded() bool { return len(m.cfg.Nodes) > 16 }
+
+// spread is over how long.
+func (m *Machine) spread() Tick { return min(80, 2*Tick(len(m.cfg.Nodes))) * ms }
 
 // adopt puts a node into proc, or replaces its lower incarnation, whose mark in
 // fail and consent die with it. It reports whether proc changed.

@@ -68,8 +68,7 @@ func (m *Machine) fire(k timerKind) {
 	case timerSuspect:
 		m.suspectDue()
 	case timerJoin:
-		m.sendJoin()
-		m.armJoin()
+		m.joinDue()
 	case timerSettle:
 		m.settled = true
 		m.judge()
