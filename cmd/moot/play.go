@@ -19,7 +19,7 @@ import (
 )
 
 func newPlayCommand() *cobra.Command {
-	var tour, logs bool
+	var tour, plain, logs bool
 	var chaos time.Duration
 	var seed uint64
 	nodes := 3
@@ -29,9 +29,10 @@ func newPlayCommand() *cobra.Command {
 		Long: `Try a whole cluster inside this one process: real sockets on loopback, real
 sealing, real disk records in a temporary directory; no configuration, no root.
 
-On a terminal it takes commands: send, kill, start, cut, partition, heal and
-others; type help. With --tour, or without a terminal, it plays a script instead
-that forms, breaks and heals the cluster and compares what all programs saw.
+On a terminal it shows what each node sees and what happens, and takes keys: kill,
+start, cut, heal, talk and others. With --plain it prints lines and takes commands
+instead; type help. With --tour, or without a terminal, it plays a script that
+forms, breaks and heals the cluster and compares what all programs saw.
 With --chaos it breaks the cluster at random for so long, under load.
 
 EXIT STATUS
@@ -70,14 +71,18 @@ EXIT STATUS
 				}
 				return played(ctx, play.Tour(ctx, out, colour, o))
 			}
-			return played(ctx, play.Shell(ctx, os.Stdin, out, colour, o))
+			if plain || logs {
+				return played(ctx, play.Shell(ctx, os.Stdin, out, colour, o))
+			}
+			return played(ctx, play.Live(ctx, os.Stdin, to, colour, o))
 		},
 	}
 	cmd.Flags().BoolVar(&tour, "tour", false, "play the script even on a terminal")
+	cmd.Flags().BoolVar(&plain, "plain", false, "print lines and read commands, on a terminal too")
 	cmd.Flags().DurationVar(&chaos, "chaos", 0, "break the cluster at random for so long, for example 30s")
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "what --chaos does (default: any)")
 	cmd.Flags().IntVarP(&nodes, "nodes", "n", nodes, fmt.Sprintf("number of nodes, 1 to %d", play.MaxNodes))
-	cmd.Flags().BoolVar(&logs, "log", false, "print the nodes' own logs to standard error")
+	cmd.Flags().BoolVar(&logs, "log", false, "print the nodes' own logs to standard error; implies --plain")
 	return cmd
 }
 

@@ -1,6 +1,9 @@
 package walls
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // floors is the house. The longest matching directory decides.
 var floors = map[string]int{
@@ -105,6 +108,18 @@ func TestDoors(t *testing.T) {
 				if ok && inAny(dir, d.not) && !under(dir, d.except...) {
 					t.Errorf("%s imports %s: %s", s.name, dir, d.why)
 				}
+			}
+		}
+	}
+}
+
+// What draws on terminals comes with much that no program needs that embeds a
+// node.
+func TestScreensAreForPeople(t *testing.T) {
+	for _, s := range load(t).sources {
+		for _, imp := range s.imports {
+			if strings.HasPrefix(imp, "charm.land/") && !under(s.dir, "cmd/moot") {
+				t.Errorf("%s imports %s: only cmd/moot draws on terminals", s.name, imp)
 			}
 		}
 	}

@@ -165,9 +165,9 @@ func (c *Cluster) Kill(m *member) error {
 		return err
 	}
 	m.node.Halt() // a stopped one does not wake up for it
-	m.resume = nil
 	<-m.program.done
 	c.mu.Lock()
+	m.resume = nil
 	m.lives[len(m.lives)-1].whole = false
 	m.node, m.program = nil, nil
 	c.mu.Unlock()
@@ -189,8 +189,11 @@ func (c *Cluster) Pause(m *member) error {
 	if err := m.may("pause"); err != nil {
 		return err
 	}
-	m.resume = make(chan struct{})
-	m.node.Freeze(m.resume)
+	resume := make(chan struct{})
+	c.mu.Lock()
+	m.resume = resume
+	c.mu.Unlock()
+	m.node.Freeze(resume)
 	return nil
 }
 
@@ -199,6 +202,8 @@ func (c *Cluster) Resume(m *member) error {
 	if err := m.may("resume"); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	close(m.resume)
 	m.resume = nil
 	return nil
