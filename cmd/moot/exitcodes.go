@@ -13,14 +13,8 @@ has. They do not change their meaning.
    0  done
    1  the command failed; the message says why and what to try
    2  wrong command, flag or argument
-<<<<<<< HEAD
-   3  the node is not quorate (moot status --check)
-   4  what was asked for is not there (members, nodes, send, why)
-=======
-   3  not quorate (moot status --check), or nobody would be (moot whatif)
-   4  what was asked for is not there (moot members, moot nodes,
-      moot whatif, moot why)
->>>>>>> 9ad61ab (moot: whatif tells what a stop, a split or other votes would do to quorum and groups)
+   3  not quorate (status --check), or nobody would be (whatif)
+   4  what was asked for is not there (members, nodes, send, whatif, why)
 
 Those of an agent are Corosync's where it has one for the case:
 
