@@ -153,4 +153,3 @@ func TestCliques(t *testing.T) {
 		}
 	}
 }
-

@@ -64,6 +64,9 @@ func (s *Store) Do(ctx context.Context, op Op) (Result, error) {
 	s.found[string(body)] = found
 	s.mu.Unlock()
 	defer func() { s.mu.Lock(); delete(s.found, string(body)); s.mu.Unlock() }()
+	if err != nil {
+		return Result{}, err
+	}
 	where, err := s.SendSafe(ctx, body)
 	if err != nil || where.Transitional {
 		return Result{}, errors.Join(ErrUnknown, err)

@@ -47,9 +47,6 @@ type client struct {
 	answers map[uint64]func(service.Code, []byte) // by tag: given when the message is delivered
 }
 
-// process is the client as a member of its group.
-func (c *client) process() Process { return Process{Node: c.s.self, PID: c.pid, Instance: c.instance} }
-
 // Open implements service.Service.
 func (s *Service) Open(conn service.Conn) (service.Client, error) {
 	c := &client{s: s, conn: conn, id: conn.ID()}

@@ -111,9 +111,6 @@ type Received struct {
 	Message      []byte
 }
 
-// receivedHead is the length of what stands before the message.
-const receivedHead = 1 + 4 + 4 + 8 + 8 + 8
-
 // ViewMember is a member of a group in a View.
 type ViewMember struct {
 	Process
