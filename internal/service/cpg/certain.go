@@ -3,6 +3,7 @@ package cpg
 import (
 	"slices"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/service"
 )
@@ -16,8 +17,8 @@ import (
 //   - if nodes with firm members are more than half of the expected votes, and it
 //     is the newest of what they know: one of them was there when the last
 //     majority acted. Or
-//   - if nobody is firm and all expected votes have a member: there is nothing
-//     that anybody could have forgotten. So every group begins.
+//   - if all expected votes have a member: nobody who is not here can know more.
+//     So every group begins, and goes on after most of it forgot.
 //
 // Programs are told of a majority (View) when the state is certain and those who
 // have it are one, counting only nodes that are known to have activated the ring:
@@ -26,7 +27,7 @@ import (
 // ascertain notes when the state of a group is certain, in this ring and from
 // here on.
 func (s *Service) ascertain(g *group) {
-	if g.certain || !s.mayBeCertain(g) {
+	if g.certain || !s.mayBeCertain(g) && !bug.Planted("cpg-always-certain") {
 		return
 	}
 	g.certain = true
@@ -52,10 +53,7 @@ func (s *Service) mayBeCertain(g *group) bool {
 		return false
 	}
 	firm := s.votes(g, func(e *entry) bool { return e.firm })
-	if firm == 0 {
-		return s.everybody(g)
-	}
-	return firm > s.expected()/2 && here == newest
+	return firm > s.expected()/2 && here == newest || s.everybody(g)
 }
 
 // everybody reports whether all expected votes have a stateful member.

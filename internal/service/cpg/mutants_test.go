@@ -42,6 +42,10 @@ func TestMutants_AreFound(t *testing.T) {
 		"cpg-confchg-order":       {func() error { return try(ringChangeOrder) }, random},
 		"cpg-deliver-before-join": {random},
 		"cpg-state-not-synced":    {random},
+		"cpg-always-certain":      {func() error { return try(whoForgot) }},
+		"cpg-votes-before-state":  {func() error { return try(whoForgot) }},
+		"cpg-begins-anew":         {func() error { return try(whoWaits) }},
+		"cpg-merge-keeps-both":    {func() error { return try(whoForgot) }, randomProgramRuns(300)},
 	} {
 		for i, find := range finders {
 			bug.Plant(fault)
@@ -54,5 +58,17 @@ func TestMutants_AreFound(t *testing.T) {
 			first, _, _ := strings.Cut(err.Error(), "\n")
 			t.Logf("%s: %s", fault, first)
 		}
+	}
+}
+
+func randomProgramRuns(seeds uint64) func() error {
+	return func() error {
+		for seed := range seeds {
+			err := try(func(t servicetest.T) { randomPrograms(t, seeded{rand.New(rand.NewPCG(seed, 2))}) })
+			if err != nil {
+				return fmt.Errorf("seed %d: %w", seed, err)
+			}
+		}
+		return nil
 	}
 }

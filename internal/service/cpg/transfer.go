@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/service"
 )
@@ -38,7 +39,7 @@ func (g *group) settle(ring proto.RingID, everybody bool) (begun *transfer, anew
 	giver := slices.IndexFunc(g.procs, func(e entry) bool { return e.has })
 	if giver < 0 {
 		g.certain = false
-		if !everybody && slices.ContainsFunc(g.procs, func(e entry) bool { return e.firm }) {
+		if !everybody && !bug.Planted("cpg-begins-anew") && slices.ContainsFunc(g.procs, func(e entry) bool { return e.firm }) {
 			return nil, nil
 		}
 		first := g.member(needy[0])
@@ -152,7 +153,7 @@ func (s *Service) merge(g *group, r *round) {
 		}
 	}
 	for i := range g.procs {
-		if e := &g.procs[i]; e.has && r.sideOf(e.Node) != best {
+		if e := &g.procs[i]; e.has && r.sideOf(e.Node) != best && !bug.Planted("cpg-merge-keeps-both") {
 			e.has = false
 		}
 	}
@@ -169,6 +170,9 @@ type side struct {
 }
 
 func compareSides(a, b *side) int {
+	if bug.Planted("cpg-votes-before-state") {
+		return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(b.nodes[0], a.nodes[0]))
+	}
 	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.sure, b.sure), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.weight, b.weight),
 		cmp.Compare(b.nodes[0], a.nodes[0]))
 }
