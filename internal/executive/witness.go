@@ -21,7 +21,8 @@ type witness struct {
 	born   Tick           // begin of this life
 	pauses []Gap          // stretches without running that the engine found
 	health []health       // at each configuration, oldest first
-	alone  stretch        // without any link
+	alone  []stretch      // without any link, oldest first
+	incs   []lastInc      // of nodes that were in a ring with this one
 	looked Tick           // when own gaps were looked at last
 }
 
@@ -31,7 +32,13 @@ type toldFact struct {
 	at   Tick
 }
 
-// stretch is a time; to is zero while it lasts, from is zero if there was none.
+// lastInc is a node's incarnation when it was in a ring with this one last.
+type lastInc struct {
+	node NodeID
+	inc  uint64
+}
+
+// stretch is a time; to is zero while it lasts.
 type stretch struct{ from, to Tick }
 
 // health is the counters that tell of this machine, at one moment.
@@ -117,10 +124,27 @@ func (c *Core) sawTrace(e *totem.TraceEvent) {
 		f := explain.Fact{Subject: e.Node, Kind: explain.NotTaking, A: explain.Millis(Tick(e.Value))}
 		w.saw(f)
 		c.learn(f)
+	case totem.TraceQuarantine:
+		f := explain.Fact{Subject: e.Node, Kind: explain.KeptOut, A: explain.Millis(Tick(e.Value)), B: uint32(fenceOf(e.Reason))}
+		w.saw(f)
+		c.learn(f)
 	case totem.TraceStaleView:
 		w.pauses = append(w.pauses, Gap{At: c.now, Dur: Tick(e.Value)})
 		w.pauses = w.pauses[max(0, len(w.pauses)-maxGaps):]
 	}
+}
+
+// fenceOf is why a node is kept out, as the others are told.
+func fenceOf(r totem.Reason) explain.Fence {
+	switch r {
+	case totem.ReasonHalfLink:
+		return explain.FenceHalf
+	case totem.ReasonPeerDeaf, totem.ReasonCannotReceive:
+		return explain.FenceDeaf
+	case totem.ReasonFlapping:
+		return explain.FenceFlaps
+	}
+	return 0
 }
 
 // sawSession notes what the session layer found.
@@ -129,8 +153,8 @@ func (c *Core) sawSession(e *seal.Event) {
 	member := slices.Contains(c.members, e.Node)
 	switch e.Kind {
 	case seal.EventLinkUp:
-		if w.alone.to == 0 && w.alone.from != 0 {
-			w.alone.to = c.now
+		if n := len(w.alone); n > 0 && w.alone[n-1].to == 0 {
+			w.alone[n-1].to = c.now
 		}
 		w.seen = slices.DeleteFunc(w.seen, func(f explain.Fact) bool {
 			return f.Subject == e.Node && f.Link == e.Link && (f.Kind == explain.Silence || f.Kind == explain.Refused)
@@ -145,7 +169,7 @@ func (c *Core) sawSession(e *seal.Event) {
 			c.learn(f)
 		}
 		if !slices.ContainsFunc(c.sessions.Status(), func(l seal.LinkStatus) bool { return l.Up }) {
-			w.alone = stretch{from: c.now - Tick(f.A)*proto.Millisecond}
+			w.alone = append(w.alone[max(0, len(w.alone)-maxHealth+1):], stretch{from: c.now - Tick(f.A)*proto.Millisecond})
 		}
 	case seal.EventLinkState:
 		if e.Half && !member {
@@ -239,8 +263,8 @@ func (c *Core) measured(l *seal.LinkStatus, refused bool) explain.Fact {
 
 // testify tells the others what this member saw of the change to a
 // configuration, which is not in place yet.
-func (c *Core) testify(ring, prev RingID, members []NodeID) {
-	w := &c.witnessed
+func (c *Core) testify(conf *totem.Configuration) {
+	w, ring, prev, members := &c.witnessed, conf.Ring, conf.Prev, conf.Members
 	lost, met, since := c.ledger.Installed(c.now, ring, members, c.trans)
 	t := explain.Testimony{Ring: ring, Prev: prev, Was: c.members, With: c.trans}
 	concerned := func(n NodeID) bool { return n == 0 || n == c.self() || slices.Contains(lost, n) }
@@ -270,11 +294,30 @@ func (c *Core) testify(ring, prev RingID, members []NodeID) {
 	if len(met) > 0 && since < 0 || prev.IsZero() {
 		t.Facts = append(t.Facts, explain.Fact{Subject: c.self(), Kind: explain.Fresh, A: explain.Millis(c.now - w.born)})
 	}
+	t.Facts = append(t.Facts, c.newStarts(conf)...)
 	t.Facts = append(t.Facts, c.ledger.Absences(c.now, lost)...)
 	w.seen = nil
 	w.unsent = append(w.unsent, t.Append(nil))
 	w.health = append(w.health[max(0, len(w.health)-maxHealth+1):], c.healthNow())
 	c.explained(c.ledger.Open(c.now, t, members))
+}
+
+// newStarts are the members that have a later start than when they were in a
+// ring with this one last.
+func (c *Core) newStarts(conf *totem.Configuration) (facts []explain.Fact) {
+	w := &c.witnessed
+	for i, inc := range conf.Incs {
+		n := conf.Members[i]
+		k := slices.IndexFunc(w.incs, func(l lastInc) bool { return l.node == n })
+		switch {
+		case k < 0:
+			w.incs = append(w.incs, lastInc{n, inc})
+		case inc > w.incs[k].inc:
+			w.incs[k].inc = inc
+			facts = append(facts, explain.Fact{Subject: n, Kind: explain.NewStart})
+		}
+	}
+	return facts
 }
 
 // ownHealth is what kept this member itself from being a good one since about
@@ -285,12 +328,17 @@ func (c *Core) ownHealth(since Tick, meets bool) (facts []explain.Fact) {
 	if f, ok := c.gapsSince(since); ok {
 		facts = append(facts, f)
 	}
-	if meets && w.alone.from != 0 && (w.alone.to == 0 || w.alone.to >= since) {
-		to := w.alone.to
-		if to == 0 {
-			to = c.now
+	var alone Tick
+	for _, s := range w.alone {
+		if s.to == 0 {
+			s.to = c.now
 		}
-		facts = append(facts, explain.Fact{Subject: c.self(), Kind: explain.NobodyIn, A: explain.Millis(to - w.alone.from)})
+		if s.to >= since {
+			alone = max(alone, s.to-s.from)
+		}
+	}
+	if meets && alone > 0 {
+		facts = append(facts, explain.Fact{Subject: c.self(), Kind: explain.NobodyIn, A: explain.Millis(alone)})
 	}
 	was, is := health{}, c.healthNow()
 	for _, h := range w.health {

@@ -124,7 +124,7 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	c.evidence = nil
 	c.log.Info("membership", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
 		"why", conf.Reason.String())
-	c.testify(conf.Ring, conf.Prev, conf.Members)
+	c.testify(conf)
 }
 
 // count is a number with its noun.

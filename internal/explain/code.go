@@ -25,12 +25,13 @@ const (
 	IDConflict
 	Started
 	SameMembers
+	Flapping
 	numCodes
 )
 
 var codeWords = [numCodes]string{"unknown", "silent", "left", "process-gone", "restarted", "paused", "starved", "cut-off", "network",
 	"one-way", "mtu", "deaf", "slow", "wrong-key", "wrong-cluster", "wrong-version", "wrong-nodelist", "not-understood", "id-conflict",
-	"started", "same-members"}
+	"started", "same-members", "flapping"}
 
 // String is the reason as the dashed word of logs and JSON.
 func (c Code) String() string {
@@ -64,6 +65,8 @@ func (c Code) Remedy() string {
 		return "look for a firewall or a switch that drops packets in one direction"
 	case MTU:
 		return "make the MTU equal on the whole way, or set totem.netmtu to what gets through"
+	case Flapping:
+		return "look at what broke the ring each time: moot events, and at the node's network; moot readmit lets it in at once"
 	case Deaf:
 		return "look for packet loss towards that node, and at its receive buffers"
 	case Slow:
@@ -99,7 +102,7 @@ func (m Misfit) code() Code {
 // says of its absence.
 func (c Code) lasting() bool {
 	switch c {
-	case Left, ProcessGone, IDConflict, WrongKey, WrongCluster, WrongVersion, NotUnderstood:
+	case Left, ProcessGone, IDConflict, Flapping, WrongKey, WrongCluster, WrongVersion, NotUnderstood:
 		return true
 	}
 	return false
@@ -144,6 +147,8 @@ func (c Code) clause() string {
 		return "packets from that address cannot be opened; the agents' logs say more"
 	case IDConflict:
 		return "two machines use that node id"
+	case Flapping:
+		return "kept out for a while, since the ring broke on its account again and again"
 	case Started:
 		return "started"
 	}

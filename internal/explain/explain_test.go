@@ -25,10 +25,13 @@ type bench struct {
 	rings   map[NodeID]RingID
 	members map[NodeID][]NodeID
 	seq     uint64
+	lives   map[NodeID]int
+	knew    map[[2]NodeID]int // life of the second when in a ring with the first
 }
 
 func newBench(t *testing.T, n int) *bench {
-	b := &bench{t: t, ledgers: map[NodeID]*Ledger{}, rings: map[NodeID]RingID{}, members: map[NodeID][]NodeID{}}
+	b := &bench{t: t, ledgers: map[NodeID]*Ledger{}, rings: map[NodeID]RingID{}, members: map[NodeID][]NodeID{},
+		lives: map[NodeID]int{}, knew: map[[2]NodeID]int{}}
 	for i := range n {
 		b.ledgers[NodeID(i+1)] = NewLedger(NodeID(i+1), name, 32)
 	}
@@ -58,6 +61,12 @@ func (b *bench) form(say map[NodeID][]Fact, members ...NodeID) RingID {
 		t := Testimony{Ring: ring, Prev: b.rings[m], Was: b.members[m], With: with, Facts: slices.Clone(say[m])}
 		if len(met) > 0 && since < 0 || b.rings[m].IsZero() {
 			t.Facts = append(t.Facts, Fact{Subject: m, Kind: Fresh, A: 5})
+		}
+		for _, o := range members {
+			if was, ok := b.knew[[2]NodeID{m, o}]; ok && was < b.lives[o] {
+				t.Facts = append(t.Facts, Fact{Subject: o, Kind: NewStart})
+			}
+			b.knew[[2]NodeID{m, o}] = b.lives[o]
 		}
 		t.Facts = append(t.Facts, l.Absences(b.now, lost)...)
 		bodies[m] = t.Append(nil)
@@ -96,6 +105,10 @@ func (b *bench) late(from NodeID, facts ...Fact) {
 func (b *bench) restart(n NodeID) {
 	b.ledgers[n] = NewLedger(n, name, 32)
 	b.rings[n], b.members[n] = RingID{}, nil
+	b.lives[n]++
+	for o := range NodeID(10) {
+		delete(b.knew, [2]NodeID{n, o})
+	}
 	b.form(nil, n)
 }
 

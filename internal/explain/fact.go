@@ -24,7 +24,7 @@ const (
 	Silence                   // nothing comes from the subject on Link: A for how long, B the limit, C RTT in µs, D loss in 1/1000
 	Heard                     // the subject is heard on Link: fields as for Silence
 	Deafness                  // the subject is heard on Link and does not hear the witness: fields as for Silence
-	NewStart                  // the subject came back with a later start
+	NewStart                  // the subject has a later start than the witness was in a ring with
 	NotTaking                 // the subject does not take what the ring sends: A for how long, zero if the ring was left for it
 	SelfDeaf                  // the witness does not get what the ring sends
 	LeftOut                   // the subject was not taken into the new ring: A is the engine's reason
@@ -38,6 +38,7 @@ const (
 	Lost                      // the kernel of the subject, who says it, dropped A packets for want of room
 	Fresh                     // the subject, who says it, was not with any of those it meets since its start: A up for so long
 	Away                      // the subject was away: A is a Code, B for how long, C its silence before
+	KeptOut                   // the ring keeps the subject out: A for how long, B is a Fence
 	numKinds
 )
 
@@ -62,6 +63,15 @@ const (
 	NoAddress                     // the own address is not on the machine
 	Forbidden                     // a local firewall rule
 	numFaults
+)
+
+// Fence is why a ring keeps a node out.
+type Fence uint32
+
+const (
+	FenceHalf  Fence = iota + 1 // it does not reach all members, or not all reach it
+	FenceDeaf                   // it does not receive what the ring sends
+	FenceFlaps                  // the ring broke on its account again and again
 )
 
 // Fact is one observation, of the member whose testimony it stands in.
@@ -161,6 +171,8 @@ func (f Fact) text(names Names, witness NodeID) string {
 		return fmt.Sprintf("%s says that its kernel dropped %d packets for want of room", me, f.A)
 	case Fresh:
 		return fmt.Sprintf("%s says that it was started %s ago", me, span(f.A))
+	case KeptOut:
+		return fmt.Sprintf("%s keeps %s out for %s: %s", me, who, span(f.A), Fence(f.B))
 	case Away:
 		return fmt.Sprintf("%s missed %s for %s: %s", me, who, span(f.B), Code(f.A))
 	}
@@ -187,6 +199,19 @@ func (m Misfit) String() string {
 		return "its list of nodes is another one"
 	}
 	return "its agent's log and this one's say more"
+}
+
+// String is the fence as a clause.
+func (f Fence) String() string {
+	switch f {
+	case FenceHalf:
+		return "it does not reach all members, or not all of them reach it"
+	case FenceDeaf:
+		return "it does not receive what the ring sends"
+	case FenceFlaps:
+		return "the ring broke on its account again and again"
+	}
+	return "no ring lasted with it"
 }
 
 // String is the fault as a clause.

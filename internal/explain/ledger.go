@@ -278,19 +278,15 @@ func (e *entry) gather(n NodeID, what What, main []NodeID) {
 
 // arrive tells a start from a return.
 func (s *story) arrive() {
-	missed := false
-	for _, f := range s.about(Away) {
-		if f.Witness != s.Node {
-			s.AwayMS, missed = max(s.AwayMS, f.B), true
-		}
-	}
+	missed := slices.ContainsFunc(s.about(Away), func(e Evidence) bool { return e.Witness != s.Node })
+	s.AwayMS = s.awayFor()
 	s.Away = Unknown
 	if missed {
 		s.Away = s.Reason
 	}
-	if _, fresh := s.told(s.Node, Fresh); fresh || !missed {
+	if fresh := len(s.about(NewStart)) > 0; fresh || !missed {
 		s.Reason, s.Text = Started, ""
-		if fresh {
+		if _, told := s.told(s.Node, Fresh); fresh || told {
 			s.Text = Started.clause()
 		}
 	}
@@ -326,7 +322,7 @@ func (l *Ledger) close(e *entry, main *Testimony) {
 		switch {
 		case i >= 0: // the node returned to the main side, where this one is
 			for _, f := range e.stories[i].Evidence {
-				if f.Witness == old.Node {
+				if f.Witness == old.Node || f.Kind == NewStart || f.Kind == Away {
 					old.add(f.Witness, f.Fact)
 				}
 			}
@@ -374,7 +370,7 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 		if here && Misfit(f.A) != OtherNodes {
 			return nil // what is heard besides says otherwise
 		}
-	case Silence, Heard, Deafness, Refused:
+	case Silence, Heard, Deafness, Refused, KeptOut:
 		if here {
 			return nil
 		}
@@ -439,6 +435,10 @@ func (l *Ledger) complete(from NodeID, f Fact) *entry {
 		return nil
 	}
 	s := l.away[i]
+	state := []Kind{Silence, Heard, Deafness, Refused}
+	s.Evidence = slices.DeleteFunc(s.Evidence, func(o Evidence) bool { // what that link was like before
+		return o.Witness == from && o.Subject == f.Subject && o.Link == f.Link && slices.Contains(state, o.Kind) && slices.Contains(state, f.Kind)
+	})
 	s.add(from, f)
 	s.judge(l.names)
 	for _, e := range l.list {
@@ -458,7 +458,6 @@ func (l *Ledger) Decided(now Tick, ring RingID, v Verdict) *Explanation {
 	for _, e := range slices.Backward(l.list) {
 		if e.Sort == Change && e.Ring == ring && e.Quorum == nil {
 			e.Quorum, e.Changed = &v, turned
-			e.write(l.names)
 			return &e.Explanation
 		}
 	}
@@ -565,8 +564,6 @@ func (e *entry) write(names Names) {
 	switch {
 	case len(told) > 0:
 		e.Reason, e.Text = told[0].Reason.String(), strings.Join(text, " ")
-	case e.Sort == Change && e.Changed:
-		e.Reason, e.Text = e.Quorum.Row, sentence("The same members decided anew: "+e.Quorum.Text)
 	case e.Sort == Change:
 		e.Reason = SameMembers.String()
 		e.Text = "The same members made a new ring" + e.lostToken(names) + "."

@@ -160,7 +160,7 @@ func (s *story) absence(names Names) (Code, string) {
 	if c, text := s.misfit(); c != Unknown && c != WrongNodes {
 		return c, text
 	}
-	_, fresh := s.told(s.Node, Fresh)
+	fresh := len(s.about(NewStart)) > 0
 	refused := s.about(Refused)
 	if len(refused) > 0 && (fresh || !s.back) {
 		return ProcessGone, fmt.Sprintf("%s, as %s saw", ProcessGone.clause(), names.list(witnesses(refused)))
@@ -168,7 +168,7 @@ func (s *story) absence(names Names) (Code, string) {
 	if c := s.hearsay(); c.lasting() && (c != ProcessGone || fresh) {
 		return c, c.clause()
 	}
-	if fresh || len(s.about(NewStart)) > 0 {
+	if fresh {
 		return Restarted, Restarted.clause()
 	}
 	if c, text, ok := s.ways(names); ok {
@@ -177,12 +177,17 @@ func (s *story) absence(names Names) (Code, string) {
 	if c, text, ok := s.own(names); ok {
 		return c, text
 	}
-	silent, heard := s.about(Silence), s.about(Heard)
+	heard := witnesses(s.about(Heard))
+	silent := minus(witnesses(s.about(Silence)), heard) // on no link
 	switch {
-	case len(s.about(NotTaking)) > 0:
+	case len(s.about(NotTaking)) > 0 || s.fenced(FenceDeaf):
 		return Deaf, Deaf.clause()
+	case s.fenced(FenceFlaps):
+		return Flapping, Flapping.clause()
+	case s.fenced(FenceHalf):
+		return Network, "the network does not connect it with all members both ways"
 	case len(silent) > 0 && len(heard) > 0:
-		return Network, fmt.Sprintf("the network does not connect all: %s heard nothing, %s did", names.list(witnesses(silent)), names.list(witnesses(heard)))
+		return Network, fmt.Sprintf("the network does not connect all: %s heard nothing, %s did", names.list(silent), names.list(heard))
 	case len(silent)+len(refused) > 0:
 		return Silent, Silent.clause()
 	case len(heard) > 0:
@@ -190,6 +195,11 @@ func (s *story) absence(names Names) (Code, string) {
 	}
 	c := s.hearsay()
 	return c, c.clause()
+}
+
+// fenced reports whether a member keeps the node out for that reason.
+func (s *story) fenced(f Fence) bool {
+	return slices.ContainsFunc(s.about(KeptOut), func(e Evidence) bool { return Fence(e.B) == f })
 }
 
 // ways are the causes that lie in the network to the node: packets of one size
@@ -224,12 +234,22 @@ func (s *story) ways(names Names) (Code, string, bool) {
 	}
 	f, nobody := s.told(s.Node, NobodyIn)
 	switch {
-	case nobody && len(s.main) >= 2:
+	case nobody && len(s.main) >= 2 && f.A >= s.awayFor()/2:
 		return CutOff, fmt.Sprintf("cut off from the network, as it says itself: it ran, and heard nobody for %s", span(f.A)), true
 	case s.back && answered && s.What != Anew:
 		return Network, Network.clause(), true
 	}
 	return Unknown, "", false
+}
+
+// awayFor is for how long the node was missed, in milliseconds.
+func (s *story) awayFor() (ms uint32) {
+	for _, e := range s.about(Away) {
+		if e.Witness != s.Node {
+			ms = max(ms, e.B)
+		}
+	}
+	return ms
 }
 
 // own are causes that lie in the side that tells the story, when that is one

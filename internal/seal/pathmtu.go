@@ -6,13 +6,13 @@ import "fmt"
 // switch port, a firewall that eats the kernel's messages. Small pings are
 // answered then, and the link is up. So every link is tried now and then with a
 // ping of full size next to a small one. When the small ones are answered and
-// three full ones are not, the size that gets through is searched, and frames go
+// four full ones are not, the size that gets through is searched, and frames go
 // in fragments of it until full ones are answered again (ordering 3.4).
 
 const (
 	trialEvery  = 25      // pings, from one trial to the next
-	trialRounds = 9       // of one size, at most
-	trialLost   = 3       // full ones without an answer while the small one had one
+	trialRounds = 12      // of one size, at most
+	trialLost   = 4       // full ones without an answer while the small one had one
 	trialStep   = 8       // bytes that the search leaves open
 	trialFloor  = 1200    // used while the search goes on (ordering 2.22)
 	trialPing   = 1 << 31 // in the number of a padded ping: it is none of those that loss is counted by
@@ -33,6 +33,7 @@ type trial struct {
 	rounds   int
 	lost     int
 	told     int  // path as last reported
+	sure     bool // a full one was tried again at the end of the search
 	isBack   bool // the padded ping of the round was answered
 	smallWas bool // the small one was
 }
@@ -61,7 +62,7 @@ func (c *Core) watchSize(p *peer, ln *link, i uint8) Tick {
 	case t.next == 0: // just up: let the session settle
 		t.next = c.now + c.cfg.Ping
 	case t.size == 0 && c.now >= t.next:
-		t.good, t.bad = 0, 0
+		t.good, t.bad, t.sure = 0, 0, false
 		c.try(p, ln, i, full)
 	case t.size != 0 && (t.isBack || c.now >= t.due):
 		c.judgeSize(p, ln, i, full)
@@ -110,7 +111,9 @@ func (c *Core) judgeSize(p *peer, ln *link, i uint8, full int) {
 		c.endTrial(ln)
 		return
 	case !t.isBack:
-		t.bad = t.size
+		if t.bad == 0 || t.size < t.bad {
+			t.bad = t.size
+		}
 		if t.size == full && ln.path == 0 && full > trialFloor {
 			ln.path = trialFloor
 			c.setMTU()
@@ -123,6 +126,10 @@ func (c *Core) judgeSize(p *peer, ln *link, i uint8, full int) {
 		c.setPath(p, ln, i, full, t.told)
 	case t.good == 0 && t.told != 0 && t.told < t.bad:
 		c.try(p, ln, i, t.told)
+		return
+	case t.bad-max(t.good, MinMTU) <= trialStep && !t.sure: // was it loss of every size?
+		t.sure = true
+		c.try(p, ln, i, full)
 		return
 	case t.bad-max(t.good, MinMTU) <= trialStep:
 		c.setPath(p, ln, i, full, max(t.good, MinMTU))
