@@ -148,8 +148,24 @@ func (c *control) Agree(origin config.NodeID, said []cfg.Facts) (refused []strin
 	if len(refused) > 0 || k.staged == nil { // then this one refused
 		return refused
 	}
-	return k.agree(sum)
+	if refused = k.agree(sum); len(refused) == 0 || !k.moves {
+		return refused
+	}
+	// Perhaps one missed an earlier reload, and has a longer way to go.
+	var late []string
+	for _, s := range said {
+		f, _ := parseFacts(s.Facts)
+		if why := k.agree(f); len(why) > 0 {
+			late = append(late, fmt.Sprintf("%s: it missed an earlier reload, and from there this is %s; or restart its agent", n.name(s.Node), strings.TrimPrefix(why[0], allMembers)))
+		}
+	}
+	if len(late) > 0 && len(late) < len(said) && strings.Contains(late[0], vote.TooLarge) {
+		return late
+	}
+	return refused
 }
+
+const allMembers = "all members: "
 
 // leaves reports whether a node is missing in the list of nodes that was read here.
 func (k *keys) leaves(id config.NodeID) bool {
@@ -174,7 +190,7 @@ func (k *keys) agree(sum facts) (refused []string) {
 	}
 	if sum.changed[partVotes] && len(refused) == 0 {
 		if why := k.quorum.ReloadRefused(settings(to), sum.step); why != "" {
-			refused = append(refused, "all members: "+why)
+			refused = append(refused, allMembers+why)
 		}
 	}
 	return refused

@@ -21,6 +21,7 @@ import (
 type simFlags struct {
 	seed, from, seeds uint64
 	bare, quorum      bool
+	reload            bool
 	shrink            bool
 	trace, schedule   string
 	save, results     string
@@ -74,6 +75,7 @@ EXIT STATUS
 	fl.Uint64Var(&f.seeds, "seeds", 100, "number of seeds from --from on")
 	fl.BoolVar(&f.bare, "bare", false, "engines only, without sealing and services")
 	fl.BoolVar(&f.quorum, "quorum", false, "plans about quorum: its options, and the faults that matter to them")
+	fl.BoolVar(&f.reload, "reload", false, "plans about nodes that come and go by reloads")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to this file: JSON lines, or text if it ends in .txt; - is standard output")
 	fl.StringVar(&f.schedule, "schedule", "", "run this schedule file instead of a seed")
 	fl.StringVar(&f.save, "save", "", "write the schedule, with --shrink the small one, to this file")
@@ -84,7 +86,7 @@ EXIT STATUS
 	fl.IntVar(&f.workers, "workers", 2, "seeds that run at the same time")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "from")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "schedule")
+	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "reload", "schedule")
 	return cmd
 }
 
@@ -116,6 +118,8 @@ func (f simFlags) draw(seed uint64) *sim.Plan {
 		return sim.DrawBare(seed)
 	case f.quorum:
 		return sim.DrawQuorum(seed)
+	case f.reload:
+		return sim.DrawReload(seed)
 	}
 	return sim.Draw(seed)
 }
@@ -135,6 +139,8 @@ func (f simFlags) againSeed(seed uint64) string {
 		s += " --bare"
 	case f.quorum:
 		s += " --quorum"
+	case f.reload:
+		s += " --reload"
 	}
 	return s
 }

@@ -66,6 +66,7 @@ func init() {
 		DoDie:     {begin: each(clients)},
 		DoExpect:  {begin: each(clients)},
 		DoVotes:   {begin: each(clients)},
+		DoReload:  {begin: reload},
 		DoSend:    {},
 		DoTrigger: {},
 	}

@@ -73,7 +73,7 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 	c := totem.Config{
 		Self: m.id, Inc: m.inc, SeqBound: bound, Cluster: 0x6d6f6f74, Table: 1, MTU: k.MTU, Rand: r, Trace: true,
 		FirstSlot: Slot(k.FirstSlot), NoAcceleration: k.Plain, QuorumFollows: w.plan.Quorum.LastMan || w.plan.Quorum.Downscale,
-		Timers: totem.Timers{Token: k.Token, Hold: k.Hold, Join: k.Join, Settle: k.Settle, SuspectGrace: k.Grace, Merge: k.Merge},
+		Timers: w.timers(),
 		Limits: totem.Limits{Window: k.Window, WndMax: k.WndMax, ReceiveWnd: k.ReceiveWnd, QueueBytes: k.QueueBytes,
 			QueueCount: k.QueueCount, Undelivered: k.Undelivered, RingBytes: k.RingBytes, MaxMessage: k.MaxMessage},
 	}
@@ -83,6 +83,12 @@ func (w *world) engineConfig(m *member, bound uint64, r *stream) totem.Config {
 		}
 	}
 	return c
+}
+
+// timers are those of the plan.
+func (w *world) timers() totem.Timers {
+	k := w.plan.Engine
+	return totem.Timers{Token: k.Token, Hold: k.Hold, Join: k.Join, Settle: k.Settle, SuspectGrace: k.Grace, Merge: k.Merge}
 }
 
 func (b *bare) receive(p *packet) {

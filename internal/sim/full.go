@@ -11,6 +11,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/resync"
 	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -35,6 +36,8 @@ type full struct {
 	saves []saving
 	buf   []byte
 
+	quorum  *quorum.Service
+	quorate bool // as it shows
 	clients []*client
 	device  device
 	next    int // client that sends next
@@ -107,10 +110,23 @@ func (f *full) config(r record) executive.Config {
 			c.Seal.Peers = append(c.Seal.Peers, seal.Peer{ID: n.ID, Addrs: []netip.AddrPort{address(n.ID)}})
 		}
 	}
-	votes := w.votes(m.plan.votes(), expected)
+	if w.plan.reloads() {
+		r := w.reconfig(m, m.list)
+		c.Totem.Nodes, c.Totem.Table, c.Seal.Peers, c.Seal.Table = r.Totem.Nodes, r.Totem.Table, r.Peers, r.Totem.Table
+		expected = w.settings(m.list).Expected
+	}
 	c.Services = []func() service.Service{
-		func() service.Service { return quorum.New(votes) },
+		func() service.Service {
+			if w.plan.reloads() {
+				expected = w.settings(m.list).Expected
+			}
+			f.quorum = quorum.New(w.votes(m.plan.votes(), expected))
+			return f.quorum
+		},
 		func() service.Service { return cpg.New() },
+	}
+	if w.plan.reloads() {
+		c.Services = append(c.Services, func() service.Service { return cfg.New(&host{f: f}) })
 	}
 	return c
 }
@@ -174,6 +190,7 @@ func (f *full) observer() executive.Observer {
 			}
 		},
 		QuorumShown: func(_ proto.Tick, s service.QuorumState) {
+			f.quorate = s.Quorate
 			record(*tracefile.QuorumEvent(s))
 		},
 		PersistDone: func(_ proto.Tick, _ totem.Tag, err error) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/totem"
@@ -62,7 +63,9 @@ type member struct {
 	deafMask uint16
 	client   bool // clients take what is delivered
 	lies     uint64
-	restart  string // disk mode of the next start
+	restart  string   // disk mode of the next start
+	file     []NodeID // the nodes of its configuration, in plans with reloads
+	list     []NodeID // the same, as the process has it
 	clockIs  string
 
 	// what the outside sees of the present life
@@ -125,9 +128,10 @@ func (m *member) now() Tick { return m.clock.local(m.w.now) }
 
 // start begins a life with what the disk holds (ordering 2.2).
 func (m *member) start() {
-	if m.proc != nil {
+	if m.proc != nil || m.w.plan.reloads() && !slices.Contains(m.file, m.id) {
 		return
 	}
+	m.list = m.file
 	rec := m.disk.load(m.restart)
 	rec.Node = m.id
 	if rec.skip {

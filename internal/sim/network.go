@@ -79,6 +79,7 @@ type Counts struct {
 	Submitted uint64
 	Delivered uint64
 	Rings     int // installed by somebody
+	Reloads   int // of the list of nodes, that succeeded
 }
 
 func newNetwork(w *world) *network {

@@ -3,9 +3,11 @@ package sim
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -34,6 +36,7 @@ type Plan struct {
 	Nodes   []NodePlan `json:"nodes"`
 	Engine  Constants  `json:"engine"`
 	Quorum  Quorum     `json:"quorum,omitzero"`
+	Listed  []NodeID   `json:"listed,omitempty"` // nodes that are configured at first, if reloads change that; whole nodes only
 	Net     Network    `json:"net"`
 	Heal    Tick       `json:"heal"`             // end of chaos
 	Restart bool       `json:"restart"`          // heal starts the nodes that are down
@@ -79,6 +82,9 @@ func (p *Plan) rules() check.Options {
 	for _, a := range p.Actions {
 		o.WaitForAll = o.WaitForAll && (a.Do != DoExpect || a.N > 0)
 		o.Lowered = o.Lowered || a.Do == DoExpect && a.N > 0
+	}
+	if p.reloads() { // the votes that there are change, and nothing is lent by that
+		o.Votes, o.Steps, o.WaitForAll = nil, true, false
 	}
 	return o
 }
@@ -176,6 +182,7 @@ const (
 	DoDie     Do = "die"     // client process N of A breaks off, and another one takes its place
 	DoExpect  Do = "expect"  // an operator at A expects N votes; 0: ends the wait for all
 	DoVotes   Do = "votes"   // an operator at A gives B N votes
+	DoReload  Do = "reload"  // all nodes reload, asked at A: B and the next N nodes come or go; with D the node after B has the old file
 	DoClient  Do = "client"  // clients of A take nothing
 	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
 	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it
@@ -256,6 +263,14 @@ func (p *Plan) validate() error {
 		if _, ok := effects[a.Do]; !ok {
 			return fmt.Errorf("action %d: %q is not an action", i, a.Do)
 		}
+	}
+	for i, id := range p.Listed {
+		if p.Bare || !known[id] || id == 0 || i > 0 && id <= p.Listed[i-1] {
+			return fmt.Errorf("listed node %d: lists are of whole nodes that exist, and rise", id)
+		}
+	}
+	if !p.reloads() && slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == DoReload }) {
+		return errors.New("a reload needs listed nodes")
 	}
 	if _, err := vote.ParseTie(p.Quorum.Tie); err != nil {
 		return err

@@ -45,6 +45,9 @@ func TestSeeds(t *testing.T) {
 			for i := range uint64(20) {
 				runSeed(t, DrawQuorum(20*s+i), fmt.Sprintf("quorum seed %d", 20*s+i))
 			}
+			for i := range uint64(5) {
+				runSeed(t, DrawReload(5*s+i), fmt.Sprintf("reload seed %d", 5*s+i))
+			}
 		}
 	}
 }
@@ -66,7 +69,7 @@ func TestRegressions(t *testing.T) {
 		if _, err := fmt.Sscan(in.Text(), &kind, &s); err != nil {
 			t.Fatalf("%q: %v", in.Text(), err)
 		}
-		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum}[kind]
+		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum, "reload": DrawReload}[kind]
 		if draw == nil {
 			t.Fatalf("no kind %q", kind)
 		}
@@ -88,7 +91,7 @@ var _ inspector = (*totem.Machine)(nil)
 
 // TestSamePlanSameTrace is the promise that a seed reproduces a run.
 func TestSamePlanSameTrace(t *testing.T) {
-	for _, draw := range []func(uint64) *Plan{Draw, DrawBare, DrawQuorum} {
+	for _, draw := range []func(uint64) *Plan{Draw, DrawBare, DrawQuorum, DrawReload} {
 		for s := uint64(20); s < 23; s++ {
 			first := Run(draw(s), Options{})
 			n := 0

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -75,6 +76,7 @@ type world struct {
 	connections int
 	replays     bool
 	arbiter     arbiter
+	operator    operator
 	active      []int // actions in force, in the order of their begin
 	armed       []int // triggers that wait
 	pending     []int // triggers whose consequence is due
@@ -114,10 +116,14 @@ func newWorld(p *Plan, o Options) *world {
 		w.index[n.ID] = i
 		w.nodes = append(w.nodes, &member{w: w, i: i, id: n.self(), plan: n, clock: clock{n.Offset, n.PPM},
 			rnd: newStream(p.Seed, "node", uint64(n.ID)), client: true})
+		if slices.Contains(p.Listed, n.ID) {
+			w.nodes[i].file = p.Listed
+		}
 		if n.Boot >= 0 {
 			w.queue.push(event{at: n.Boot, kind: evStart, a: int32(i)})
 		}
 	}
+	w.operator.list = p.Listed
 	w.net = newNetwork(w)
 	for i, a := range p.Actions {
 		w.replays = w.replays || a.Do == DoReplay

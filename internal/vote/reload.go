@@ -91,6 +91,10 @@ func (n Settings) info(f Info) Info {
 	return f
 }
 
+// TooLarge begins the sentence that refuses a step which could give two sides
+// quorum.
+const TooLarge = "too large a step"
+
 // ReloadRefused says why settings cannot be put into force in a ring; empty: they
 // can. A part of the ring that does not hear of it goes on with the earlier ones,
 // so whoever is enough by these must have a node in common with whoever is
@@ -122,7 +126,7 @@ func ReloadRefused(members []NodeID, infos []Info, n Settings, step Step) string
 		return fmt.Sprintf("with auto_tie_breaker half of the votes can be enough: %d of %d now and %d of %d then could be different nodes; stop all agents, change the file everywhere, start them",
 			enough(old, tie), old, enough(now, tie), now)
 	}
-	return fmt.Sprintf("too large a step: %d of %d votes are enough now, %d of %d would be then, and these could be different nodes; change the file in steps, one node or one vote at a time",
+	return fmt.Sprintf(TooLarge+": %d of %d votes are enough now, %d of %d would be then, and these could be different nodes; change the file in steps, one node or one vote at a time",
 		enough(old, tie), old, enough(now, tie), now)
 }
 

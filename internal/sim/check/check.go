@@ -19,6 +19,9 @@ type Options struct {
 	// Lowered: the configuration, an operator or last_man_standing says that fewer
 	// votes than those are expected.
 	Lowered bool
+	// Steps: nodes come and go, in steps that never give two sides quorum. Votes is
+	// nil then.
+	Steps bool
 	// WaitForAll: all nodes have the option on, and no operator ends the wait.
 	WaitForAll bool
 }

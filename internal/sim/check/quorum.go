@@ -102,6 +102,9 @@ func (c *Checker) lent(r *ring, d decision) bool {
 	if d.row == rowTwoNode || d.row == rowMaster {
 		return true
 	}
+	if c.opt.Steps {
+		return false
+	}
 	all, here := c.opt.Device, uint32(0)
 	for n, v := range c.opt.Votes {
 		all += v
