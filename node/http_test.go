@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -122,6 +124,16 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, p := range page.lint() {
 		t.Error(p)
+	}
+	docs, err := os.ReadFile("../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range page.kind {
+		short := strings.TrimPrefix(name, "moothall")
+		if !bytes.Contains(docs, []byte(short)) && !strings.HasPrefix(short, "_link_") && !strings.HasPrefix(short, "_seal_") {
+			t.Errorf("docs/http.md does not tell of %s", name)
+		}
 	}
 }
 
