@@ -51,7 +51,7 @@ type Sink interface {
 	// Push sends one event.
 	Push(kind uint16, body []byte)
 	// Flow keeps the client's requests back, while a synchronisation runs or the
-	// queue is full, and lets them go again.
+	// queue is full, and lets them go again. It may let them go more than once.
 	Flow(blocked bool)
 	// Closed says that the member ended the connection. Nothing follows.
 	Closed(err error)

@@ -20,7 +20,8 @@ type Sink interface {
 	// configuration change from before the first service hears of it until one of
 	// them shows what came of it, and while the ring's queue is full (corosync-ipc
 	// 1.4.8). Who answers an event of the change must not find the door shut;
-	// calls that come before the change is over wait here.
+	// calls that come before the change is over wait here. Flow(false) also comes
+	// when none of the client's calls waits any more.
 	Flow(blocked bool)
 	// Closed says that the connection was ended from this side. Nothing follows.
 	Closed(err error)
@@ -122,6 +123,10 @@ func (c *Core) forget(h *Handle) {
 
 // ID is the connection's number at this node, never used twice in a process.
 func (h *Handle) ID() uint64 { return h.id }
+
+// Waiting reports whether calls of the client wait for room. A door that keeps
+// those behind them spares a copy.
+func (h *Handle) Waiting() bool { return len(h.calls) > 0 }
 
 // Blocked reports what Flow said last.
 func (h *Handle) Blocked() bool { return h.blocked }
@@ -281,6 +286,9 @@ func (c *Core) drain() {
 			}
 			passed = true
 			h.pass(q.fn, q.tag, q.body, q.reply)
+			if len(h.calls) == 0 && !h.blocked && !h.closed {
+				h.sink.Flow(false)
+			}
 		}
 	}
 }

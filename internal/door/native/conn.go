@@ -19,7 +19,7 @@ type conn struct {
 	grant   int         // bytes of requests that the client may send
 	served  int         // bytes of requests that are served, not yet granted anew
 	waiting frame.Queue // requests, while the service takes none
-	stalled bool        // until Flow(false) or the next reply
+	stalled bool        // until Flow(false) or the next answer
 	calls   uint64      // names calls, beside the tags of casts
 
 	window  int // credit for events at the start
@@ -39,6 +39,7 @@ var _ door.Sink = (*conn)(nil)
 func newConn(c *client, id uint16, window int) *conn {
 	x := &conn{c: c, id: id, grant: c.d.cfg.Window, window: window, credit: window}
 	x.resumeFn, x.castFn = x.pass, x.castDone
+	x.waiting.Chunks, x.backlog.Chunks = &c.d.chunks, &c.d.chunks
 	return x
 }
 
@@ -65,6 +66,9 @@ func (x *conn) request(m frame.Message) error {
 
 // serve gives one request to the service; false: it has no room now.
 func (x *conn) serve(m frame.Message) (done bool, err error) {
+	if m.Kind == frame.KindCast && x.handle.Waiting() {
+		x.stalled = true // the call would only be copied
+	}
 	if x.stalled {
 		return false, nil
 	}
@@ -261,7 +265,8 @@ func (x *conn) end() {
 		return
 	}
 	x.ended = true
-	x.waiting, x.backlog = frame.Queue{}, frame.Queue{}
+	x.waiting.Clear()
+	x.backlog.Clear()
 	delete(x.c.conns, x.id)
 	if x.c.recent == x {
 		x.c.recent = nil

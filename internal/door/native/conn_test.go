@@ -49,10 +49,13 @@ type fakeHandle struct {
 	id     uint64
 	sink   door.Sink
 	full   bool
+	queued bool // a call waits at the member
 	calls  []string
 	taken  int
 	closed int
 }
+
+func (h *fakeHandle) Waiting() bool { return h.queued }
 
 func (h *fakeHandle) ID() uint64  { return h.id }
 func (h *fakeHandle) Taken(n int) { h.taken += n }
@@ -253,6 +256,26 @@ func TestConn_RequestsWait(t *testing.T) {
 	r.want("credit 1 300", "credit 1 300", "credit 1 300", "closed 1 ok")
 	if h.closed != 1 {
 		t.Errorf("closed %d times", h.closed)
+	}
+}
+
+// While a call waits at the member, casts behind it wait here, and go on when none
+// waits there any more.
+func TestConn_CallWaitsAtTheMember(t *testing.T) {
+	r := newRig(t, 1000)
+	h := r.open(1000)
+	h.queued = true
+	r.cast(2, 1, 10)
+	r.out.Call(1, frame.Call{ID: 1, Func: 2})
+	r.serve()
+	if len(h.calls) != 0 {
+		t.Errorf("got %v", h.calls)
+	}
+	h.queued = false
+	h.sink.Flow(false)
+	r.run()
+	if len(h.calls) != 2 || h.calls[0] != "2:1:10" {
+		t.Errorf("got %v", h.calls)
 	}
 }
 

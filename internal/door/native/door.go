@@ -41,6 +41,9 @@ type Handle interface {
 	door.Handle
 	// ID is the connection's number at this node, as services see it.
 	ID() uint64
+	// Waiting reports whether a call waits for room at the member, which would copy
+	// others that follow.
+	Waiting() bool
 }
 
 // Config says what the door serves and to whom. Zero values of the limits stand
@@ -80,6 +83,7 @@ type Door struct {
 	last     uint64       // id of a client
 	spare    []poll.Event // of ready
 	packet   []byte       // that is read
+	chunks   frame.Chunks // memory for what waits
 	dirty    []*client    // have something to send
 	undirty  []*client    // spare memory of dirty
 	flushing bool         // a flush is on its way

@@ -1,10 +1,6 @@
 package frame
 
-import (
-	"slices"
-
-	"github.com/moothall/moothall/service"
-)
+import "github.com/moothall/moothall/service"
 
 // Packer collects messages and makes packets of them: as many messages in each
 // as fit. Its memory is used again.
@@ -185,51 +181,6 @@ func (p *Packer) put(fits bool, b []byte) {
 		return
 	}
 	p.parts(b)
-}
-
-// Queue keeps encoded messages in their order, of one connection.
-type Queue struct {
-	buf  []byte
-	head int
-}
-
-// Len is the number of bytes in the queue.
-func (q *Queue) Len() int { return len(q.buf) - q.head }
-
-// Event appends KindEvent.
-func (q *Queue) Event(conn uint16, e Event) { q.buf = e.AppendTo(q.buf, conn) }
-
-// Put appends a message.
-func (q *Queue) Put(m Message) {
-	q.buf = append(appendHeader(q.buf, m.Size(), m.Kind, m.Conn), m.Body...)
-}
-
-// First is the oldest message, a view until the next call; empty: there is none.
-func (q *Queue) First() []byte {
-	if q.Len() == 0 {
-		return nil
-	}
-	return q.buf[q.head:][:le.Uint32(q.buf[q.head:])]
-}
-
-// Drop removes the oldest message.
-func (q *Queue) Drop() {
-	q.head += len(q.First())
-	switch {
-	case q.head == len(q.buf):
-		q.buf, q.head = q.buf[:0], 0
-		if cap(q.buf) > MaxMessage { // what a long wait took is given back
-			q.buf = nil
-		}
-	case q.head > len(q.buf)/2 && q.head > MaxPacket:
-		q.buf = slices.Delete(q.buf, 0, q.head)
-		q.head = 0
-	}
-}
-
-// Parse takes an encoded message apart that First gave.
-func Parse(message []byte) Message {
-	return Message{Kind: Kind(le.Uint16(message[4:])), Conn: le.Uint16(message[6:]), Body: message[HeaderLen:]}
 }
 
 // Welcome appends KindWelcome, which has a packet of its own.
