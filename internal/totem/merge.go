@@ -109,9 +109,10 @@ func (m *Machine) tryingMerge(peers []NodeID) {
 	m.backoff = min(m.backoff+1, 4)
 }
 
-// calm resets the damping when a ring that is left was a lasting one.
+// calm resets the damping when a ring that is left was a lasting one: it lasted
+// longer than the longest pause and what comes after it.
 func (m *Machine) calm(r *ring) {
-	if m.now-r.since >= 8*m.t.Token {
+	if m.now-r.since >= 16*m.t.Token+4*m.t.Merge {
 		m.backoff = 0
 	}
 }

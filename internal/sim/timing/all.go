@@ -9,6 +9,7 @@ var All = []Situation{
 	{"11-deaf", deaf},
 	{"12-one-way", oneWay},
 	{"12-one-way-two-nodes", oneWayTwoNodes},
+	{"12-one-way-minority", oneWayMinority},
 	{"62-newcomer", newcomer},
 	{"62-two-nodes", twoNodes},
 	{"62-minority", minority},
@@ -130,6 +131,19 @@ func oneWayTwoNodes(seed uint64) (*sim.Plan, Want) {
 	a, b := pair(r, 2)
 	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3 * sec})
 	return p, Want{From: 20 * sec, PerMinute: 2 * 60 / 8}
+}
+
+// oneWayMinority is the same for three of seven nodes: an attempt is two rings, and
+// one more where the one left out asks again at once.
+func oneWayMinority(seed uint64) (*sim.Plan, Want) {
+	p, r := cluster(seed, 7, 103*sec)
+	p.NoHeal = true
+	for i := 3; i < 7; i++ {
+		p.Nodes[i].Boot = -1
+	}
+	a, b := pair(r, 3)
+	add(p, sim.Action{Do: sim.DoCut, A: a, B: b, At: 3 * sec})
+	return p, Want{From: 23 * sec, PerMinute: 28}
 }
 
 // newcomer starts a node while another one is kept out whose links to one member
