@@ -278,7 +278,14 @@ type Events struct {
 type Reloaded struct {
 	Error    string           `json:"error,omitempty"`
 	Changes  []ReloadedChange `json:"changes"`
-	Warnings []string         `json:"warnings"` // about the file of this node, with the place
+	Warnings []string         `json:"warnings"`          // about the file of this node, with the place
+	Refused  []Refusal        `json:"refused,omitempty"` // who refused, if it was members
+}
+
+// Refusal is one member's answer to a reload.
+type Refusal struct {
+	Node string `json:"node"` // its name; "all members" for what they found together
+	Why  string `json:"why"`
 }
 
 // ReloadedChange is one change of the configuration. Its verdict is "applies",

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
@@ -26,6 +27,8 @@ type counts struct {
 	silent  uint64                        // consensus timeouts
 	gathers uint32                        // in a row
 	links   map[linkID]*linkCount
+
+	forgiven proto.Tick // pauses before were cleared
 
 	cleared map[string]uint64 // what a counter showed when it was cleared, by its key
 }
@@ -138,6 +141,30 @@ func (k *keys) provideStats() {
 		s.knet()
 		s.ring()
 	}, "stats.knet.", "stats.pg.", "stats.srp.")
+	k.stats.Provide(func(put func(string, cmap.Value)) {
+		if k.n.loop != nil {
+			token, _ := k.n.current.Load().TokenTimeout()
+			for i, g := range missed(k.n.loop.Gaps().Recent, tick(token), k.counts.forgiven) {
+				under := fmt.Sprintf("stats.schedmiss.%d.", i)
+				put(under+"timestamp", cmap.U64(uint64(k.n.started.Add(time.Duration(g.At)).UnixMilli())))
+				put(under+"delay", cmap.F32(float32(millis(time.Duration(g.Dur)))))
+			}
+		}
+	}, "stats.schedmiss.")
+}
+
+// maxMissed is how many pauses Corosync shows.
+const maxMissed = 10
+
+// missed are the last pauses of this process that are long enough for Corosync,
+// newest first, and came after they were cleared.
+func missed(gaps []executive.Gap, token, since proto.Tick) (out []executive.Gap) {
+	for _, g := range slices.Backward(gaps) {
+		if g.Dur >= token*4/5 && g.At > since && len(out) < maxMissed {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // ipcStats is where the clients of the Corosync door are. Who tracks it learns
@@ -156,6 +183,9 @@ func (k *keys) clear(what string) bool {
 	prefixes, ok := groups[what]
 	if !ok {
 		return false
+	}
+	if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix("stats.schedmiss.", p) }) {
+		k.counts.forgiven = k.n.clock()
 	}
 	for _, p := range prefixes {
 		maps.DeleteFunc(k.counts.cleared, func(key string, _ uint64) bool { return strings.HasPrefix(key, p) })

@@ -140,6 +140,9 @@ func (f *front) Reload(ctx context.Context) (admin.Reloaded, error) {
 			out.Warnings = append(out.Warnings, p.Error())
 		}
 	}
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		out.Refused = refused.By
+	}
 	return out, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/cfg"
@@ -35,11 +36,33 @@ func (n *Node) Reload(ctx context.Context) (config.Changes, config.Problems, err
 	case err == nil:
 		return own.changes, own.problems, nil
 	case len(why) > 0:
-		return nil, nil, fmt.Errorf("nothing is changed anywhere: refused by %s", strings.ReplaceAll(string(why), "\n", "\nrefused by "))
+		return nil, nil, refusedBy(string(why))
 	case errors.Is(err, service.ErrBusyCode):
 		return nil, nil, errors.New("another reload is under way: wait for it and try again")
 	case errors.Is(err, service.ErrTimeout):
 		return nil, nil, errors.New("nothing is changed anywhere: not all members said in time what they think of their file; their logs tell more")
 	}
 	return nil, nil, fmt.Errorf("nothing is changed anywhere: %w", err)
+}
+
+// RefusedError is what members said who refused a reload.
+type RefusedError struct{ By []admin.Refusal }
+
+// Error has one line for each.
+func (e *RefusedError) Error() string {
+	var lines []string
+	for _, r := range e.By {
+		lines = append(lines, "refused by "+r.Node+": "+r.Why)
+	}
+	return "nothing is changed anywhere: " + strings.Join(lines, "\n")
+}
+
+// refusedBy reads the lines of an answer to cfg.CallReload.
+func refusedBy(lines string) *RefusedError {
+	e := &RefusedError{}
+	for line := range strings.SplitSeq(lines, "\n") {
+		node, why, _ := strings.Cut(line, ": ")
+		e.By = append(e.By, admin.Refusal{Node: node, Why: why})
+	}
+	return e
 }

@@ -133,6 +133,11 @@ func TestReload_NodeComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	says("refused by dora: ", exitBadConfig)
+	answer, _ := exec.Command(h.binary, "reload", "--json", "--run", anna.run).Output()
+	var said admin.Reloaded
+	if err := json.Unmarshal(answer, &said); err != nil || len(said.Refused) != 1 || said.Refused[0].Node != "dora" {
+		t.Errorf("refused by %+v, %v", said.Refused, err)
+	}
 	dora.process.Signal(syscall.SIGTERM)
 	dora.process.Wait(patience)
 	h.formed(1, 2, 3)

@@ -207,6 +207,7 @@ func (d *Door) reload(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	done, err := d.c.Backend.Reload(ctx)
 	out.Changes, out.Warnings = append(out.Changes, done.Changes...), append(out.Warnings, done.Warnings...)
+	out.Refused = done.Refused
 	if err != nil {
 		out.Error = err.Error()
 		answer(w, http.StatusConflict, out)
