@@ -16,7 +16,7 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,8 +85,11 @@ soak: ## simulate SEEDS=n clusters from seed FROM=k on; results of runs at one c
 soak-quorum: ## the same with plans about quorum: its options, operators, devices, and the faults that matter to them
 	go run -buildvcs=true ./cmd/moot sim --quorum --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
-soak-real: ## real processes under faults, for SECONDS=n
-	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop
+soak-kv: ## simulate the key-value store of examples/kv under faults SEEDS=n times and have porcupine judge its histories
+	KV_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run '^TestLinearizable$$' ./examples/kv
+
+soak-real: ## real processes under faults, for SECONDS=n; the key-value store beside five agents too
+	MOOT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 0 -v -run Soak ./node/... ./cmd/... ./internal/interop ./examples/kv
 
 mutants: ## plant each known fault and see that the simulator finds it; within 20 minutes on two cores
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./internal/sim/mutants -args -doc ../../../docs/mutants.md

@@ -57,7 +57,7 @@ type Snapshot struct {
 }
 
 // paced is after how many pieces the giver waits until they are delivered.
-const paced = 4
+const paced = 2
 
 // Send gives the state, which r reads to its end, to those who wait for it. r has
 // to yield the state as of the place of the event, while messages go on to

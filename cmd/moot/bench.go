@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/internal/bench"
+	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/node"
 )
 
@@ -74,7 +76,7 @@ EXIT STATUS
 	fl.StringVar(&f.door, "door", "corosync", "what clients use: corosync (libcpg) or native (package client)")
 	fl.BoolVar(&f.realtime, "realtime", false, "let each daemon choose real-time scheduling as it does by default")
 	fl.BoolVar(&f.json, "json", false, "print every measurement as JSON")
-	cmd.AddCommand(newBenchFailoverCommand(), newBenchClientCommand())
+	cmd.AddCommand(newBenchFailoverCommand(), newBenchTransferCommand(), newBenchClientCommand(), newBenchProgramCommand())
 	return cmd
 }
 
@@ -116,6 +118,91 @@ EXIT STATUS
 	cmd.Flags().BoolVar(&corosync, "corosync", false, "measure an installed corosync instead of our agent")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print every trial as JSON")
 	return cmd
+}
+
+func newBenchTransferCommand() *cobra.Command {
+	var size string
+	var asJSON bool
+	var rate int
+	var idle time.Duration
+	cmd := &cobra.Command{
+		Use:   "transfer",
+		Short: "Measure how fast a newcomer gets a group's state",
+		Long: `A member of a group gives its state to one that joins, through three agents, while
+1000 messages of 64 bytes go through the same group each second. Prints how long
+that takes, how late the messages are before and meanwhile, and what memory the
+processes needed.
+
+EXIT STATUS
+  0  measured
+  1  an agent or a program failed, or the state arrived damaged
+  2  wrong flags`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bytes, err := parseSize(size)
+			if err != nil || rate < 3 || idle < time.Second {
+				return failed(exitUsage, errors.Join(err, errors.New("--rate is 3 at least, --idle 1s")))
+			}
+			return onStage(cmd, func(ctx context.Context, stage *bench.Stage) error {
+				d, err := ownAgent(false)
+				if err != nil {
+					return err
+				}
+				self, err := os.Executable()
+				if err != nil {
+					return err
+				}
+				report, err := bench.RunTransfer(ctx, stage, d, []string{self, "bench", "program"}, bytes, rate, idle, progressTo(cmd.ErrOrStderr()))
+				if err != nil {
+					return err
+				}
+				return printReport(cmd.OutOrStdout(), report, asJSON)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&size, "size", "1GiB", "of the state, in bytes or with KiB, MiB or GiB")
+	cmd.Flags().IntVar(&rate, "rate", 1000, "messages each second, from all nodes together")
+	cmd.Flags().DurationVar(&idle, "idle", 10*time.Second, "how long to measure without the transfer before")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// parseSize reads a number of bytes, with a binary unit or without.
+func parseSize(text string) (int64, error) {
+	number, shift := text, 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if n, ok := strings.CutSuffix(text, unit); ok {
+			number, shift = n, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > 1<<40>>shift {
+		return 0, fmt.Errorf("--size %q: want a number of bytes up to 1024GiB, for instance 512MiB", text)
+	}
+	return n << shift, nil
+}
+
+// newBenchProgramCommand is the programs of bench transfer.
+func newBenchProgramCommand() *cobra.Command {
+	roles := map[string]func(context.Context, session.Session, int64, io.Reader, io.Writer) error{
+		"hold": bench.RunHolder, "take": bench.RunTaker, "talk": bench.RunTalker,
+	}
+	return &cobra.Command{
+		Use: "program ROLE NUMBER", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			role, number := roles[args[0]], int64(0)
+			if _, err := fmt.Sscan(args[1], &number); err != nil || role == nil {
+				return failed(exitUsage, fmt.Errorf("%q: %w", args, err))
+			}
+			ctx := cmd.Context()
+			c, err := dialWhenUp(ctx)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return role(ctx, c, number, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
 }
 
 // newBenchClientCommand is the client of --door native.

@@ -21,3 +21,24 @@ func TestBench_MembersInOneProcess(t *testing.T) {
 		}
 	})
 }
+
+func TestBench_Transfer(t *testing.T) {
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		moot := testenv.Binary(t)
+		r, err := bench.RunTransfer(t.Context(), stage, bench.NewMoot(moot, false), []string{moot, "bench", "program"}, 4<<20, 300, time.Second, t.Logf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Took == 0 || r.Sent[0] < 100 || r.During.Max == 0 || r.Agents[2] == 0 || r.Taker == 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{"1": 1, "64KiB": 64 << 10, "3MiB": 3 << 20, "1024GiB": 1 << 40, "": 0, "0": 0, "-1GiB": 0, "1GB": 0, "1025GiB": 0, "99999999999999999999": 0} {
+		if n, err := parseSize(text); n != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %d, %v", text, n, err)
+		}
+	}
+}

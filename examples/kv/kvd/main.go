@@ -43,7 +43,8 @@ const (
 )
 
 // handler reads and writes the value of the key that the path names. A PUT with
-// If-Match puts only if the value is that one.
+// If-Match puts only if the value is that one. Each answers with the value that
+// it found.
 func handler(store *kv.Store) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), deadline)
@@ -74,7 +75,7 @@ func handler(store *kv.Store) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		case op.Put && !found.Done:
 			http.Error(w, found.Value, http.StatusPreconditionFailed)
-		case !op.Put:
+		default:
 			io.WriteString(w, found.Value)
 		}
 	})
