@@ -161,7 +161,7 @@ func (s *Server) hangUp(c *Conn) {
 	c.mu.Lock()
 	at := c.phase
 	if at != closed { // else the descriptor may be another connection's already
-		s.poller.remove(c.fd)
+		s.poller.Remove(c.fd)
 		c.why = cmp.Or(c.why, errHungUp)
 		c.gone.Store(true)
 	}

@@ -3,13 +3,12 @@ package qb
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moothall/moothall/internal/door/poll"
 )
 
 // What is watched for on a connection. Edges are enough, because each event is
@@ -23,50 +22,21 @@ const firstConn = 1 << 16
 // acceptRetry is the pause after the process ran out of descriptors.
 const acceptRetry = 100 * time.Millisecond
 
-// poller waits for all sockets of a server. It has an epoll of its own, which
-// the runtime's poller watches as a whole: the runtime would ask for
-// writability of every socket all the time, and so be woken for every event
-// that a client reads.
+// poller waits for all sockets of a server.
 type poller struct {
-	s    *Server
-	fd   int
-	file *os.File
-	raw  syscall.RawConn
+	*poll.Poller
+	s *Server
 
 	complained atomic.Int64 // when it was, of clients that cannot be taken; ns
 }
 
 func newPoller(s *Server) (*poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	p, err := poll.New()
 	if err != nil {
-		return nil, fmt.Errorf("qb: epoll: %w", err)
+		return nil, fmt.Errorf("qb: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile takes it for pollable then
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("qb: epoll: %w", err)
-	}
-	p := &poller{s: s, fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
-	if p.raw, err = p.file.SyscallConn(); err != nil {
-		_ = p.file.Close()
-		return nil, fmt.Errorf("qb: epoll: %w", err)
-	}
-	return p, nil
+	return &poller{Poller: p, s: s}, nil
 }
-
-func (p *poller) close() { _ = p.file.Close() }
-
-func event(id uint64, events uint32) *unix.EpollEvent {
-	return &unix.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
-}
-
-func (p *poller) add(fd int, id uint64, events uint32) error {
-	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, event(id, events)); err != nil {
-		return fmt.Errorf("qb: watch a socket: %w", err)
-	}
-	return nil
-}
-
-func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
 // modify switches the interest in requests and writability of a connection.
 func (s *Server) modify(fd int, id uint64, requests, writable bool) {
@@ -77,33 +47,16 @@ func (s *Server) modify(fd int, id uint64, requests, writable bool) {
 	if writable {
 		events |= unix.EPOLLOUT
 	}
-	_ = unix.EpollCtl(s.poller.fd, unix.EPOLL_CTL_MOD, fd, event(id, events))
+	s.poller.Modify(fd, id, events)
 }
 
-// run is the poller's goroutine, until close.
+// run is the poller's goroutine, until Close.
 func (p *poller) run() {
-	var events [64]unix.EpollEvent
-	_ = p.raw.Read(func(uintptr) (done bool) {
-		// What arrives after a wait is an edge of its own, so a wait that had room for
-		// more need not be repeated.
-		for n := len(events); n == len(events); {
-			n = p.wait(events[:])
-			for _, ev := range events[:n] {
-				p.dispatch(uint64(uint32(ev.Fd))|uint64(uint32(ev.Pad))<<32, ev.Events)
-			}
+	p.Run(func(events []poll.Event) {
+		for _, ev := range events {
+			p.dispatch(ev.ID, ev.Events)
 		}
-		return false
 	})
-}
-
-// wait collects what is there without blocking; the runtime does the waiting.
-func (p *poller) wait(events []unix.EpollEvent) int {
-	n, _, no := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&events[0])),
-		uintptr(len(events)), 0, 0, 0)
-	if no != 0 {
-		return 0
-	}
-	return int(n)
 }
 
 func (p *poller) dispatch(id uint64, events uint32) {

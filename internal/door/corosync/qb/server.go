@@ -134,11 +134,11 @@ func Bind(cfg Config) (*Server, error) {
 		l, err := bind(name, s.cfg)
 		if err == nil {
 			s.listeners = append(s.listeners, l)
-			err = p.add(l.fd, uint64(len(s.listeners)-1), unix.EPOLLIN|unix.EPOLLET)
+			err = p.Add(l.fd, uint64(len(s.listeners)-1), unix.EPOLLIN|unix.EPOLLET)
 		}
 		if err != nil {
 			s.closeListeners()
-			p.close()
+			p.Close()
 			return nil, err
 		}
 	}
@@ -172,7 +172,7 @@ func (s *Server) Close() {
 		c.Close(errShutdown)
 	}
 	s.awaitIdle()
-	s.poller.close()
+	s.poller.Close()
 	s.wg.Wait()
 }
 
@@ -218,7 +218,7 @@ func (s *Server) accepted(l listener, fd int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deadline = time.AfterFunc(authTimeout, func() { c.Close(protocolError("no first message")) })
-	if err := s.poller.add(fd, c.id, connEvents); err != nil {
+	if err := s.poller.Add(fd, c.id, connEvents); err != nil {
 		c.phase = closed
 		s.wg.Go(c.release)
 	}
