@@ -56,7 +56,7 @@ func (s *Store) Do(ctx context.Context, op Op) (Result, error) {
 		return Result{}, ErrMinority
 	}
 	s.ops++
-	body, _ := json.Marshal(struct { // cannot fail
+	body, err := json.Marshal(struct {
 		Op
 		N uint64
 	}{op, s.ops})
