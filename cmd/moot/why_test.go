@@ -253,6 +253,11 @@ var causes = []struct {
 		c.drop(3, "ip length > 1200")
 		c.says("trouble", "mtu", 1, 2, 3)
 		c.ring(1, 2, 3)
+		c.heal(3)
+		testenv.Eventually(c.t, patience, "the trouble is over", func() (bool, any) {
+			why, err := admin.New(c.run(2)).Why(c.t.Context(), "3", "")
+			return err == nil && strings.Contains(why.Text, "which is over"), why.Text
+		})
 	}},
 	{"starved", "", func(c *court) {
 		for range 6 { // run for 60 ms every 1.6 s

@@ -82,7 +82,7 @@ func (w *witness) saw(f explain.Fact) {
 func (c *Core) learn(f explain.Fact) {
 	w := &c.witnessed
 	same := func(o explain.Fact) bool {
-		return o.Subject == f.Subject && o.Kind == f.Kind && o.Link == f.Link
+		return o.Subject == f.Subject && o.Kind == f.Kind && o.Link == f.Link && (o.Kind != explain.SmallOnly || o.A == f.A)
 	}
 	w.told = slices.DeleteFunc(w.told, func(o toldFact) bool { return c.now-o.at >= tellPace })
 	if slices.ContainsFunc(w.told, func(o toldFact) bool { return same(o.fact) }) || len(w.told) == maxSeen {
@@ -176,11 +176,11 @@ func (c *Core) sawSession(e *seal.Event) {
 			c.learn(c.linkFact(e.Node, e.Link, false))
 		}
 	case seal.EventPathMTU:
-		if full, fits := uint32(e.Value>>32), uint32(e.Value); fits < full {
-			f := explain.Fact{Subject: e.Node, Kind: explain.SmallOnly, Link: e.Link, A: fits, B: full}
+		f := explain.Fact{Subject: e.Node, Kind: explain.SmallOnly, Link: e.Link, A: uint32(e.Value), B: uint32(e.Value >> 32)}
+		if f.A < f.B {
 			w.saw(f)
-			c.learn(f)
 		}
+		c.learn(f)
 	case seal.EventMismatch:
 		if n := c.configuredAt(e.Addr); n != 0 {
 			c.learn(explain.Fact{Subject: n, Kind: explain.Mismatch, A: uint32(misfitOf(seal.Drop(e.Value)))})

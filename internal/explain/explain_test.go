@@ -259,6 +259,10 @@ func TestNews(t *testing.T) {
 	b.want(b.about(4, 1, 2), WrongCluster)
 	b.late(1, Fact{Subject: 2, Kind: SmallOnly, A: 1172, B: 1472})
 	b.want(b.about(2, 1, 2), MTU, "n2 is in trouble", "above 1172 bytes")
+	b.late(1, Fact{Subject: 2, Kind: SmallOnly, A: 1472, B: 1472})
+	b.want(b.about(2, 1, 2), MTU, "n2 was in trouble, which is over", "above 1172 bytes")
+	b.late(1, Fact{Subject: 2, Kind: SmallOnly, A: 900, B: 1472})
+	b.want(b.about(2, 1, 2), MTU, "n2 is in trouble", "above 900 bytes")
 	b.late(2, Fact{Subject: 2, Kind: Gaps, A: 6, B: 300, C: 1500})
 	b.want(b.about(2, 1, 2), Starved)
 	if l := b.ledgers[1].Last(); l == nil || l.Reason != Left.String() {

@@ -29,7 +29,7 @@ const (
 	SelfDeaf                  // the witness does not get what the ring sends
 	LeftOut                   // the subject was not taken into the new ring: A is the engine's reason
 	TokenLost                 // the token did not come to the witness: A since when
-	SmallOnly                 // to the subject, on Link, packets above A bytes do not get through, B is what was tried
+	SmallOnly                 // to the subject, on Link, packets above A bytes do not get through, B is what was tried; equal: they do again
 	Mismatch                  // what comes from the subject's address cannot be opened: A is a Misfit
 	Twice                     // two machines use the subject's id
 	Gaps                      // the subject, who says it, was not run: A times, B the longest, C in all, D looked back over

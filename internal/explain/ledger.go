@@ -76,6 +76,9 @@ type Ledger struct {
 	quorate  bool
 }
 
+// maxAbout bounds the nodes that members may tell news of, whatever they say.
+const maxAbout = 1024
+
 // meeting is when a node was in a ring with this one last.
 type meeting struct {
 	node NodeID
@@ -299,7 +302,7 @@ func (l *Ledger) hear(e *entry) {
 	}
 	for _, t := range e.tests {
 		for _, f := range t.Facts {
-			if f.Kind != Away || slices.Contains(e.Members, f.Subject) || slices.Contains(e.Left, f.Subject) {
+			if f.Kind != Away || len(l.away) >= maxAbout || slices.Contains(e.Members, f.Subject) || slices.Contains(e.Left, f.Subject) {
 				continue
 			}
 			i := slices.IndexFunc(l.away, func(s *story) bool { return s.Node == f.Subject })
@@ -393,6 +396,12 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 	i := slices.IndexFunc(l.notes, func(e *entry) bool {
 		return e.stories[0].Node == f.Subject && e.stories[0].What == what && (what == Missing || e.kind() == f.Kind)
 	})
+	switch {
+	case f.Kind == SmallOnly && f.A >= f.B:
+		return l.ended(i, from, f)
+	case i < 0 && len(l.notes) >= maxAbout:
+		return nil
+	}
 	if i < 0 {
 		e := &entry{Explanation: Explanation{At: now, Sort: Note, Ring: l.ring, Members: l.members}, stories: []*story{{Part: Part{Node: f.Subject, What: what}}}}
 		l.enter(e)
@@ -401,6 +410,7 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 	}
 	e := l.notes[i]
 	s := e.stories[0]
+	s.over = false
 	s.Evidence = slices.DeleteFunc(s.Evidence, func(o Evidence) bool {
 		return o.Witness == from && o.Kind == f.Kind && o.Link == f.Link // newer numbers of the same
 	})
@@ -416,6 +426,25 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 			l.away[i].latest = s.Reason
 		}
 	}
+	return e
+}
+
+// ended takes the word of a member that a trouble is over for it. When it is for
+// all, the note says so.
+func (l *Ledger) ended(i int, from NodeID, f Fact) *entry {
+	if i < 0 {
+		return nil
+	}
+	e := l.notes[i]
+	s := e.stories[0]
+	left := slices.DeleteFunc(slices.Clone(s.Evidence), func(o Evidence) bool {
+		return o.Witness == from && o.Kind == f.Kind && o.Link == f.Link
+	})
+	if s.over = len(left) == 0; !s.over {
+		s.Evidence = left
+	}
+	s.judge(l.names)
+	e.write(l.names)
 	return e
 }
 
@@ -598,6 +627,9 @@ func (s *story) line(nodes int) string {
 	case Missing:
 		return is + " not here: " + s.Text
 	case Trouble:
+		if s.over {
+			return was + " in trouble, which is over: " + s.Text
+		}
 		return is + " in trouble: " + s.Text
 	}
 	switch {

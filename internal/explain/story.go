@@ -44,6 +44,7 @@ type story struct {
 	Part
 	main   []NodeID // the side that tells it
 	back   bool     // the node is here again
+	over   bool     // the trouble is
 	latest Code     // what a later Note says of its absence, Unknown: there is none
 }
 
