@@ -77,7 +77,8 @@ func (w *world) heal() {
 			m.start()
 		}
 	}
-	w.liveness.Parts, w.shut = w.parts(), w.quarantine()
+	w.liveness.Parts = w.parts()
+	w.seeQuarantine()
 	for _, m := range w.nodes {
 		m.installs = 0
 	}
@@ -129,18 +130,21 @@ func (w *world) token() Tick {
 	return cmp.Or(w.plan.Engine.Token, 1000*ms+10*ms*Tick(max(0, len(w.nodes)-2)))
 }
 
-// quarantine is Z of L1: the longest time for which a live node is still kept out
-// by others that may do so.
-func (w *world) quarantine() Tick {
-	z := Tick(0)
+// seeQuarantine notes Z of L1, the longest time for which a live node is still kept
+// out by others that may do so, and how many are: each comes back by a merge.
+func (w *world) seeQuarantine() {
+	var out []NodeID
 	for _, m := range w.live() {
 		for _, k := range m.proc.keptOut() {
 			if i, ok := w.index[k.Node]; ok && !k.Void && w.nodes[i].proc != nil {
-				z = max(z, k.Left)
+				w.shut = max(w.shut, w.now-w.phaseAt+k.Left)
+				if !slices.Contains(out, k.Node) {
+					out = append(out, k.Node)
+				}
 			}
 		}
 	}
-	return z
+	w.kept = max(w.kept, len(out))
 }
 
 // majority reports whether nodes have more than half of all votes.
@@ -162,7 +166,7 @@ func (w *world) awaitRing() {
 		w.formed = 0
 		after := w.now - w.phaseAt
 		if after <= 3*w.token() { // the heal may find a gather that still judges by what was before
-			w.shut = max(w.shut, after+w.quarantine())
+			w.seeQuarantine()
 		}
 		if after > w.bound()+w.shut {
 			w.fail("L1", fmt.Sprintf("no ring of all live nodes within %v, %v of that for quarantines: %s", w.bound()+w.shut, w.shut, w.describe()))
@@ -178,8 +182,8 @@ func (w *world) awaitRing() {
 	w.liveness.Formed = w.formed - w.phaseAt
 	for _, m := range w.live() {
 		w.liveness.Rings = max(w.liveness.Rings, m.installs)
-		if limit := 3*max(1, w.liveness.Parts-1) + 3; m.installs > limit {
-			w.fail("L3", fmt.Sprintf("node %d installed %d rings until %d parts were one, at most %d are in order", m.id, m.installs, w.liveness.Parts, limit))
+		if limit := 3*max(1, w.liveness.Parts-1+w.kept) + 3; m.installs > limit {
+			w.fail("L3", fmt.Sprintf("node %d installed %d rings until %d parts were one and %d kept out came back, at most %d are in order", m.id, m.installs, w.liveness.Parts, w.kept, limit))
 			return
 		}
 	}

@@ -1,6 +1,11 @@
 package sim
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/moothall/moothall/internal/executive"
+)
 
 // The scenarios of ordering 5.6 that are about quarantine, step by step.
 // internal/sim/timing has them again, with many seeds.
@@ -74,4 +79,31 @@ func TestHalfLinks(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, r.Findings[0])
 		}
 	}
+}
+
+// Both sides tell people, in the decision log and the status.
+func TestQuarantine_IsTold(t *testing.T) {
+	s := newScene(t, 4, whole).boot().pass(3*sec).cut(3, 4)
+	s.must(8*sec, "a ring without node 4", s.together(1, 2, 3))
+	s.pass(1500 * ms)
+	told := func(n NodeID, text string) bool {
+		for _, d := range s.node(n).proc.(*full).core.Decisions(0) {
+			if d.Kind == executive.DecisionQuarantine && strings.Contains(d.Text, text) {
+				return true
+			}
+		}
+		return false
+	}
+	if !told(2, "node 4 is kept out of the ring for 2s") {
+		t.Error("node 2 does not say that it keeps node 4 out")
+	}
+	if !told(4, "keeps this node out") {
+		t.Error("node 4 does not know that it is kept out")
+	}
+	if k := s.node(3).proc.keptOut(); len(k) != 1 || k[0].Node != 4 || k[0].Void {
+		t.Errorf("status %+v", k)
+	}
+	s.pass(sec).heal()
+	s.must(8*sec, "one ring", s.together(1, 2, 3, 4))
+	s.end()
 }

@@ -88,7 +88,8 @@ type world struct {
 	phaseAt     Tick
 	progressEnd Tick
 	formed      Tick // since when everybody is in one ring
-	shut        Tick // the longest quarantine that ran at the heal
+	shut        Tick // when the longest quarantine is over that ran at the heal, counted from then
+	kept        int  // nodes that were kept out then
 	liveness    Liveness
 	idleFrom    uint64
 	done        bool
