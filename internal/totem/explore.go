@@ -199,7 +199,7 @@ func (m *Machine) encodePeers(e *encoder) {
 	for i := range m.peers {
 		q := &m.peers[i]
 		e.num(q.inc, max(q.denied, q.inc), uint64(q.link.RTT), uint64(q.hopRTT), uint64(min(q.probes, probePatience)))
-		e.flag(m.heardLately(q), q.linked, q.link.Up, q.silent(), q.probes >= probePatience && m.now-q.probed < probeRare)
+		e.flag(m.heard(q), q.linked, q.link.Up, q.silent(), q.probes >= probePatience && m.now-q.probed < probeRare)
 		if m.state != Gather {
 			continue // a gather begins with none
 		}

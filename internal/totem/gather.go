@@ -307,13 +307,7 @@ func (m *Machine) heardNow() []NodeID {
 	return h
 }
 
-// heard reports a node that was heard just now, or that sent a Join in this
-// episode and fell silent with its links up: it promised a ring.
-func (m *Machine) heard(q *peer) bool {
-	return m.heardLately(q) || m.state == Gather && q.join.valid && q.linked && q.link.Up
-}
-
-func (m *Machine) heardLately(q *peer) bool { return q.heard != 0 && m.now-q.heard <= m.heardWindow() }
+func (m *Machine) heard(q *peer) bool { return q.heard != 0 && m.now-q.heard <= m.heardWindow() }
 
 // digest identifies a pair of sets.
 func digest(proc []wire.Member, fail []NodeID) uint64 {
