@@ -223,10 +223,14 @@ func (w *world) checkQueues() {
 	}
 }
 
+// longestQuarantine is Z of L1: a liar can have a member kept out for as long as
+// one that flaps (ordering 2.14.4).
+const longestQuarantine = 64 * sec
+
 // bound is the time of L1 (ordering 1.5) with the default constants.
 func (w *world) bound() Tick {
 	token := sec + 10*ms*Tick(len(w.nodes)-2)
-	return (token + token*6/5 + 4*token + 500*ms) * Tick(1+2*bits.Len(uint(len(w.nodes)))+2)
+	return (token+token*6/5+4*token+500*ms)*Tick(1+2*bits.Len(uint(len(w.nodes)))+2) + longestQuarantine
 }
 
 // peace ends all faults and demands what must hold then.
