@@ -133,6 +133,10 @@ func (m *Member) fail(err error) error {
 
 // event takes one event; nil: it was none for the user.
 func (m *Member) event(ctx context.Context) (Event, error) {
+	if s := m.transit.next; s != nil {
+		m.transit.next = nil
+		return s, nil
+	}
 	raw, err := m.raw(ctx)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	cpgs "github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/session"
@@ -41,9 +42,11 @@ type transit struct {
 	awaits    bool // from the place on at which it was promised until it is here
 	place     cpgs.Place
 	from      MemberID
-	held      []session.Event // what came since the place
+	held      []session.Event // what came since it awaits, or since the place once a state has begun
+	before    int             // of held: what came before the place
 	heldBytes int
-	state     *State // given to the user
+	state     *State // given to the user, or next
+	next      *State // to be given: it came while the user read another one
 	begun     bool   // the user was given a state, so its own may be gone
 	damaged   int
 }
@@ -164,9 +167,13 @@ func (m *Member) pump(s *State) error {
 	if err != nil {
 		return err
 	}
-	if _, err = m.understand(s.ctx, raw); err != nil {
+	ev, err := m.understand(s.ctx, raw)
+	if err != nil {
 		m.conn.Close()
 		return m.fail(err)
+	}
+	if next, ok := ev.(*State); ok {
+		m.transit.next = next
 	}
 	return nil
 }
@@ -178,8 +185,10 @@ func (m *Member) stateEvent(ctx context.Context, raw session.Event) (Event, erro
 	case cpgs.EventAwait:
 		w, err := cpgs.ParseTransfer(raw.Body)
 		t.interrupt()
-		t.awaits, t.place, t.from = true, w.Place, memberID(w.From)
-		t.held, t.heldBytes = nil, 0
+		t.awaits, t.place, t.from, t.before = true, w.Place, memberID(w.From), len(t.held)
+		if t.begun {
+			t.dropBefore()
+		}
 		return nil, err
 	case cpgs.EventAnew:
 		return m.anew(ctx), nil
@@ -188,15 +197,28 @@ func (m *Member) stateEvent(ctx context.Context, raw session.Event) (Event, erro
 	if err != nil || !t.awaits || p.Place != t.place {
 		return nil, err
 	}
-	if p.Kind == cpgs.PieceDigest {
+	s := t.state
+	switch {
+	case s != nil && s.place == p.Place:
+		if s.err == nil {
+			s.take(p)
+		}
+	case p.Kind == cpgs.PieceDigest:
 		t.state = &State{From: t.from, Digest: bytes.Clone(p.Data), m: m, ctx: ctx, place: p.Place, sum: sha256.New()}
 		t.begun = true
+		t.dropBefore()
 		return t.state, nil
 	}
-	if s := t.state; s != nil && s.err == nil && s.place == p.Place {
-		s.take(p)
-	}
 	return nil, nil
+}
+
+// dropBefore forgets what the state that comes has in it. It is kept as long as
+// the own state may be what the stream goes on with.
+func (t *transit) dropBefore() {
+	for _, ev := range t.held[:t.before] {
+		t.heldBytes -= len(ev.Body) + heldCost
+	}
+	t.held, t.before = slices.Clone(t.held[t.before:]), 0
 }
 
 // interrupt ends a state that the user has in hand.
@@ -207,7 +229,7 @@ func (t *transit) interrupt() {
 }
 
 // anew goes on without the state that was promised: with the own one if that is
-// still what it was at the place, else with nothing.
+// still what it was when it was promised another one, else with nothing.
 func (m *Member) anew(ctx context.Context) Event {
 	t := &m.transit
 	t.interrupt()
@@ -219,11 +241,11 @@ func (m *Member) anew(ctx context.Context) Event {
 	return t.state
 }
 
-// take takes a piece. Pieces come in order and without gaps, or the state is
-// damaged.
+// take takes a piece. Pieces come in order and without gaps, and once, or the
+// state is damaged.
 func (s *State) take(p cpgs.Piece) {
 	switch {
-	case p.Offset != s.offset:
+	case p.Offset != s.offset || p.Kind == cpgs.PieceDigest:
 		s.err = ErrStateDamaged
 	case p.Kind == cpgs.PieceData:
 		s.sum.Write(p.Data)
@@ -240,7 +262,7 @@ func (s *State) take(p cpgs.Piece) {
 func (m *Member) settleState(ctx context.Context) error {
 	t := &m.transit
 	s := t.state
-	if s == nil {
+	if s == nil || s == t.next {
 		return nil
 	}
 	switch {
@@ -249,19 +271,26 @@ func (m *Member) settleState(ctx context.Context) error {
 		m.goOn()
 		return nil
 	case s.err == nil && (s.done && len(s.data) == 0 || s.kept && !s.Lost):
+		if err := m.got(ctx, s.place, true); err != nil {
+			return err // perhaps ctx has ended, and the next call says it
+		}
 		t.state, t.damaged = nil, 0
 		m.goOn()
-		return m.got(ctx, s.place, true)
+		return nil
 	case errors.Is(s.err, ErrStateAnew):
 		t.state = nil
 		return nil
 	case errors.Is(s.err, ErrStateDamaged):
-		t.state = nil
-		if t.damaged++; t.damaged == maxDamaged {
+		if t.damaged+1 == maxDamaged {
 			m.conn.Close()
 			return m.fail(ErrStateDamaged)
 		}
-		return m.got(ctx, s.place, false)
+		if err := m.got(ctx, s.place, false); err != nil {
+			return err
+		}
+		t.state = nil
+		t.damaged++
+		return nil
 	}
 	m.conn.Close()
 	return m.fail(ErrStateUnread)
@@ -275,5 +304,5 @@ func (m *Member) got(ctx context.Context, p cpgs.Place, whole bool) error {
 func (m *Member) goOn() {
 	t := &m.transit
 	m.replay = append(t.held, m.replay...)
-	t.awaits, t.begun, t.held, t.heldBytes = false, false, nil, 0
+	t.awaits, t.begun, t.held, t.before, t.heldBytes = false, false, nil, 0, 0
 }

@@ -49,7 +49,7 @@ func Run(t *testing.T, newCluster Factory) {
 		{"Order", order}, {"Views", views}, {"SendTo", sendTo}, {"Post", post}, {"SendSafe", sendSafe}, {"TrySend", trySend}, {"Batch", batches},
 		{"Names", names}, {"LargestMessage", largest}, {"LeaveAndJoinAnew", leave}, {"Groups", groups}, {"ContextEnds", contexts},
 		{"NewcomerGetsState", newcomer}, {"StateUnread", unread}, {"Split", split}, {"MergeTakesState", merge}, {"EqualStateIsKept", kept},
-		{"GiverDies", giverDies}, {"MemberDies", memberDies},
+		{"LastGiverLeaves", lastGiverLeaves}, {"GiverDies", giverDies}, {"MemberDies", memberDies},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -504,6 +504,34 @@ func unread(s *suite) {
 	}
 	if _, err := b.Recv(s.ctx); !errors.Is(err, cpg.ErrStateUnread) {
 		s.Errorf("the next event without reading the state: %v", err)
+	}
+}
+
+func lastGiverLeaves(s *suite) {
+	am := s.join(1, "g", stateful)
+	a := s.run(am, &ledger{blocks: make(chan struct{})})
+	defer close(a.blocks)
+	b := s.join(2, "g", stateful)
+	state := func() *cpg.State {
+		for {
+			if st, ok := s.recv(b).(*cpg.State); ok {
+				return st
+			}
+		}
+	}
+	half := state()
+	s.must(am.Leave(s.ctx))
+	if _, err := io.ReadAll(half); !errors.Is(err, cpg.ErrStateAnew) {
+		s.Fatalf("the state of a giver that left: %v", err)
+	}
+	if lost := state(); !lost.Lost {
+		s.Fatalf("got a state of %v", lost.From)
+	} else if _, err := io.ReadAll(lost); err != nil {
+		s.Fatal(err)
+	}
+	s.send(b, "goes on")
+	if m := s.message(b); string(m.Body) != "goes on" {
+		s.Errorf("got %q", m.Body)
 	}
 }
 
