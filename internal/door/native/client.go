@@ -57,7 +57,7 @@ func newClient(d *Door, fd int, id uint64, cred service.Cred) *client {
 // interest is what the poller should wait for.
 func (c *client) interest() uint32 {
 	events := uint32(unix.EPOLLONESHOT)
-	if !c.hot && !c.eof && !c.repost && !c.choked() {
+	if !c.hot && !c.repost && !c.choked() {
 		events |= unix.EPOLLIN | unix.EPOLLRDHUP
 	}
 	if c.full {
@@ -69,9 +69,10 @@ func (c *client) interest() uint32 {
 // choked reports whether nothing is read because the client does not read.
 func (c *client) choked() bool { return c.full && c.out.Len() > maxOut }
 
-// arm has the poller wait for what is of interest now.
+// arm has the poller wait for what is of interest now: nothing, when the client
+// has gone, or the poller would say so again and again.
 func (c *client) arm() {
-	if events := c.interest(); !c.dead && events != c.armed {
+	if events := c.interest(); !c.dead && !c.eof && events != c.armed {
 		c.armed = events
 		c.d.poller.Modify(c.fd, c.id, events)
 	}

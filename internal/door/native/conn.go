@@ -28,6 +28,7 @@ type conn struct {
 	backlog frame.Queue
 
 	opening  bool
+	closing  bool // the client closed it; what it sent before is served first
 	gone     bool // the client has left; ends when no request waits
 	ended    bool
 	resumeFn func()
@@ -49,6 +50,10 @@ func (x *conn) request(m frame.Message) error {
 		if err := frame.ParseClose(m); err != nil {
 			return err
 		}
+		if x.closing { // it needs no credit, so there can be one only
+			return fmt.Errorf("%w: connection %d was closed already", frame.ErrMalformed, x.id)
+		}
+		x.closing = true
 	} else {
 		if x.grant <= 0 {
 			return fmt.Errorf("%w: %v without credit", frame.ErrMalformed, m.Kind)

@@ -296,6 +296,23 @@ func TestConn_WithoutCredit(t *testing.T) {
 	}
 }
 
+// Closing needs no credit; it ends the socket to say it again and again.
+func TestConn_ClosedTwice(t *testing.T) {
+	r := newRig(t, 1000)
+	h := r.open(1000)
+	h.full = true
+	r.cast(2, 1, 10)
+	r.out.Close(1)
+	r.serve()
+	r.want()
+	r.out.Close(1)
+	r.serve()
+	r.want("closed 0 message-error")
+	if h.closed != 1 || len(r.door.clients) != 0 {
+		t.Errorf("closed %d times, %d clients", h.closed, len(r.door.clients))
+	}
+}
+
 // Events wait for credit; what the client's user took reaches the member.
 func TestConn_EventsWait(t *testing.T) {
 	r := newRig(t, 10_000)
@@ -336,6 +353,9 @@ func TestConn_ClientLeaves(t *testing.T) {
 	r.serve()
 	if h.closed != 0 {
 		t.Error("closed before its requests were served")
+	}
+	if r.client.armed != 0 {
+		t.Errorf("the poller waits for %#x of a socket that is at its end, and reports that for ever", r.client.armed)
 	}
 	h.full = false
 	h.sink.Flow(false)
