@@ -240,6 +240,44 @@ func TestConn_AllocatesNothing(t *testing.T) {
 	}
 }
 
+// A client with a large window tells what it took before the agent takes it for
+// one that takes nothing.
+func TestConn_LargeWindow(t *testing.T) {
+	credited := make(chan frame.Kind, 1)
+	socket := fakeAgent(t, func(c *net.UnixConn) {
+		_, _ = c.Write(welcome.AppendTo(nil))
+		buf := make([]byte, frame.MaxPacket)
+		_, _ = c.Read(buf) // open
+		_, _ = c.Write(frame.Opened{ID: 1, Inc: 2, Window: 1000}.AppendTo(nil, 1))
+		event := frame.Event{Kind: 1, Body: make([]byte, 100_000)}.AppendTo(nil, 1)
+		for range 4 {
+			_, _ = c.Write(event)
+		}
+		if n, err := c.Read(buf); err == nil && n >= frame.HeaderLen {
+			credited <- frame.Parse(buf[:n]).Kind
+		}
+	})
+	c, err := Dial(soon(t), Config{Socket: socket, Window: frame.MaxWindow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := soon(t)
+	conn, err := c.Open(ctx, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go received(t, conn) // until the agent has gone
+	select {
+	case k := <-credited:
+		if k != frame.KindCredit {
+			t.Errorf("got %v", k)
+		}
+	case <-ctx.Done():
+		t.Error("the agent was not told of 400 kB that were taken")
+	}
+}
+
 // FuzzAgent gives a client packets that no agent would send.
 func FuzzAgent(f *testing.F) {
 	f.Add(frame.Event{Kind: 1, Body: []byte("x")}.AppendTo(nil, 1))

@@ -230,12 +230,16 @@ func (c *conn) take() bool {
 	return true
 }
 
+// portion bounds what the user has taken and the agent does not know of: it is
+// little beside the 8 MiB for which the agent cuts a client off.
+const portion = 256 << 10
+
 // settle counts what the user is done with, and tells the agent in portions.
 func (c *conn) settle() {
 	c.settled.events += c.given.events
 	c.settled.bytes += c.given.bytes
 	c.given = taken{}
-	if c.settled.bytes < c.window/4 {
+	if c.settled.bytes < min(c.window/4, portion) {
 		return
 	}
 	c.mu.Lock()
