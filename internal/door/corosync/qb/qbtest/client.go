@@ -90,7 +90,11 @@ func Connect(name string) (int, error) {
 }
 
 // Dial connects and opens the rings.
-func Dial(name string, size uint32) (*Client, error) {
+func Dial(name string, size uint32) (*Client, error) { return DialIn("", name, size) }
+
+// DialIn is Dial for a server whose files are below root, because it has another
+// file system. The calling thread is in the server's network namespace.
+func DialIn(root, name string, size uint32) (*Client, error) {
 	fd, err := Connect(name)
 	if err != nil {
 		return nil, err
@@ -111,7 +115,7 @@ func Dial(name string, size uint32) (*Client, error) {
 	c.Size = int(binary.LittleEndian.Uint32(c.Answer[28:]))
 	for i, r := range []*Ring{&c.Request, &c.Response, &c.Event} {
 		name, _, _ := bytes.Cut(c.Answer[40+4096*i:40+4096*(i+1)], []byte{0})
-		if err := r.open(string(name), c.Size, i == 0); err != nil {
+		if err := r.open(root, string(name), c.Size, i == 0); err != nil {
 			c.Close()
 			return nil, err
 		}
@@ -132,17 +136,17 @@ func ReadAnswer(fd int) ([]byte, error) {
 	return b, nil
 }
 
-func (r *Ring) open(path string, size int, request bool) (err error) {
-	r.Path = path
+func (r *Ring) open(root, path string, size int, request bool) (err error) {
+	r.Path = root + path
 	headLen, page := 8248, os.Getpagesize()
 	if request {
 		headLen = 8252
 	}
-	if r.Head, err = mapFile(path+"-header", headLen); err != nil {
+	if r.Head, err = mapFile(r.Path+"-header", headLen); err != nil {
 		return err
 	}
 	name, _, _ := bytes.Cut(r.Head[4108:8204], []byte{0})
-	if r.Data, err = mapFile(string(name), (size+13+page-1)/page*page); err != nil {
+	if r.Data, err = mapFile(root+string(name), (size+13+page-1)/page*page); err != nil {
 		return err
 	}
 	if *r.Field(Words) != uint32(len(r.Data)/4) {
