@@ -3,6 +3,10 @@
 //
 //	curl -X PUT -d blue localhost:8080/colour
 //	curl localhost:8080/colour
+//
+// It ends when its agent does. Whoever starts it again, as a service manager does,
+// gets the state from the others; docs/decisions/0070 tells how many may be without
+// it at a time.
 package main
 
 import (
