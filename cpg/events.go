@@ -58,9 +58,10 @@ type View struct {
 	GroupVotes uint32 // of the nodes that have a member of this group which does not wait for its state
 
 	// Majority: the cluster is quorate, and the nodes with a member of this very
-	// group have more than half of Expected. Members that hold a state count only
-	// when the state is certain to hold all that any majority acted upon before
-	// (docs/decisions/0070), which takes a member on every configured node once.
+	// group have more than half of Expected. In a group with a state only members
+	// that hold it count, and only when it is certain to hold all that any majority
+	// acted upon before (docs/decisions/0070), which takes a member with the state on
+	// every configured node once. Who merely listens to such a group does not count.
 	Majority bool
 }
 

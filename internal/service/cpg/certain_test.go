@@ -142,3 +142,20 @@ func TestCertain_MostForget(t *testing.T) {
 		t.Errorf("%v may act, 3 has %q", got, p[2].text())
 	}
 }
+
+// Members without a state, such as who listens to the group, are no copies of it.
+func TestCertain_ListenersDoNotCount(t *testing.T) {
+	c, p := voting(t, 3)
+	listener := c.entered(2, "g", false)
+	settle(c, append(p, listener)...)
+	if got := may(append(p, listener)...); !slices.Equal(got, nodes{1, 2, 3, 2}) {
+		t.Fatalf("with a listener %v may act", got)
+	}
+	p[1].Leave()
+	p[2].Leave()
+	c.Run()
+	settle(c, p[0], listener)
+	if got := may(p[0], listener); len(got) > 0 {
+		t.Errorf("one node has the state and %v may act", got)
+	}
+}

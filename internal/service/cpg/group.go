@@ -141,6 +141,11 @@ func came(list []Process, p Process) int {
 	return n
 }
 
+// stateful reports whether the group has a state.
+func (g *group) stateful() bool {
+	return slices.ContainsFunc(g.procs, func(e entry) bool { return e.stateful })
+}
+
 // watched reports whether anybody here wants to know what happens in the group.
 func (g *group) watched() bool { return len(g.local)+len(g.programs) > 0 }
 

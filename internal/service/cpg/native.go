@@ -267,7 +267,7 @@ func (s *Service) changed(g *group, c change) {
 	if s.watch != nil && len(c.joined)+len(c.left) > 0 {
 		s.watch(Changed{Group: g.name, Size: len(g.procs), Joined: c.joined, Left: c.left})
 	}
-	if !slices.ContainsFunc(g.procs, func(e entry) bool { return e.stateful }) {
+	if !g.stateful() {
 		s.show(g, c)
 		return
 	}
@@ -295,7 +295,8 @@ func (s *Service) judge(g *group, v *View) {
 	v.Currency, v.Votes, v.Expected = currency, q.Votes, q.Expected
 	v.Quorate = q.Quorate && currency == service.CurrencyNow && q.Ring == s.totem.Ring
 	v.GroupVotes = s.votes(g, func(e *entry) bool { return !e.stateful || e.has })
-	able := s.votes(g, func(e *entry) bool { return !e.stateful || e.has && g.certain && s.here[e.Node] })
+	stateless := !g.stateful()
+	able := s.votes(g, func(e *entry) bool { return stateless || e.has && g.certain && s.here[e.Node] })
 	v.Majority = v.Quorate && able > v.Expected/2
 }
 

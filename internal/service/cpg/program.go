@@ -132,7 +132,7 @@ type View struct {
 	Votes      uint32 // present
 	Expected   uint32
 	GroupVotes uint32 // of the nodes with a member of the group that does not wait for its state
-	Majority   bool   // quorate, these are more than half of the expected ones, and their state is certain
+	Majority   bool   // quorate, and more than half of the expected ones are of nodes with a member whose state is certain; of any, if the group has no state
 	Members    []ViewMember
 	Joined     []Process // of Members, with reasons
 	Left       []Process
