@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,14 +36,18 @@ func chat(ctx context.Context, c *cpg.Client, name string, in io.Reader, out io.
 	if err != nil {
 		return err
 	}
-	said := make(chan error, 1)
-	go func() { said <- say(ctx, room, in) }()
+	leaving, said := make(chan struct{}), make(chan error, 1)
+	go func() {
+		err := say(ctx, room, in)
+		close(leaving) // from here on the stream may end
+		said <- errors.Join(err, room.Leave(ctx))
+	}()
 	names := map[cpg.MemberID]string{}
 	for ev, err := range room.All(ctx) {
 		if err != nil {
 			select {
-			case said := <-said:
-				return said
+			case <-leaving:
+				return <-said
 			default:
 				return err
 			}
@@ -66,16 +71,13 @@ func chat(ctx context.Context, c *cpg.Client, name string, in io.Reader, out io.
 	return nil
 }
 
-// say sends lines until there are no more, and leaves then.
+// say sends lines until there are no more.
 func say(ctx context.Context, room *cpg.Member, in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		if _, err := room.Send(ctx, lines.Bytes()); err != nil {
 			return err
 		}
-	}
-	if err := room.Leave(ctx); err != nil {
-		return err
 	}
 	return lines.Err()
 }
