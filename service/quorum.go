@@ -78,13 +78,21 @@ type QuorumRecord struct {
 type QuorumState struct {
 	Ring     RingID
 	Quorate  bool
-	Expected uint32 // E of ordering 4.2
-	Needed   uint32 // Q
-	Votes    uint32 // V, the quorum device's included if it votes for this node
-	Device   uint32 // how many of Votes are the device's
-	Epoch    Epoch  // primary epoch of this node after the decision
-	Row      string // of the decision table, as a dashed word
-	Text     string // the same as a sentence for people
+	Expected uint32  // E of ordering 4.2
+	Needed   uint32  // Q
+	Votes    uint32  // V, the quorum device's included if it votes for this node
+	Device   uint32  // how many of Votes are the device's
+	Reserved uint32  // how many of Expected are a device's, whether it votes or not
+	Epoch    Epoch   // primary epoch of this node after the decision
+	Row      string  // of the decision table, as a dashed word
+	Text     string  // the same as a sentence for people
+	Shares   []Share // votes of the ring's members, ascending; nil: a provider is not configured
+}
+
+// Share is how many votes a node has.
+type Share struct {
+	Node  NodeID
+	Votes uint32
 }
 
 // QuorumViewer is implemented by every Executive: services may look at the last

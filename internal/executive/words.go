@@ -11,6 +11,7 @@ import (
 	"github.com/moothall/moothall/internal/resync"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/totem"
+	"github.com/moothall/moothall/service"
 )
 
 // This file turns typed events into sentences, log lines and entries of the
@@ -135,12 +136,15 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+func sameDecision(a, b *service.QuorumState) bool {
+	return a.Ring == b.Ring && a.Quorate == b.Quorate && a.Expected == b.Expected && a.Needed == b.Needed && a.Votes == b.Votes &&
+		a.Device == b.Device && a.Row == b.Row
+}
+
 // quorumDecided logs a decision if it is another one than before.
 func (c *Core) quorumDecided(before viewState) {
 	s := c.view.quorum
-	same := s
-	same.Ring, same.Epoch, same.Text = before.quorum.Ring, before.quorum.Epoch, before.quorum.Text
-	if same == before.quorum && s.Ring == before.quorum.Ring {
+	if sameDecision(&s, &before.quorum) {
 		return
 	}
 	what := "not quorate"

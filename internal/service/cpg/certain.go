@@ -1,6 +1,7 @@
 package cpg
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/moothall/moothall/internal/bug"
@@ -53,29 +54,45 @@ func (s *Service) mayBeCertain(g *group) bool {
 		return false
 	}
 	firm := s.votes(g, func(e *entry) bool { return e.firm })
-	return firm > s.expected()/2 && here == newest || s.everybody(g)
+	return firm > s.decision().Expected/2 && here == newest || s.everybody(g)
 }
 
-// everybody reports whether all expected votes have a stateful member.
+// everybody reports whether all expected votes have a stateful member. A quorum
+// device has none, and knows nothing.
 func (s *Service) everybody(g *group) bool {
-	return s.votes(g, func(e *entry) bool { return e.stateful }) >= max(1, s.expected())
+	n := s.votes(g, func(e *entry) bool { return e.stateful })
+	return n > 0 && uint64(n)+uint64(s.decision().Reserved) >= uint64(s.decision().Expected)
 }
 
 // votes counts the votes of the nodes that have a member of some kind.
 func (s *Service) votes(g *group, of func(*entry) bool) (n uint32) {
-	last := proto.NodeID(0)
+	last, shares := proto.NodeID(0), s.decision().Shares
 	for i := range g.procs {
 		if e := &g.procs[i]; e.Node != last && of(e) {
-			n += s.weights[e.Node]
+			n += s.weight(shares, e.Node)
 			last = e.Node
 		}
 	}
 	return n
 }
 
-func (s *Service) expected() uint32 {
+// weight is how many votes a node has: by the decision that stands, which follows
+// reloads and operators, or as it said itself if there is none.
+func (s *Service) weight(shares []service.Share, n proto.NodeID) uint32 {
+	if shares == nil {
+		return s.weights[n]
+	}
+	i, found := slices.BinarySearchFunc(shares, n, func(x service.Share, n proto.NodeID) int { return cmp.Compare(x.Node, n) })
+	if !found {
+		return 0
+	}
+	return shares[i].Votes
+}
+
+// decision is the one about quorum that stands.
+func (s *Service) decision() service.QuorumState {
 	q, _ := s.x.(service.QuorumViewer).Quorum()
-	return q.Expected
+	return q
 }
 
 // heard notes that a node has activated the ring: messages that are not of a

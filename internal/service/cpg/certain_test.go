@@ -143,6 +143,51 @@ func TestCertain_MostForget(t *testing.T) {
 	}
 }
 
+// A quorum device has votes and no member: the group begins without it.
+func TestCertain_BesideDevice(t *testing.T) {
+	votes := quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: 3, Device: 1}}
+	c := cluster{servicetest.New(t, 2, func(servicetest.NodeID) []service.Service {
+		return []service.Service{quorum.New(votes), New()}
+	}), t}
+	c.Split(c.All())
+	c.Run()
+	a := c.entered(1, "g", true)
+	settle(c, a)
+	if got := may(a); len(got) > 0 {
+		t.Errorf("one of two nodes has a member and %v may act", got)
+	}
+	b := c.entered(2, "g", true)
+	settle(c, a, b)
+	if got := may(a, b); !slices.Equal(got, nodes{1, 2}) {
+		t.Errorf("both nodes have a member and %v may act", got)
+	}
+}
+
+// What an operator says of votes counts for groups as well.
+func TestView_VotesOfOperator(t *testing.T) {
+	c := cluster{servicetest.New(t, 3, func(n servicetest.NodeID) []service.Service {
+		v := vote.Config{Votes: 1, Expected: 5}
+		if n == 1 {
+			v.Votes = 3
+		}
+		return []service.Service{quorum.New(quorum.Config{Provider: true, Vote: v}), New()}
+	}), t}
+	c.Split(c.All())
+	c.Run()
+	a := c.entered(1, "g", false)
+	settle(c, a)
+	if v := a.view(); !v.Majority || v.GroupVotes != 3 {
+		t.Errorf("with 3 votes of 5: %+v", v)
+	}
+	operator := c.Node(2).Open(quorum.ID)
+	set := operator.Call(quorum.CallSetVotes, quorum.NumberRequest{Node: 1, Value: 1}.AppendTo(nil))
+	c.Run()
+	settle(c, a, c.entered(1, "g", false)) // which brings a view
+	if v := a.view(); !set.Done || set.Code != service.OK || !v.Quorate || v.Majority || v.GroupVotes != 1 {
+		t.Errorf("with 1 vote: %+v, answer %+v", v, set)
+	}
+}
+
 // Members without a state, such as who listens to the group, are no copies of it.
 func TestCertain_ListenersDoNotCount(t *testing.T) {
 	c, p := voting(t, 3)

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -169,9 +170,10 @@ func (s *Service) show(d decision) {
 		s.lowest, s.highest = slices.Min(d.members), slices.Max(d.members)
 	}
 	if !bug.Planted("quorum-same-not-shown") || d.quorate != was.quorate || d.votes != was.votes {
+		shares, reserved := s.shares()
 		s.keeper.Decided(service.QuorumState{
 			Ring: d.ring, Quorate: d.quorate, Expected: d.votes.Expected, Needed: d.votes.Quorum, Votes: d.votes.Total, Device: d.votes.Device,
-			Epoch: s.state.Primary.Epoch, Row: d.row.String(), Text: d.row.Why(d.votes),
+			Epoch: s.state.Primary.Epoch, Row: d.row.String(), Text: d.row.Why(d.votes), Shares: shares, Reserved: reserved,
 		})
 	}
 	if s.worth != service.CurrencyNow {
@@ -189,6 +191,20 @@ func (s *Service) show(d decision) {
 		s.tellVotes()
 	}
 	s.changed()
+}
+
+// shares are the votes of the members by the present table, and those that are
+// reserved for a quorum device.
+func (s *Service) shares() (list []service.Share, reserved uint32) {
+	if !s.cfg.Provider {
+		return nil, 0
+	}
+	for _, f := range s.table {
+		list = append(list, service.Share{Node: f.Node, Votes: f.Votes})
+		reserved = max(reserved, f.DeviceVotes)
+	}
+	slices.SortFunc(list, func(a, b service.Share) int { return cmp.Compare(a.Node, b.Node) })
+	return list, reserved
 }
 
 // changed tells whoever wants to know that the status is another one.
