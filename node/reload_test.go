@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ func (f *files) all(c *config.Config) {
 func (f *files) of(id config.NodeID) func(context.Context) (*config.Config, config.Problems, error) {
 	return func(ctx context.Context) (*config.Config, config.Problems, error) {
 		c := *f[id].Load()
+		c.Nodes = slices.Clone(c.Nodes) // Resolve writes there
 		if c.File == "broken" {
 			return nil, nil, errors.New("the file is broken")
 		}
