@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -25,7 +26,8 @@ type client struct {
 	dec     frame.Decoder
 	out     frame.Packer
 	conns   map[uint16]*conn
-	recent  *conn // the one of the last message
+	recent  *conn   // the one of the last message
+	clogged []*conn // serve nothing until the client has read answers
 
 	armed  uint32 // what the poller waits for
 	full   bool   // the socket takes no more
@@ -42,7 +44,7 @@ type client struct {
 const turnBytes = 256 << 10
 
 // maxOut is how much may wait for a client that does not read, beyond which
-// nothing is read of it.
+// nothing is read of it, and nothing served that it sent.
 const maxOut = 4 << 20
 
 func newClient(d *Door, fd int, id uint64, cred service.Cred) *client {
@@ -235,8 +237,41 @@ func (c *client) open(m frame.Message) error {
 	return nil
 }
 
+// room reports whether answers may be added to what waits for the client; if not,
+// x serves on when it has read some.
+func (c *client) room(x *conn) bool {
+	if c.out.Len() > maxOut {
+		c.write()
+	}
+	if c.eof {
+		c.out.Reset() // nobody reads it
+	}
+	if c.out.Len() <= maxOut {
+		return true
+	}
+	if !slices.Contains(c.clogged, x) {
+		c.clogged = append(c.clogged, x)
+	}
+	return false
+}
+
+// unclog has requests served that waited for room.
+func (c *client) unclog() {
+	for _, x := range c.clogged {
+		x.resume()
+	}
+	c.clogged = nil
+}
+
 // write sends what waits, as far as the socket takes it.
 func (c *client) write() {
+	c.send()
+	if c.out.Len() <= maxOut {
+		c.unclog()
+	}
+}
+
+func (c *client) send() {
 	for !c.dead && !c.full && c.out.Len() > 0 {
 		switch err := sendPacket(c.fd, c.out.Next()); {
 		case err == nil:
@@ -262,6 +297,7 @@ func (c *client) hungUp() {
 	for _, x := range c.conns {
 		x.left()
 	}
+	c.unclog()
 	c.bury()
 }
 

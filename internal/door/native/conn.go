@@ -77,6 +77,10 @@ func (x *conn) serve(m frame.Message) (done bool, err error) {
 	if x.stalled {
 		return false, nil
 	}
+	if !x.c.room(x) {
+		x.stalled = true
+		return false, nil
+	}
 	switch m.Kind {
 	case frame.KindCall:
 		q, perr := frame.ParseCall(m)

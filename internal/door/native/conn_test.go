@@ -44,7 +44,8 @@ func (f *fake) Open(id uint16, _ service.Cred, sink door.Sink) (Handle, service.
 }
 
 // fakeHandle is a service that can be full. Functions 1 are answered at once, 2
-// never, 3 refused; 4 pushes ten events; 5 is unknown; 6 ends the connection.
+// never, 3 refused; 4 pushes ten events; 5 is unknown; 6 ends the connection; 7 is
+// answered at length.
 type fakeHandle struct {
 	id     uint64
 	sink   door.Sink
@@ -53,6 +54,7 @@ type fakeHandle struct {
 	calls  []string
 	taken  int
 	closed int
+	answer []byte // to 7
 }
 
 func (h *fakeHandle) Waiting() bool { return h.queued }
@@ -80,6 +82,8 @@ func (h *fakeHandle) Call(fn uint16, tag uint64, body []byte, reply func(service
 		return errors.New("no such call")
 	case 6:
 		h.sink.Closed(service.ErrOverflow)
+	case 7:
+		reply(service.OK, h.answer)
 	}
 	return nil
 }
@@ -390,6 +394,61 @@ func TestClient_DoesNotRead(t *testing.T) {
 		r.received()
 		r.client.ready(unix.EPOLLIN | unix.EPOLLOUT)
 		r.run()
+	}
+}
+
+// One packet of small calls with large answers takes no more memory than others.
+func TestClient_LargeAnswers(t *testing.T) {
+	r := newRig(t, 10<<20)
+	h := r.open(1000)
+	h.answer = make([]byte, 1<<20)
+	const calls = 50
+	for id := range uint32(calls) {
+		r.out.Call(1, frame.Call{ID: id, Func: 7})
+	}
+	r.out.Close(1)
+	r.serve()
+	if n := r.client.out.Len(); n > maxOut+2<<20 || len(h.calls) == calls {
+		t.Errorf("%d bytes wait for the client, %d calls were served", n, len(h.calls))
+	}
+	answers, closed := 0, 0
+	for range 10_000 {
+		for _, line := range r.received() {
+			switch line {
+			case fmt.Sprint("answer 1 ", 16+len(h.answer)):
+				answers++
+			case "closed 1 ok":
+				closed++
+			}
+		}
+		if closed > 0 {
+			break
+		}
+		r.client.ready(unix.EPOLLOUT)
+		r.run()
+	}
+	if answers != calls || closed != 1 {
+		t.Errorf("%d answers, closed %d times", answers, closed)
+	}
+}
+
+// Who goes without reading answers leaves nothing.
+func TestClient_GoesWithAnswersUnread(t *testing.T) {
+	r := newRig(t, 10<<20)
+	h := r.open(1000)
+	h.answer = make([]byte, 1<<20)
+	const calls = 50
+	for id := range uint32(calls) {
+		r.out.Call(1, frame.Call{ID: id, Func: 7})
+	}
+	r.serve()
+	if err := unix.Shutdown(r.fd, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	r.client.ready(unix.EPOLLHUP | unix.EPOLLOUT)
+	r.run()
+	if len(h.calls) != calls || h.closed != 1 || len(r.door.clients) != 0 {
+		t.Errorf("%d calls, closed %d times, %d clients", len(h.calls), h.closed, len(r.door.clients))
 	}
 }
 

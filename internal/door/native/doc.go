@@ -13,7 +13,8 @@
 //
 // # Memory
 //
-// A client gets credit for requests, and gets it back as the services take them;
+// A client gets credit for requests, and gets it back as the services take them,
+// which they do not while much waits for it that it does not read;
 // it gives credit for events, and gives it back as its user takes them. Events
 // without credit wait here, which the executive sees and bounds: a client that
 // does not take them slows the ring down and is cut off in the end.
