@@ -131,12 +131,13 @@ func (w *world) token() Tick {
 }
 
 // seeQuarantine notes Z of L1, the longest time for which a live node is still kept
-// out by others that may do so, and how many are: each comes back by a merge.
+// out, and how many are: each comes back by a merge. Lists without effect count:
+// two sides that may keep nobody out can form a ring that may.
 func (w *world) seeQuarantine() {
 	var out []NodeID
 	for _, m := range w.live() {
 		for _, k := range m.proc.keptOut() {
-			if i, ok := w.index[k.Node]; ok && !k.Void && w.nodes[i].proc != nil {
+			if i, ok := w.index[k.Node]; ok && w.nodes[i].proc != nil {
 				w.shut = max(w.shut, w.now-w.phaseAt+k.Left)
 				if !slices.Contains(out, k.Node) {
 					out = append(out, k.Node)
