@@ -130,7 +130,7 @@ func (m *Member) message(body []byte) (Message, error) {
 	}
 	out := Message{From: memberID(e.From), Seq: e.Seq, Body: e.Message, Safe: e.Safe, Transitional: e.Transitional, Direct: e.Direct, Outside: e.Post}
 	out.Own = out.From == m.id
-	if e.Seq&unnumbered != 0 {
+	if e.Seq&unnumbered != 0 || out.From.Instance == 0 {
 		out.Seq = 0
 	}
 	return out, nil

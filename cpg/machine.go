@@ -29,8 +29,12 @@ type Machine interface {
 type Digester interface{ Digest() []byte }
 
 // Run receives for a machine until an error ends the stream, which it returns.
-// The member must have joined with JoinConfig.Stateful.
+// The member must have joined with JoinConfig.Stateful: without, its state would
+// be another one than that of the others.
 func (m *Member) Run(ctx context.Context, x Machine) error {
+	if !m.cfg.Stateful {
+		return m.told(errors.New("this member joined without a state: set JoinConfig.Stateful for Run"))
+	}
 	batch := make([]Event, batchSize)
 	for {
 		n, err := m.RecvBatch(ctx, batch)

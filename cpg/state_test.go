@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/cpg"
@@ -139,6 +140,28 @@ func TestState_ReceiptIsSentAgain(t *testing.T) {
 	wantMessages(t, m, "one")
 	if len(s.casts) != 1 || s.casts[0] != cpgs.CallGot {
 		t.Errorf("cast %v", s.casts)
+	}
+}
+
+// A machine whose member has no state would differ from the others for ever.
+func TestRun_WantsState(t *testing.T) {
+	m, err := cpg.New(&scripted{}).Join(t.Context(), "g", cpg.JoinConfig{})
+	must(t, err)
+	if err := m.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "JoinConfig.Stateful") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Numbers are those that Send gave: what libcpg's programs have is none.
+func TestMessage_Seq(t *testing.T) {
+	message := func(instance, seq uint64) session.Event {
+		return session.Event{Kind: cpgs.EventMessage, Body: cpgs.Received{From: cpgs.Process{Node: 1, PID: 2, Instance: instance}, Seq: seq}.AppendTo(nil)}
+	}
+	_, m := script(t, message(3, 7), message(0, 7), message(3, 1<<63|7))
+	for _, want := range []uint64{7, 0, 0} {
+		if got := recv(t, m).(cpg.Message).Seq; got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
 	}
 }
 
