@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,6 +238,20 @@ func TestConn_AllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(20, turn); n > messages/100 {
 		t.Errorf("%v allocations for %d messages", n, messages)
+	}
+}
+
+// What cannot be written ends the Client: nobody waits for answers to it.
+func TestClient_CannotWrite(t *testing.T) {
+	c, err := Dial(soon(t), Config{Socket: fakeAgent(t, echo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.link.lost(syscall.EMSGSIZE)
+	<-c.Done()
+	if err := c.Err(); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v", err)
 	}
 }
 

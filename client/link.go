@@ -175,10 +175,15 @@ func (l *link) collect(mine *frame.Packer) bool {
 	}
 }
 
-// lost ends the link because the socket did; the reader may know better why.
+// lost ends the link because nothing can be written; why the agent has gone the
+// reader may know better.
 func (l *link) lost(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		l.fail(fmt.Errorf("client: %w", session.ErrClosed))
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+	default:
+		l.fail(goneError(err.Error()))
 	}
 }
 

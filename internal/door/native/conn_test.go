@@ -128,6 +128,35 @@ func newRig(t testing.TB, window int) *rig {
 	return r
 }
 
+// A socket whose agent is busy is not taken for one that nobody serves.
+func TestBind_BusyAgent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	busy, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(busy)
+	if err := errors.Join(unix.Bind(busy, &unix.SockaddrUnix{Name: path}), unix.Listen(busy, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for { // fill its queue
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = Bind(Config{Backend: &fake{}, Path: path})
+	if _, ok := errors.AsType[*InUseError](err); !ok {
+		t.Errorf("got %v", err)
+	}
+}
+
 func (r *rig) packet(p []byte) {
 	r.t.Helper()
 	if err := sendPacket(r.fd, p); err != nil {

@@ -143,8 +143,11 @@ func (d *Door) Serve() {
 // listen makes the socket. Anybody may connect; whether he may stay is decided by
 // his credentials.
 func listen(path string) (int, error) {
-	if conn, err := net.DialTimeout("unixpacket", path, time.Second); err == nil {
+	switch conn, err := net.DialTimeout("unixpacket", path, time.Second); {
+	case err == nil:
 		_ = conn.Close()
+		return -1, &InUseError{path}
+	case errors.Is(err, unix.EAGAIN): // it is there, and too busy to answer
 		return -1, &InUseError{path}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
