@@ -143,6 +143,36 @@ func TestCertain_MostForget(t *testing.T) {
 	}
 }
 
+// Two of three forget while the third one waits for the state of one of them: it
+// still has its own, which goes on.
+func TestCertain_OwnStateOfWhoWaits(t *testing.T) {
+	c, p := voting(t, 3)
+	p[1].send("x")
+	settle(c, p...)
+	c.Split(nodes{1, 3}, nodes{2})
+	p[0].send("y")
+	settle(c, p...)
+	c.Split(c.All())
+	c.Run() // 2 waits: nobody works for the programs
+	for _, id := range (nodes{1, 3}) {
+		c.Crash(id)
+		c.Restart(id)
+	}
+	c.Split(c.All())
+	c.Run()
+	p[0] = c.entered(1, "g", true)
+	p[2] = c.entered(3, "g", true)
+	settle(c, p...)
+	for _, x := range p {
+		if x.text() != "x" {
+			t.Errorf("node %d has %q", x.Node().ID(), x.text())
+		}
+	}
+	if got := may(p...); !slices.Equal(got, nodes{1, 2, 3}) {
+		t.Errorf("%v may act", got)
+	}
+}
+
 // A quorum device has votes and no member: the group begins without it.
 func TestCertain_BesideDevice(t *testing.T) {
 	votes := quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: 3, Device: 1}}

@@ -24,8 +24,9 @@ func (t *transfer) String() string { return fmt.Sprintf("%v from %v to %v", t.pl
 
 // settle ends transfers that have become void and begins one for those who have
 // nothing to wait for. The lowest member that has the state gives it. If nobody
-// has it the lowest begins anew, unless somebody who is not here may have it; who
-// begins anew is returned if it was promised a state before.
+// has it, somebody begins anew, unless somebody who is not here may have it: the
+// one whose own state was certain last, for it may have kept that. Who begins anew
+// is returned if it was promised a state before.
 func (g *group) settle(ring proto.RingID, everybody bool) (begun *transfer, anew *entry) {
 	g.transfers = slices.DeleteFunc(g.transfers, func(t *transfer) bool {
 		t.to = slices.DeleteFunc(t.to, func(p Process) bool { m := g.member(p); return m == nil || m.has })
@@ -42,12 +43,15 @@ func (g *group) settle(ring proto.RingID, everybody bool) (begun *transfer, anew
 		if !everybody && !bug.Planted("cpg-begins-anew") && slices.ContainsFunc(g.procs, func(e entry) bool { return e.firm }) {
 			return nil, nil
 		}
-		first := g.member(needy[0])
+		first := g.member(slices.MaxFunc(needy, func(p, q Process) int { // the lowest of equals
+			return cmp.Compare(g.member(p).epoch, g.member(q).epoch)
+		}))
 		first.has = true
 		if first.waited {
 			anew, first.waited = first, false
 		}
-		giver, needy = slices.IndexFunc(g.procs, func(e entry) bool { return e.has }), needy[1:]
+		giver = slices.IndexFunc(g.procs, func(e entry) bool { return e.has })
+		needy = slices.DeleteFunc(needy, func(p Process) bool { return p == g.procs[giver].Process })
 	}
 	if len(needy) == 0 {
 		return nil, anew
