@@ -215,6 +215,9 @@ func (m *Member) assemble(body []byte) (Event, error) {
 		return nil, nil
 	}
 	delete(m.parts, from)
+	if len(a.body) != int(p.Total) {
+		return nil, nil // some of it came before a state that has replaced what was held back
+	}
 	return Message{From: from, Body: a.body, Safe: p.Safe}, nil
 }
 

@@ -165,6 +165,22 @@ func TestMessage_Seq(t *testing.T) {
 	}
 }
 
+// Of a libcpg program's message in fragments some came while a state was awaited
+// that then came anew: what is left of it is no message.
+func TestState_FragmentsMissing(t *testing.T) {
+	fragment := func(k cpgs.FragmentKind, text string) session.Event {
+		return session.Event{Kind: cpgs.EventPartial, Body: cpgs.PartialDeliver{Node: 1, PID: 2, Kind: k, Total: 6, Fragment: []byte(text)}.AppendTo(nil)}
+	}
+	_, m := script(t, fragment(cpgs.FragmentFirst, "ab"), await(1), piece(1, cpgs.PieceDigest, ""), fragment(cpgs.FragmentContinued, "cd"),
+		await(2), piece(2, cpgs.PieceDigest, ""), fragment(cpgs.FragmentLast, "ef"), said("one"),
+		fragment(cpgs.FragmentFirst, "uv"), fragment(cpgs.FragmentContinued, "wx"), fragment(cpgs.FragmentLast, "yz"))
+	if _, err := io.ReadAll(recv(t, m).(*cpg.State)); !errors.Is(err, cpg.ErrStateAnew) {
+		t.Fatal(err)
+	}
+	recv(t, m).(*cpg.State).Keep()
+	wantMessages(t, m, "one", "uvwxyz")
+}
+
 // A giver that sends twice has not sent it in one piece.
 func TestState_GivenTwice(t *testing.T) {
 	s, m := script(t, await(1), piece(1, cpgs.PieceDigest, ""), piece(1, cpgs.PieceDigest, ""), await(2), piece(2, cpgs.PieceDigest, ""), said("one"))
