@@ -103,7 +103,10 @@ func allFree(nodes []config.Node, port uint16) bool {
 // Start starts a member that does not run, with what its earlier lives left on
 // disk.
 func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
-	if c.Node(id) != nil {
+	switch {
+	case !c.has(id):
+		return nil, fmt.Errorf("node: there is no node %d, ids are 1 to %d", id, len(c.nodes))
+	case c.Node(id) != nil:
 		return nil, fmt.Errorf("node: node %d runs already", id)
 	}
 	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)), RunDir: c.RunDir(id),
@@ -120,8 +123,15 @@ func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
 // RunDir is where a member has its sockets, for package client among others.
 func (c *Cluster) RunDir(id config.NodeID) string { return filepath.Join(c.dir, fmt.Sprint("run", id)) }
 
-// Node is a member by its id, which count from 1; nil if it does not run.
+// has reports whether the cluster has a node with that id.
+func (c *Cluster) has(id config.NodeID) bool { return id >= 1 && int(id) <= len(c.nodes) }
+
+// Node is a member by its id, which count from 1; nil if it does not run or there
+// is no such one.
 func (c *Cluster) Node(id config.NodeID) *Node {
+	if !c.has(id) {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.nodes[id-1]
