@@ -79,6 +79,9 @@ func (s *suite) must(err error) {
 // join joins through the member with an id.
 func (s *suite) join(node int, group string, cfg cpg.JoinConfig) *cpg.Member {
 	s.Helper()
+	if cfg.Stateful {
+		s.beyondLibcpg("the transfer of state")
+	}
 	m, err := s.c.Clients[node-1].Join(s.ctx, group, cfg)
 	s.must(err)
 	s.Cleanup(func() { m.Leave(context.WithoutCancel(s.ctx)) })
@@ -490,7 +493,6 @@ func lines(n int) func(*ledger) bool { return func(l *ledger) bool { return len(
 var stateful = cpg.JoinConfig{Stateful: true}
 
 func newcomer(s *suite) {
-	s.beyondLibcpg("the transfer of state")
 	am := s.join(1, "g", stateful)
 	a := s.run(am, &ledger{})
 	for k := range 100 {
@@ -513,7 +515,6 @@ func newcomer(s *suite) {
 }
 
 func unread(s *suite) {
-	s.beyondLibcpg("the transfer of state")
 	s.run(s.join(1, "g", stateful), &ledger{lines: []string{"x"}})
 	b := s.join(2, "g", stateful)
 	for {
@@ -566,6 +567,7 @@ func (s *suite) needsFaults(there bool) {
 // beyondLibcpg leaves a test out where programs reach their members as those of
 // libcpg do.
 func (s *suite) beyondLibcpg(what string) {
+	s.Helper()
 	if s.c.Libcpg {
 		s.Skip("libcpg does not have " + what)
 	}
@@ -602,7 +604,6 @@ func split(s *suite) {
 }
 
 func merge(s *suite) {
-	s.beyondLibcpg("the transfer of state")
 	s.needsFaults(s.c.Split != nil)
 	am, bm, cm := s.join(1, "g", stateful), s.join(2, "g", stateful), s.join(3, "g", stateful)
 	a, b, c := s.run(am, &ledger{}), s.run(bm, &ledger{}), s.run(cm, &ledger{})
@@ -623,7 +624,6 @@ func merge(s *suite) {
 }
 
 func kept(s *suite) {
-	s.beyondLibcpg("the transfer of state")
 	s.needsFaults(s.c.Split != nil)
 	am, bm := s.join(1, "g", stateful), s.join(3, "g", stateful)
 	a, b := s.run(am, &ledger{digests: true}), s.run(bm, &ledger{digests: true})
@@ -641,7 +641,6 @@ func kept(s *suite) {
 }
 
 func giverDies(s *suite) {
-	s.beyondLibcpg("the transfer of state")
 	s.needsFaults(s.c.Kill != nil)
 	bm := s.join(2, "g", stateful)
 	b := s.run(bm, &ledger{})
