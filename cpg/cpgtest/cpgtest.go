@@ -530,6 +530,7 @@ func unread(s *suite) {
 }
 
 func lastGiverLeaves(s *suite) {
+	s.beyondLibcpg("the transfer of state")
 	am := s.join(1, "g", stateful)
 	a := s.run(am, &ledger{blocks: make(chan struct{})})
 	defer close(a.blocks)
