@@ -21,6 +21,7 @@ type witness struct {
 	born   Tick           // begin of this life
 	pauses []Gap          // stretches without running that the engine found
 	health []health       // at each configuration, oldest first
+	refuse []refusal      // ports that are refused
 	alone  []stretch      // without any link, oldest first
 	incs   []lastInc      // of nodes that were in a ring with this one
 	looked Tick           // when own gaps were looked at last
@@ -29,6 +30,13 @@ type witness struct {
 // toldFact is a late fact and when it was told.
 type toldFact struct {
 	fact explain.Fact
+	at   Tick
+}
+
+// refusal is when the port of a node was found to be refused.
+type refusal struct {
+	node NodeID
+	link uint8
 	at   Tick
 }
 
@@ -68,6 +76,9 @@ const (
 	lookPace       = proto.Second
 	gapWindow      = 10 * proto.Second
 	gapsForTrouble = 4
+	// aliveAfter is how long after it was missed a node is heard that did not end:
+	// more than packets of a process that ended may wait in a queue.
+	aliveAfter = 300 * proto.Millisecond
 )
 
 // saw notes a fact for the next configuration, once.
@@ -156,12 +167,18 @@ func (c *Core) sawSession(e *seal.Event) {
 		if n := len(w.alone); n > 0 && w.alone[n-1].to == 0 {
 			w.alone[n-1].to = c.now
 		}
+		c.elsewhere(e.Node)
 		w.seen = slices.DeleteFunc(w.seen, func(f explain.Fact) bool {
 			return f.Subject == e.Node && f.Link == e.Link && (f.Kind == explain.Silence || f.Kind == explain.Refused)
 		})
 	case seal.EventLinkDown:
 		if e.Value != seal.DownSilent && e.Value != seal.DownRefused {
 			break
+		}
+		w.refuse = slices.DeleteFunc(w.refuse, func(r refusal) bool { return r.node == e.Node && r.link == e.Link })
+		if e.Value == seal.DownRefused {
+			w.refuse = append(w.refuse, refusal{e.Node, e.Link, c.now})
+			c.elsewhere(e.Node)
 		}
 		f := c.linkFact(e.Node, e.Link, e.Value == seal.DownRefused)
 		w.saw(f)
@@ -252,13 +269,38 @@ func (c *Core) measured(l *seal.LinkStatus, refused bool) explain.Fact {
 		B: explain.Millis(3*ping + 2*l.RTT), C: uint32(min(l.RTT/proto.Microsecond, 1<<32-1)), D: uint32(l.Loss * 1000)}
 	switch {
 	case refused:
-		f.Kind = explain.Refused
+		f.Kind, f.B = explain.Refused, 0
+		for _, r := range c.witnessed.refuse {
+			if r.node == l.Node && r.link == l.Link {
+				f.B = explain.Millis(c.now - r.at)
+			}
+		}
 	case l.Up && l.Half:
 		f.Kind = explain.Deafness
 	case !l.Up || f.A > f.B:
 		f.Kind = explain.Silence
 	}
 	return f
+}
+
+// elsewhere tells the others of a node whose packets do not come from the address
+// that the file has for it.
+func (c *Core) elsewhere(n NodeID) {
+	for _, l := range c.sessions.Status() {
+		if f, ok := movedFact(&l); ok && l.Node == n {
+			c.learn(f)
+		}
+	}
+}
+
+// movedFact is where a node's packets come from, when that is another address
+// than the configured one.
+func movedFact(l *seal.LinkStatus) (explain.Fact, bool) {
+	from, want := l.From.Addr().Unmap(), l.Addr.Addr().Unmap()
+	if !from.IsValid() || !want.IsValid() || from == want {
+		return explain.Fact{}, false
+	}
+	return explain.From(l.Node, l.Link, from), true
 }
 
 // testify tells the others what this member saw of the change to a
@@ -276,6 +318,9 @@ func (c *Core) testify(conf *totem.Configuration) {
 	for _, l := range c.sessions.Status() {
 		if slices.Contains(lost, l.Node) && l.Heard != 0 {
 			t.Facts = append(t.Facts, c.measured(&l, refused(l.Node, l.Link)))
+		}
+		if f, ok := movedFact(&l); ok && (slices.Contains(lost, l.Node) || slices.Contains(met, l.Node)) {
+			t.Facts = append(t.Facts, f)
 		}
 	}
 	for _, f := range w.seen {
@@ -395,14 +440,32 @@ func (c *Core) gapsSince(since Tick) (explain.Fact, bool) {
 	return f, f.A > 0
 }
 
+// doubt speaks up for nodes whose process is said to have ended and that are
+// heard all the same.
+func (c *Core) doubt() {
+	for _, l := range c.sessions.Status() {
+		missed, gone := c.ledger.Gone(l.Node)
+		if !gone || l.Heard < missed+aliveAfter {
+			continue
+		}
+		if slices.Contains(c.witnessed.incs, lastInc{l.Node, l.Inc}) {
+			c.learn(explain.Fact{Subject: l.Node, Kind: explain.Alive, Link: l.Link, A: explain.Millis(l.Heard - missed)})
+		}
+	}
+}
+
 // look tells the others when this member is kept from running although the ring
-// holds.
+// holds, and when it knows better what others said.
 func (c *Core) look() {
 	w := &c.witnessed
-	if c.gaps == nil || c.now-w.looked < lookPace || c.ring.IsZero() {
+	if c.now-w.looked < lookPace || c.ring.IsZero() {
 		return
 	}
 	w.looked = c.now
+	c.doubt()
+	if c.gaps == nil {
+		return
+	}
 	if f, ok := c.gapsSince(c.now - gapWindow); ok && f.A >= gapsForTrouble {
 		c.learn(f)
 	}

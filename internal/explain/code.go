@@ -78,7 +78,7 @@ func (c Code) Remedy() string {
 	case WrongVersion:
 		return "upgrade the older node"
 	case WrongNodes:
-		return "load the same list of nodes everywhere: moot reload"
+		return "load one file everywhere: compare the nodes and their addresses, then moot reload"
 	case NotUnderstood:
 		return "read the agents' logs on both sides"
 	case IDConflict:

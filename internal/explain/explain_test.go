@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,11 @@ func TestLeaving(t *testing.T) {
 	}{
 		{"farewell", []Fact{f(Farewell), f(Heard, 3)}, []Fact{f(LeftOut)}, Left, "said farewell"},
 		{"port refused at one", []Fact{f(Refused, 700)}, []Fact{silent(3, 700)}, ProcessGone, "as n1 saw"},
+		{"port refused, and heard just before", []Fact{f(Refused, 60, 25)}, []Fact{f(Heard, 40)}, ProcessGone, "as n1 saw"},
+		{"port refused at one, heard by the other", []Fact{f(Refused, 900, 800)}, []Fact{f(Heard, 40)}, Network, "packets from n1 to it are refused"},
+		{"another address in one file", []Fact{f(Refused, 30, 10), From(3, 0, netip.MustParseAddr("127.0.0.2"))}, []Fact{f(Heard, 40)}, WrongNodes, "the file of n1 has another address for n3 than 127.0.0.2"},
+		{"gone, and another address in one file", []Fact{f(Refused, 30, 10), From(3, 0, netip.MustParseAddr("127.0.0.2"))}, []Fact{f(Refused, 40, 5)}, ProcessGone, "as n2 saw"},
+		{"silent, and another address in one file", []Fact{silent(3, 700), From(3, 0, netip.MustParseAddr("::2"))}, []Fact{silent(3, 700)}, Silent, ""},
 		{"silence", []Fact{silent(3, 700)}, []Fact{silent(3, 750)}, Silent, "nothing tells"},
 		{"silence for one", []Fact{silent(3, 700)}, []Fact{f(Heard, 10)}, Network, "n1 heard nothing, n2 did"},
 		{"one way", []Fact{f(Deafness, 20)}, []Fact{silent(3, 750)}, OneWay, "n1 heard n3"},
@@ -281,6 +287,30 @@ func TestLateCause(t *testing.T) {
 	if e := b.about(3, 1, 2); e.Reason != ProcessGone.String() || e.Ring != ring {
 		t.Errorf("%+v", e)
 	}
+}
+
+// Who is heard after it was missed did not end, whatever port was refused.
+func TestHeardAfterwards(t *testing.T) {
+	b := newBench(t, 3)
+	b.form(nil, 1, 2, 3)
+	b.form(map[NodeID][]Fact{1: {{Subject: 3, Kind: Refused, A: 30, B: 10}}, 2: {{Subject: 3, Kind: Heard, A: 40}}}, 1, 2)
+	b.want(b.about(3, 1, 2), ProcessGone)
+	if _, gone := b.ledgers[2].Gone(3); !gone {
+		t.Error("not known as gone")
+	}
+	b.late(2, Fact{Subject: 3, Kind: Alive, A: 400})
+	b.want(b.about(3, 1, 2), Network, "refused although it runs")
+	if _, gone := b.ledgers[2].Gone(3); gone {
+		t.Error("still gone")
+	}
+}
+
+// A member whose file has another address for a member tells it.
+func TestAnotherAddress(t *testing.T) {
+	b := newBench(t, 3)
+	b.form(nil, 1, 2, 3)
+	b.late(3, From(2, 0, netip.MustParseAddr("127.0.0.2")))
+	b.want(b.about(2, 1, 2, 3), WrongNodes, "n2 is in trouble", "the file of n3 has another address for n2 than 127.0.0.2")
 }
 
 // The side of one node that lost the others explains it by what it knows of

@@ -1,7 +1,9 @@
 package explain
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -20,7 +22,7 @@ type Kind uint8
 // Times are in milliseconds where nothing else is said.
 const (
 	Farewell  Kind = iota + 1 // the subject said that it leaves
-	Refused                   // the kernel of the subject's machine refuses the port: A silence
+	Refused                   // the kernel at the subject's address refuses the port: A silence, B since when, zero: not known
 	Silence                   // nothing comes from the subject on Link: A for how long, B the limit, C RTT in µs, D loss in 1/1000
 	Heard                     // the subject is heard on Link: fields as for Silence
 	Deafness                  // the subject is heard on Link and does not hear the witness: fields as for Silence
@@ -39,6 +41,8 @@ const (
 	Fresh                     // the subject, who says it, was not with any of those it meets since its start: A up for so long
 	Away                      // the subject was away: A is a Code, B for how long, C its silence before
 	KeptOut                   // the ring keeps the subject out: A for how long, B is a Fence
+	Elsewhere                 // the subject's authentic packets come, on Link, from an address that the witness's file does not have for it: A to D are that address
+	Alive                     // the subject, who was missed, is heard in the same life A later
 	numKinds
 )
 
@@ -80,6 +84,21 @@ type Fact struct {
 	Kind       Kind
 	Link       uint8
 	A, B, C, D uint32
+}
+
+// From is the fact that a node's packets come from elsewhere.
+func From(n NodeID, link uint8, a netip.Addr) Fact {
+	b, be := a.As16(), binary.BigEndian
+	return Fact{Subject: n, Kind: Elsewhere, Link: link, A: be.Uint32(b[:]), B: be.Uint32(b[4:]), C: be.Uint32(b[8:]), D: be.Uint32(b[12:])}
+}
+
+// addr is the address of a fact Elsewhere.
+func (f Fact) addr() netip.Addr {
+	var b [16]byte
+	for i, v := range []uint32{f.A, f.B, f.C, f.D} {
+		binary.BigEndian.PutUint32(b[4*i:], v)
+	}
+	return netip.AddrFrom16(b).Unmap()
 }
 
 // Millis is a duration as facts carry it.
@@ -173,6 +192,10 @@ func (f Fact) text(names Names, witness NodeID) string {
 		return fmt.Sprintf("%s says that it was started %s ago", me, span(f.A))
 	case KeptOut:
 		return fmt.Sprintf("%s keeps %s out for %s: %s", me, who, span(f.A), Fence(f.B))
+	case Elsewhere:
+		return fmt.Sprintf("%s gets the packets of %s on link %d from %v; the file of %s has another address for it", me, who, f.Link, f.addr(), me)
+	case Alive:
+		return fmt.Sprintf("%s hears %s, which goes on as before, %s after it was missed", me, who, span(f.A))
 	case Away:
 		return fmt.Sprintf("%s missed %s for %s: %s", me, who, span(f.B), Code(f.A))
 	}

@@ -373,12 +373,12 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 		if here && Misfit(f.A) != OtherNodes {
 			return nil // what is heard besides says otherwise
 		}
-	case Silence, Heard, Deafness, Refused, KeptOut:
+	case Silence, Heard, Deafness, Refused, KeptOut, Alive:
 		if here {
 			return nil
 		}
 		return l.complete(from, f)
-	case SmallOnly, NotTaking:
+	case SmallOnly, NotTaking, Elsewhere:
 		if !here {
 			return nil
 		}
@@ -456,11 +456,22 @@ func (e *entry) kind() Kind {
 	return 0
 }
 
+// Gone reports whether the process of a node that was missed is said to have
+// ended, and when it was missed.
+func (l *Ledger) Gone(n NodeID) (missed Tick, gone bool) {
+	for _, m := range l.together {
+		if m.node == n {
+			missed = m.last
+		}
+	}
+	return missed, slices.ContainsFunc(l.away, func(s *story) bool { return s.Node == n && s.Reason == ProcessGone })
+}
+
 // complete adds a late fact to the story of a node that is away, if that is
-// still without a cause.
+// still without a cause, or the fact speaks against it.
 func (l *Ledger) complete(from NodeID, f Fact) *entry {
 	i := slices.IndexFunc(l.away, func(s *story) bool { return s.Node == f.Subject })
-	if i < 0 || l.away[i].Reason.Known() {
+	if i < 0 || l.away[i].Reason.Known() && f.Kind != Alive {
 		return nil
 	}
 	s := l.away[i]

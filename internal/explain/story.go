@@ -162,7 +162,7 @@ func (s *story) absence(names Names) (Code, string) {
 		return c, text
 	}
 	fresh := len(s.about(NewStart)) > 0
-	refused := s.about(Refused)
+	refused := s.refused()
 	if len(refused) > 0 && (fresh || !s.back) {
 		return ProcessGone, fmt.Sprintf("%s, as %s saw", ProcessGone.clause(), names.list(witnesses(refused)))
 	}
@@ -171,6 +171,12 @@ func (s *story) absence(names Names) (Code, string) {
 	}
 	if fresh {
 		return Restarted, Restarted.clause()
+	}
+	if text := s.elsewhere(names); text != "" && s.ran() {
+		return WrongNodes, text
+	}
+	if doubted := witnesses(s.about(Refused)); len(doubted) > 0 && len(refused) == 0 && s.ran() {
+		return Network, fmt.Sprintf("packets from %s to it are refused although it runs: by a firewall in between, or a wrong address in a file", names.list(doubted))
 	}
 	if c, text, ok := s.ways(names); ok {
 		return c, text
@@ -196,6 +202,40 @@ func (s *story) absence(names Names) (Code, string) {
 	}
 	c := s.hearsay()
 	return c, c.clause()
+}
+
+// refused is the evidence that the node's port is refused and nothing listens
+// there: not that of one whose file has another address for the node than it
+// uses, and none when the node was heard meanwhile.
+func (s *story) refused() []Evidence {
+	moved := s.about(Elsewhere)
+	return slices.DeleteFunc(s.about(Refused), func(r Evidence) bool {
+		return len(s.about(Alive)) > 0 ||
+			slices.ContainsFunc(moved, func(o Evidence) bool { return o.Witness == r.Witness && o.Link == r.Link }) ||
+			slices.ContainsFunc(s.about(Heard, Deafness), func(h Evidence) bool { return h.A+skew < r.B })
+	})
+}
+
+// skew is how far apart in time, in milliseconds, members testify to one change.
+const skew = 100
+
+// ran reports whether the node was there while it was missed, and does not say
+// itself that it was cut off.
+func (s *story) ran() bool {
+	_, fault := s.told(s.Node, NetError)
+	_, alone := s.told(s.Node, NobodyIn)
+	return !fault && !alone && (s.back || len(s.about(Heard, Deafness, Alive)) > 0)
+}
+
+// elsewhere says whose file has another address for the node than it uses, "" if
+// nobody's has.
+func (s *story) elsewhere(names Names) string {
+	moved := s.about(Elsewhere)
+	if len(moved) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the lists of nodes differ: the file of %s has another address for %s than %v, where its packets come from",
+		names.list(witnesses(moved)), names(s.Node), moved[0].addr())
 }
 
 // fenced reports whether a member keeps the node out for that reason.
@@ -333,6 +373,9 @@ func (s *story) trouble(names Names) (Code, string) {
 	}
 	if len(s.about(NotTaking)) > 0 {
 		return Slow, Slow.clause()
+	}
+	if text := s.elsewhere(names); text != "" {
+		return WrongNodes, text
 	}
 	return s.misfit()
 }
