@@ -18,9 +18,15 @@ type client struct {
 	roles map[int32]*role
 	gone  bool
 
-	greet func(service.Code, []byte)            // answers a hello when the domain is formed
-	byes  map[uint64]func(service.Code, []byte) // answer goodbyes, by tag
+	greet func(service.Code, []byte) // answers a hello when the domain is formed
+	byes  map[uint64]bye             // goodbyes on their way, by tag
 	check check
+}
+
+// bye is one goodbye. Its token is not free before it is answered.
+type bye struct {
+	token int32
+	reply func(service.Code, []byte)
 }
 
 // role is what a token stands for.
@@ -40,13 +46,13 @@ type role struct {
 	wants uint32 // of a subscriber
 }
 
-// roleState is how far a provider's join has come. Who says goodbye has no role
-// any more.
+// roleState is how far a provider's join or goodbye has come.
 type roleState uint8
 
 const (
 	joining roleState = iota
 	joined
+	leaving // told nothing any more
 )
 
 // endedClient is what scripts need of a client that is gone.
@@ -65,7 +71,7 @@ func (s *Service) Open(conn service.Conn) (service.Client, error) {
 	if len(s.clients) >= MaxClients {
 		return nil, service.ErrNoResources
 	}
-	c := &client{s: s, conn: conn, id: conn.ID(), roles: map[int32]*role{}, byes: map[uint64]func(service.Code, []byte){}}
+	c := &client{s: s, conn: conn, id: conn.ID(), roles: map[int32]*role{}, byes: map[uint64]bye{}}
 	i, found := s.place(c.id)
 	if found {
 		return nil, fmt.Errorf("groups: connection %d is open already", c.id)
@@ -347,19 +353,20 @@ func (c *client) goodbye(q *TokenRequest, req *service.Request) outcome {
 	if g := c.s.d.group(r.group); g != nil && len(g.those(func(m *member) bool { return m.level < Level })) > 0 {
 		return says(BacklevelProviders)
 	}
-	door := c.s.send(msgGoodbye, c.source(req.Tag), r.group, body.AppendU16(nil, uint16(r.instance)))
+	door := c.s.send(msgGoodbye, c.source(req.Tag), r.group, body.AppendU32(body.AppendU16(nil, uint16(r.instance)), uint32(r.token)))
 	if door != service.OK {
 		return outcome{door: door}
 	}
-	delete(c.roles, q.Token)
-	c.byes[req.Tag] = req.Reply
+	r.state = leaving
+	c.byes[req.Tag] = bye{q.Token, req.Reply}
 	return outcome{later: true}
 }
 
 func (c *client) goodbyeDone(tag uint64) {
-	if reply := c.byes[tag]; reply != nil {
+	if b, ok := c.byes[tag]; ok {
 		delete(c.byes, tag)
-		reply(service.OK, Reply{OK}.AppendTo(nil))
+		delete(c.roles, b.token)
+		b.reply(service.OK, Reply{OK}.AppendTo(nil))
 	}
 }
 

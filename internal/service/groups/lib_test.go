@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/moothall/moothall/internal/service/quorum"
@@ -56,6 +55,17 @@ type lib struct {
 	plans map[int32][]VoteRequest
 	quiet bool // does not vote by itself
 	dead  bool // does not even look
+
+	watch  func(kind uint16, token int32, e any, line string) // sees every event
+	decide func(n Notification)                               // votes in place of the plans
+}
+
+// note keeps what was seen.
+func (l *lib) note(kind uint16, token int32, e any, line string) {
+	l.log = append(l.log, line)
+	if l.watch != nil {
+		l.watch(kind, token, e, line)
+	}
 }
 
 // client opens a client that said hello.
@@ -117,7 +127,7 @@ func (l *lib) take(e servicetest.Event) {
 	case EventNPhase, EventApproved, EventRejected:
 		n, err := ParseNotification(e.Body)
 		fail(err)
-		l.log = append(l.log, show(e.Kind, n))
+		l.note(e.Kind, n.Token, n, show(e.Kind, n))
 		delete(l.last, n.Token)
 		if e.Kind == EventNPhase {
 			l.last[n.Token] = n
@@ -126,7 +136,7 @@ func (l *lib) take(e servicetest.Event) {
 	case EventAnnounce:
 		a, err := ParseAnnouncement(e.Body)
 		fail(err)
-		l.log = append(l.log, "AN "+bits(a.Summary, summaryBits)+list(" [", a.List)+"]"+ends(a.Ends))
+		l.note(e.Kind, a.Token, a, "AN "+bits(a.Summary, summaryBits)+list(" [", a.List)+"]"+ends(a.Ends))
 	case EventSubscription:
 		s, err := ParseSubscription(e.Body)
 		fail(err)
@@ -140,11 +150,11 @@ func (l *lib) take(e servicetest.Event) {
 		if s.State != nil {
 			text += fmt.Sprintf(" %q", s.State)
 		}
-		l.log = append(l.log, text+ends(s.Ends))
+		l.note(e.Kind, s.Token, s, text+ends(s.Ends))
 	case EventDelayedError:
 		d, err := ParseDelayedError(e.Body)
 		fail(err)
-		l.log = append(l.log, fmt.Sprintf("DE %v %d%s", d.Kind, d.Code, ends(d.Ends)))
+		l.note(e.Kind, d.Token, d, fmt.Sprintf("DE %v %d%s", d.Kind, d.Code, ends(d.Ends)))
 	case EventCheck:
 		c, err := ParseCheck(e.Body)
 		fail(err)
@@ -159,6 +169,10 @@ func (l *lib) take(e servicetest.Event) {
 
 // answer votes as planned, else approves.
 func (l *lib) answer(n Notification) {
+	if l.decide != nil {
+		l.decide(n)
+		return
+	}
 	plan := l.plans[n.Token]
 	if len(plan) == 0 {
 		if !l.quiet {
@@ -347,13 +361,13 @@ func batched(bits uint32) func(*Attributes) { return func(a *Attributes) { a.Bat
 func sourced(from string) func(*Attributes) { return func(a *Attributes) { a.Source = from } }
 
 // three has A, B and C in group g.
-func three(t *testing.T, a Attributes) (*world, *lib, *lib, *lib) {
+func three(t servicetest.T, a Attributes) (*world, *lib, *lib, *lib) {
 	w := start(t, 3)
 	return w, w.joined(1, "g", 1, a), w.joined(2, "g", 1, a), w.joined(3, "g", 1, a)
 }
 
 // two has A and B in group g, of three nodes.
-func two(t *testing.T, a Attributes) (*world, *lib, *lib) {
+func two(t servicetest.T, a Attributes) (*world, *lib, *lib) {
 	w := start(t, 3)
 	return w, w.joined(1, "g", 1, a), w.joined(2, "g", 1, a)
 }

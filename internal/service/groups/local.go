@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
 )
@@ -31,7 +32,7 @@ func (s *Service) notify(to *member, g *group, kind uint16, e event, ends bool) 
 		return
 	}
 	r := c.roles[to.token]
-	if r == nil || !r.provider || r.group != g.name || r.instance != to.Instance {
+	if r == nil || !r.provider || r.group != g.name || r.instance != to.Instance || r.state == leaving {
 		return // it said goodbye
 	}
 	switch kind {
@@ -83,7 +84,12 @@ func (s *Service) expired(name string, seq uint64, phase uint32) {
 	if g == nil || g.active == nil || g.active.seq != seq || g.active.phase != phase {
 		return
 	}
-	if list := s.silent(g); len(list) > 0 {
+	list := s.silent(g)
+	if bug.Planted("groups-late-by-own-clock") {
+		s.d.timeout(g, seq, phase, func(p Provider) bool { return p.node() == s.self && slices.Contains(list, p.Instance) })
+		return
+	}
+	if len(list) > 0 {
 		s.owe(owed{fn: msgTimeout, group: name, body: late{seq, phase, list}.appendTo(nil)})
 	}
 }

@@ -12,7 +12,7 @@ const (
 	msgPropose                  // head, instance, kind, Proposal
 	msgVote                     // head, instance, VoteRequest
 	msgTimeout                  // head, protocol, phase, instances that are late
-	msgGoodbye                  // head, instance
+	msgGoodbye                  // head, instance, token: a client may have asked twice for the same provider
 	msgGone                     // head: the connection that it comes from has ended
 	msgScript                   // head, instance, protocol, result bits
 	msgResponsive               // head, whether the connection answers

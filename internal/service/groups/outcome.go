@@ -2,6 +2,8 @@ package groups
 
 import (
 	"slices"
+
+	"github.com/moothall/moothall/internal/bug"
 )
 
 // tellPhase tells the voters that a phase begins.
@@ -167,7 +169,14 @@ func (d *domain) lackSource(g *group, joiners []request) (list []request) {
 // commit changes the group, and reports who left. The dead and those that lost
 // their source leave whatever the vote.
 func (g *group) commit(p *protocol, approved bool) (left []Provider) {
-	if approved || p.kind == FailureLeave || p.kind == CastOut {
+	gone := p.kind == FailureLeave || p.kind == CastOut
+	if !approved && gone && bug.Planted("groups-rejected-stay") {
+		for i := range g.members {
+			g.members[i].failed, g.members[i].castOut = 0, false
+		}
+		gone = false
+	}
+	if approved || gone {
 		g.members = slices.DeleteFunc(g.members, func(m member) bool { return p.leaves(m.Provider) })
 		for _, l := range p.leavers {
 			left = append(left, l.Provider)

@@ -2,6 +2,8 @@ package groups
 
 import (
 	"slices"
+
+	"github.com/moothall/moothall/internal/bug"
 )
 
 // protocol is what a group is about to do.
@@ -118,6 +120,9 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 
 // voteForFailed uses the default for voters that cannot vote any more.
 func (d *domain) voteForFailed(g *group) {
+	if bug.Planted("groups-failed-awaited") {
+		return
+	}
 	if g.active != nil && d.byDefault(g, ProviderFailed, func(v *voter) bool { return hasFailed(g.person(v.Provider)) }) {
 		d.check(g)
 	}
@@ -164,7 +169,7 @@ func (d *domain) byDefault(g *group, cause uint32, who func(*voter) bool) bool {
 // check ends the phase when all have voted and all scripts are done.
 func (d *domain) check(g *group) {
 	p := g.active
-	if p == nil || p.phases == OnePhase || len(p.running) > 0 || slices.ContainsFunc(p.voters, func(v voter) bool { return v.vote == NullVote }) {
+	if p == nil || p.phases == OnePhase || len(p.running) > 0 || p.awaited() && !bug.Planted("groups-early-phase") {
 		return
 	}
 	d.out.closed(g)
@@ -180,10 +185,18 @@ func (d *domain) check(g *group) {
 	}
 }
 
+// awaited reports whether a voter has not voted.
+func (p *protocol) awaited() bool {
+	return slices.ContainsFunc(p.voters, func(v voter) bool { return v.vote == NullVote })
+}
+
 // adopt takes the state value and the message of the most senior voters that
 // have some.
 func (p *protocol) adopt() {
 	p.message = nil
+	if bug.Planted("groups-junior-state") {
+		slices.Reverse(p.voters)
+	}
 	for i := len(p.voters) - 1; i >= 0; i-- {
 		v := &p.voters[i]
 		if v.state != nil {

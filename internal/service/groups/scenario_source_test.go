@@ -7,7 +7,7 @@ import (
 )
 
 // sourceAndTarget has A and B in s, TA on 1 and TB on 2 in its target t.
-func sourceAndTarget(t *testing.T, a Attributes) (w *world, sa, sb, ta, tb *lib) {
+func sourceAndTarget(t servicetest.T, a Attributes) (w *world, sa, sb, ta, tb *lib) {
 	w = start(t, 3)
 	target := a.with(sourced("s"))
 	return w, w.joined(1, "s", 1, a), w.joined(2, "s", 1, a), w.joined(1, "t", 1, target), w.joined(2, "t", 1, target)
@@ -31,7 +31,9 @@ func TestScenario_66_CastOut(t *testing.T) {
 	tb.wants(tb.state(OnePhase, 0, "x"), BadMemberToken)
 }
 
-func TestScenario_67_SourceFirst(t *testing.T) {
+func TestScenario_67_SourceFirst(t *testing.T) { sourceFirst(t) }
+
+func sourceFirst(t servicetest.T) {
 	w := start(t, 3)
 	sa := w.joined(1, "s", 1, gN)
 	w.joined(2, "s", 1, gN)

@@ -81,7 +81,9 @@ func TestScenario_43_StateWithTheLastVote(t *testing.T) {
 	all([]*lib{a, b, c}, "NP join 1 0 PM cur=1/1,1/2 chg=1/3", `AP join 1 EA UM|US cur=1/1,1/2,1/3 chg=1/3 "s" prop="s"`)
 }
 
-func TestScenario_44_TheMostSeniorVotersState(t *testing.T) {
+func TestScenario_44_TheMostSeniorVotersState(t *testing.T) { seniorState(t) }
+
+func seniorState(t servicetest.T) {
 	w, a, b := two(t, g1)
 	a.quiet = true
 	b.plans[0] = []VoteRequest{{Vote: Continue, State: []byte("b"), Message: []byte("mb")}}

@@ -130,7 +130,7 @@ func TestScenario_79_DaemonDies(t *testing.T) {
 type nodes = []servicetest.NodeID
 
 // five has a provider on each of five nodes, and a subscriber on node 5.
-func five(t *testing.T, a Attributes) (w *world, p []*lib, s *lib) {
+func five(t servicetest.T, a Attributes) (w *world, p []*lib, s *lib) {
 	w = start(t, 5)
 	for id := range servicetest.NodeID(5) {
 		p = append(p, w.joined(id+1, "g", 1, a))
@@ -166,7 +166,9 @@ func TestScenario_80_81_SplitAndHeal(t *testing.T) {
 }
 
 // What was on its way in a dissolved part is void, and the calls are answered.
-func TestMerge_MessagesOfTheLosersAreVoid(t *testing.T) {
+func TestMerge_MessagesOfTheLosersAreVoid(t *testing.T) { losersAreVoid(t) }
+
+func losersAreVoid(t servicetest.T) {
 	w, p, _ := five(t, g1)
 	w.Split(nodes{1, 2, 3}, nodes{4, 5})
 	w.settle()
@@ -181,10 +183,10 @@ func TestMerge_MessagesOfTheLosersAreVoid(t *testing.T) {
 	p[3].saw("AN GD [1/4,1/5] end")
 	late.saw("DE join 1 end")
 	if !bye.Done {
-		t.Error("the goodbye is not answered")
+		t.Fatalf("the goodbye is not answered")
 	}
 	if got := w.Node(1).Service(ID).(*Service).d.group("other"); got != nil {
-		t.Errorf("a void join made %+v", got)
+		t.Fatalf("a void join made %+v", got)
 	}
 	all(p[:3])
 }

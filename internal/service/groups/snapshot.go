@@ -3,6 +3,7 @@ package groups
 import (
 	"fmt"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/service/body"
 )
 
@@ -148,6 +149,9 @@ func (p *protocol) appendTo(b []byte) []byte {
 	b = body.AppendU32(body.AppendU32(body.AppendU32(b, p.causes), p.scripts), p.latest)
 	b = body.AppendU32(b, uint32(len(p.voters)))
 	for _, v := range p.voters {
+		if bug.Planted("groups-votes-not-sent") {
+			v.vote = NullVote
+		}
 		b = appendOpt(appendOpt(append(appendProvider(b, v.Provider), byte(v.vote)), v.state), v.message)
 	}
 	return appendProviders(appendProviders(b, p.running), p.tardy)

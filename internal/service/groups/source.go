@@ -2,6 +2,8 @@ package groups
 
 import (
 	"slices"
+
+	"github.com/moothall/moothall/internal/bug"
 )
 
 // provides reports whether the group has a provider on a node.
@@ -39,6 +41,9 @@ func (d *domain) targets(g *group) (list []*group) {
 // protocol for a failure of these members (group services 11, rule 3).
 func (d *domain) waitsForSource(g *group, failed []member) bool {
 	s := d.live(g.attrs.Source)
+	if bug.Planted("groups-target-first") {
+		return false
+	}
 	return s != nil && slices.ContainsFunc(s.members, func(m member) bool {
 		return m.failed != 0 && slices.ContainsFunc(failed, func(f member) bool { return f.event == m.event })
 	})

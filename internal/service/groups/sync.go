@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
@@ -156,6 +157,9 @@ func (s *Service) SyncActivate() {
 func (s *Service) dissolveAll(r *round) {
 	used := false
 	for _, c := range s.clients {
+		if bug.Planted("groups-merge-silent") {
+			break
+		}
 		for _, role := range c.all() {
 			used = true
 			c.dissolve(role)
@@ -192,6 +196,9 @@ func (c *client) dissolve(r *role) {
 		return
 	}
 	delete(c.roles, r.token)
+	if r.state == leaving {
+		return
+	}
 	g := c.s.d.live(r.group)
 	if r.state == joining || g == nil {
 		c.push(EventDelayedError, DelayedError{Token: r.token, Kind: Join, Code: NotOK, Serial: r.serial, Ends: true})
