@@ -39,7 +39,7 @@ func (n *Node) Why(ctx context.Context, node, ring string) (admin.Why, error) {
 		default:
 			e = l.Last()
 		}
-		n.fill(&out, e)
+		n.fill(&out, e, n.clock())
 	})
 	return out, err
 }
@@ -59,7 +59,7 @@ func (n *Node) nodeNamed(s string) (admin.NodeID, error) {
 }
 
 // fill writes an explanation down.
-func (n *Node) fill(out *admin.Why, e *explain.Explanation) {
+func (n *Node) fill(out *admin.Why, e *explain.Explanation, now proto.Tick) {
 	if e == nil {
 		out.Text = "Nothing that was asked for is on record."
 		if a := out.About; a != nil {
@@ -88,10 +88,30 @@ func (n *Node) fill(out *admin.Why, e *explain.Explanation) {
 			w.Away = p.Away.String()
 		}
 		for _, ev := range p.Evidence {
-			w.Evidence = append(w.Evidence, admin.WhyEvidence{Witness: ev.Witness, Link: ev.Link, Text: ev.Text})
+			w.Evidence = append(w.Evidence, admin.WhyEvidence{Witness: ev.Witness, Link: ev.Link, Text: aged(ev, now)})
 		}
 		out.Nodes = append(out.Nodes, w)
 	}
+}
+
+// aged is evidence with its age, when it has one of its own.
+func aged(ev explain.Evidence, now proto.Tick) string {
+	switch {
+	case ev.At == 0:
+		return ev.Text
+	case ev.Past:
+		return fmt.Sprintf("before that, %v ago: %s", agoOf(ev.At, now), ev.Text)
+	}
+	return fmt.Sprintf("%v ago: %s", agoOf(ev.At, now), ev.Text)
+}
+
+// agoOf is a time back, as coarse as people say it.
+func agoOf(at, now proto.Tick) time.Duration {
+	d := time.Duration(max(now-at, 0))
+	if d < time.Minute {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
 }
 
 // explainRoutes are the routes of why and whatif.

@@ -93,7 +93,7 @@ func (w *witness) saw(f explain.Fact) {
 func (c *Core) learn(f explain.Fact) {
 	w := &c.witnessed
 	same := func(o explain.Fact) bool {
-		return o.Subject == f.Subject && o.Kind == f.Kind && o.Link == f.Link && (o.Kind != explain.SmallOnly || o.A == f.A)
+		return o.Subject == f.Subject && o.Kind == f.Kind && o.Link == f.Link && (o.Kind != explain.SmallOnly && o.Kind != explain.Mismatch || o.A == f.A)
 	}
 	w.told = slices.DeleteFunc(w.told, func(o toldFact) bool { return c.now-o.at >= tellPace })
 	if slices.ContainsFunc(w.told, func(o toldFact) bool { return same(o.fact) }) || len(w.told) == maxSeen {

@@ -27,6 +27,25 @@ func TestGapsSince(t *testing.T) {
 	}
 }
 
+// One wrong address in a file is told by all, with the file and the address.
+func TestWrongAddress(t *testing.T) {
+	w := newWorld(t, 3)
+	w.wrong = func(at, of NodeID) bool { return at == 3 && of == 2 }
+	w.start()
+	named := false
+	w.until("the wrong file is named", func() bool {
+		for _, id := range []NodeID{1, 2, 3} {
+			for _, e := range w.nodes[id].core.Explanations().List() {
+				if e.Reason == explain.ProcessGone.String() {
+					t.Fatal(e.Text)
+				}
+				named = named || e.Reason == explain.WrongNodes.String() && strings.Contains(e.Text, "file of node 3 has another address for node 2 than 10.0.0.2")
+			}
+		}
+		return named
+	})
+}
+
 // Real cores give one explanation at all members: for silence, for a way back,
 // and for a farewell.
 func TestMembersAgreeOnWhy(t *testing.T) {

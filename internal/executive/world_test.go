@@ -29,6 +29,7 @@ type world struct {
 	links  int                   // one, if it is zero
 	silent func(link uint8) bool // if set, nothing gets through on such a link
 	make   []func() service.Service
+	wrong  func(at, of NodeID) bool      // if set, tells where a file has a wrong address
 	// observe, if set, watches a member from its start.
 	observe func(NodeID) Observer
 }
@@ -109,7 +110,11 @@ func (m *member) config() Config {
 		if id != m.id {
 			p := seal.Peer{ID: id}
 			for i := range c.Seal.Links {
-				p.Addrs = append(p.Addrs, addressOn(i, id))
+				a := addressOn(i, id)
+				if w.wrong != nil && w.wrong(m.id, id) {
+					a = addressOn(i, 99)
+				}
+				p.Addrs = append(p.Addrs, a)
 			}
 			c.Seal.Peers = append(c.Seal.Peers, p)
 		}
@@ -148,6 +153,9 @@ func (m *member) service() *counter { return m.services[len(m.services)-1] }
 func (m *member) Send(batch []seal.Datagram) {
 	w := m.w
 	for _, d := range batch {
+		if d.Addr.Addr() != addressOn(int(d.Link), d.Node).Addr() {
+			continue
+		}
 		if w.nodes[d.Node] == nil || w.cut(m.id, d.Node) || w.silent != nil && w.silent(d.Link) {
 			continue
 		}

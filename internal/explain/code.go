@@ -136,15 +136,15 @@ func (c Code) clause() string {
 	case Slow:
 		return "the ring is held up: what the others send is not received, or not taken"
 	case WrongKey:
-		return "packets from that address are sealed with another key"
+		return "packets that came from its address were sealed with another key"
 	case WrongCluster:
-		return "packets from that address belong to another cluster name"
+		return "packets that came from its address belonged to another cluster name"
 	case WrongVersion:
 		return "there is no protocol version that both sides speak"
 	case WrongNodes:
 		return "the list of nodes is another one there"
 	case NotUnderstood:
-		return "packets from that address cannot be opened; the agents' logs say more"
+		return "packets that came from its address could not be opened; the agents' logs say more"
 	case IDConflict:
 		return "two machines use that node id"
 	case Flapping:

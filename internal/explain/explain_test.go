@@ -276,6 +276,39 @@ func TestNews(t *testing.T) {
 	}
 }
 
+// What is seen of a node that is away now wins over what was seen before, also on
+// record when it comes.
+func TestNewestEvidenceWins(t *testing.T) {
+	b := newBench(t, 3)
+	b.form(nil, 1, 2, 3)
+	b.form(map[NodeID][]Fact{1: {{Subject: 3, Kind: Farewell}}}, 1, 2)
+	other := func(m Misfit) Fact { return Fact{Subject: 3, Kind: Mismatch, A: uint32(m)} }
+	b.late(1, other(OtherKey))
+	b.late(2, other(OtherKey))
+	b.want(b.about(3, 1, 2), WrongKey, "were sealed with another key")
+	b.late(2, other(OtherCluster))
+	e := b.about(3, 1, 2)
+	b.want(e, WrongCluster, "belonged to another cluster name")
+	past := 0
+	for _, ev := range e.Parts[0].Evidence {
+		if ev.Past {
+			past++
+		}
+		if ev.At != b.now {
+			t.Errorf("%+v has no time", ev)
+		}
+	}
+	if past != 2 || len(e.Parts[0].Evidence) != 3 {
+		t.Errorf("%+v", e.Parts[0].Evidence)
+	}
+	b.late(2, other(OtherKey))
+	b.want(b.about(3, 1, 2), WrongKey)
+	b.late(1, other(OtherCluster))
+	b.restart(3)
+	b.form(nil, 1, 2, 3)
+	b.want(b.about(3, 1, 2, 3), Started, "(wrong-cluster)")
+}
+
 // A cause that comes to light later completes a silence, and nothing else.
 func TestLateCause(t *testing.T) {
 	b := newBench(t, 3)

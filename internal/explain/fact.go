@@ -177,7 +177,7 @@ func (f Fact) text(names Names, witness NodeID) string {
 	case SmallOnly:
 		return fmt.Sprintf("%s gets answers from %s on link %d to datagrams of up to %d bytes and to none of %d", me, who, f.Link, f.A, f.B)
 	case Mismatch:
-		return fmt.Sprintf("%s gets packets from the address of %s that it cannot open: %s", me, who, Misfit(f.A))
+		return fmt.Sprintf("%s got packets from the address of %s that it could not open: %s", me, who, Misfit(f.A))
 	case Twice:
 		return fmt.Sprintf("%s saw two machines with the id of %s", me, who)
 	case Gaps:
@@ -213,11 +213,11 @@ func times(n uint32) string {
 func (m Misfit) String() string {
 	switch m {
 	case OtherKey:
-		return "they are sealed with another key"
+		return "they were sealed with another key"
 	case OtherCluster:
-		return "they are of another cluster name"
+		return "they were of another cluster name"
 	case OtherVersion:
-		return "they are of a protocol version without a common one"
+		return "they were of a protocol version without a common one"
 	case OtherNodes:
 		return "its list of nodes is another one"
 	}

@@ -412,9 +412,10 @@ func (l *Ledger) news(now Tick, from NodeID, f Fact) *entry {
 	s := e.stories[0]
 	s.over = false
 	s.Evidence = slices.DeleteFunc(s.Evidence, func(o Evidence) bool {
-		return o.Witness == from && o.Kind == f.Kind && o.Link == f.Link // newer numbers of the same
+		return o.Witness == from && o.Kind == f.Kind && o.Link == f.Link && (f.Kind != Mismatch || o.A == f.A) // newer numbers of the same
 	})
-	s.add(from, f)
+	s.addAt(now, from, f)
+	s.supersede(f)
 	s.judge(l.names)
 	e.Told = witnesses(s.Evidence)
 	e.write(l.names)

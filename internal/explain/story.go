@@ -26,6 +26,8 @@ type Evidence struct {
 	Witness NodeID
 	Fact
 	Text string
+	At   Tick // when it was told, on the clock of the Ledger's member; zero: in a change, see its time
+	Past bool // newer evidence speaks of something else
 }
 
 // Part explains one node's share of an Explanation.
@@ -49,8 +51,10 @@ type story struct {
 }
 
 // add takes a fact into the story, once.
-func (s *story) add(witness NodeID, f Fact) {
-	e := Evidence{Witness: witness, Fact: f}
+func (s *story) add(witness NodeID, f Fact) { s.addAt(0, witness, f) }
+
+func (s *story) addAt(at Tick, witness NodeID, f Fact) {
+	e := Evidence{Witness: witness, Fact: f, At: at}
 	same := func(o Evidence) bool { return o.Witness == witness && o.Fact == f }
 	if len(s.Evidence) == maxEvidence || slices.ContainsFunc(s.Evidence, same) {
 		return
@@ -355,12 +359,25 @@ func (s *story) misfit() (Code, string) {
 		return IDConflict, IDConflict.clause()
 	}
 	c := Unknown
-	for _, e := range s.about(Mismatch) { // all members name the same one
+	for _, e := range s.about(Mismatch) {
+		if e.Past {
+			continue
+		}
 		if m := Misfit(e.A).code(); c == Unknown || m < c {
 			c = m
 		}
 	}
 	return c, c.clause()
+}
+
+// supersede makes evidence of another misfit than the newest one a thing of the
+// past: somebody changed something.
+func (s *story) supersede(f Fact) {
+	for i := range s.Evidence {
+		if o := &s.Evidence[i]; f.Kind == Mismatch && o.Kind == Mismatch {
+			o.Past = o.A != f.A
+		}
+	}
 }
 
 // trouble is what is wrong with a node that is here.

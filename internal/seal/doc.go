@@ -73,7 +73,8 @@
 // Key derivations: 8 a second and source address; all addresses that are not
 // configured count as one source. Notices: one a second and node for a stale
 // incarnation or an id conflict, one a minute for the rest. Events about
-// mismatches: one a minute and source. Fragments: 32 frames of a sender at a
+// mismatches: one a minute and source,
+// of a new cause one a second. Fragments: 32 frames of a sender at a
 // time, one of them above 64 KiB, one second each, 3 MiB in all, of the largest
 // size wire.MaxFrame. Replay windows: 8192 data datagrams, 1024 others.
 package seal

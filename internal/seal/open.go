@@ -159,11 +159,15 @@ func (c *Core) hear(p *peer, d Datagram) {
 	}
 }
 
-// mismatch reports once per source and minute that somebody cannot be
-// understood, and as which kind of drop it counts. All addresses that are not configured count as one source.
+// mismatch reports once per source and minute, or second when the cause is a new
+// one, that somebody cannot be understood, and as which kind of drop it counts. All addresses that are not configured count as one source.
 func (c *Core) mismatch(d Datagram, node NodeID, why Drop, format string, args ...any) {
 	s := c.source(unmap(d.Addr))
+	if why != s.misfit && c.now-(s.mismatch-1) >= proto.Second {
+		s.mismatch = 0
+	}
 	if due(&s.mismatch, c.now, minute) {
+		s.misfit = why
 		c.event(Event{Kind: EventMismatch, Node: node, Link: d.Link, Addr: d.Addr, Value: uint64(why), Text: fmt.Sprintf(format, args...)})
 	}
 }

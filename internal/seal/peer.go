@@ -285,6 +285,7 @@ type source struct {
 	since    Tick // start of the second that made counts
 	made     int
 	mismatch Tick // last EventMismatch
+	misfit   Drop // and why
 }
 
 const derivationsPerSecond = 8
