@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -17,11 +18,15 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-// DefaultSocket is where the agent of a machine listens; SocketEnv is the
-// environment variable that overrides it.
+// DefaultSocket is where the agent of a machine listens. Two environment variables
+// override it: SocketEnv names another socket, RunDirEnv the run directory of an
+// agent, in which its socket is.
 const (
-	DefaultSocket = "/run/moothall/agent.sock"
+	DefaultSocket = "/run/moothall/" + socketName
 	SocketEnv     = "MOOTHALL_SOCKET"
+	RunDirEnv     = "MOOTHALL_RUN_DIR"
+
+	socketName = "agent.sock"
 )
 
 // NodeID names a node of the cluster.
@@ -29,8 +34,8 @@ type NodeID = proto.NodeID
 
 // Config says where the agent is. The zero value is the agent of this machine.
 type Config struct {
-	// Socket is the agent's socket. Empty: that of MOOTHALL_SOCKET, else
-	// DefaultSocket.
+	// Socket is the agent's socket. Empty: that of MOOTHALL_SOCKET, else agent.sock in
+	// the directory MOOTHALL_RUN_DIR, else DefaultSocket.
 	Socket string
 	// Reconnect lets Open dial anew after the agent has gone.
 	Reconnect bool
@@ -40,12 +45,23 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	c.Socket = cmp.Or(c.Socket, os.Getenv(SocketEnv), DefaultSocket)
+	c.Socket = cmp.Or(c.Socket, usualSocket(os.Getenv))
 	c.Window = cmp.Or(c.Window, 1<<20)
 	if c.Window < 0 || c.Window > frame.MaxWindow {
 		return c, fmt.Errorf("client: a window of %d bytes, want 1 to %d", c.Window, frame.MaxWindow)
 	}
 	return c, nil
+}
+
+// usualSocket is the socket that the environment asks for.
+func usualSocket(getenv func(string) string) string {
+	if s := getenv(SocketEnv); s != "" {
+		return s
+	}
+	if dir := getenv(RunDirEnv); dir != "" {
+		return filepath.Join(dir, socketName)
+	}
+	return DefaultSocket
 }
 
 // ErrGone is the error of what ended because the agent has gone.
@@ -93,7 +109,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 // explain says what to do about an agent that is not there.
 func explain(socket string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("client: no agent at %s: is it started? %w", socket, err)
+		return fmt.Errorf("client: no agent at %s: start it, or name its socket with %s or its run directory with %s: %w", socket, SocketEnv, RunDirEnv, err)
 	}
 	return fmt.Errorf("client: agent at %s: %w", socket, err)
 }

@@ -636,3 +636,17 @@ func sameInTOML(t *testing.T, name string, b []byte) {
 		}
 	}
 }
+
+// Who runs several nodes on one machine is told which ones name and address do not
+// tell apart.
+func TestAlsoHere(t *testing.T) {
+	c := config.New("hall", config.Node{ID: 1, Addrs: []string{"127.0.0.1"}}, config.Node{ID: 2, Addrs: []string{"127.0.0.2"}},
+		config.Node{ID: 3, Addrs: []string{"192.0.2.3"}}, config.Node{ID: 4, Addrs: []string{"192.0.2.4"}})
+	if err := c.Resolve(t.Context(), names{}); err != nil {
+		t.Fatal(err)
+	}
+	here := c.AlsoHere(1, config.Host{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.4")}})
+	if len(here) != 2 || here[0].ID != 2 || here[1].ID != 4 {
+		t.Errorf("%v", here)
+	}
+}

@@ -211,6 +211,19 @@ func (c *Config) FindLocal(ctx context.Context, h Host) (Node, error) {
 		c.at("nodelist."), len(c.Nodes), h.Name, h.Addrs)
 }
 
+// AlsoHere are the nodes besides self whose first address this host has too: then
+// name and address do not tell which of them an agent is to run. The Config must be
+// resolved.
+func (c *Config) AlsoHere(self NodeID, h Host) []Node {
+	var out []Node
+	for _, n := range c.Nodes {
+		if n.ID != self && len(n.Links) > 0 && (n.Links[0].IsLoopback() || slices.Contains(h.Addrs, n.Links[0])) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // named finds the node whose name or first address is written like this.
 func (c *Config) named(text string) int {
 	if i := slices.IndexFunc(c.Nodes, func(n Node) bool { return n.Name != "" && n.Name == text }); i >= 0 {

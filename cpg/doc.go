@@ -48,6 +48,12 @@
 // a [State], and nothing else until that has been read. [Member.Run] does all of
 // it for a [Machine].
 //
+// Such a group begins when every configured node has had a member with a state:
+// until then [View.Majority] is false at all of them, because a node that is not
+// here may know more. Later a majority of the nodes is enough, as long as most
+// members kept their memory; when most forgot, all nodes are awaited again.
+// docs/decisions/0070 has the rule and its reasons.
+//
 // The side that wins a merge is the one with the highest [JoinConfig.Rank] among
 // its members, then the one whose state was certain last, then the one that was
 // quorate last, then the one with the most votes, then the one with the lowest

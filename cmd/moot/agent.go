@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -138,24 +140,39 @@ func testConfig(ctx context.Context, w io.Writer, o agentOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := findSelf(ctx, c, o.node); err != nil {
+	_, warning, err := findSelf(ctx, c, o.node)
+	if err != nil {
 		return err
+	}
+	if warning != "" {
+		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	_, _, err = c.LoadKey(o.key)
 	return failed(exitBadConfig, err)
 }
 
-func findSelf(ctx context.Context, c *config.Config, named string) (config.Node, error) {
+// findSelf finds the node to run. The warning is not empty when it may be the
+// wrong one.
+func findSelf(ctx context.Context, c *config.Config, named string) (self config.Node, warning string, err error) {
 	if named != "" {
-		n, err := c.FindNode(named)
-		return n, failed(exitBadConfig, err)
+		self, err = c.FindNode(named)
+		return self, "", failed(exitBadConfig, err)
 	}
 	host, err := config.ThisHost()
 	if err != nil {
-		return config.Node{}, failed(exitBadConfig, err)
+		return self, "", failed(exitBadConfig, err)
 	}
-	n, err := c.FindLocal(ctx, host)
-	return n, failed(exitBadConfig, err)
+	if self, err = c.FindLocal(ctx, host); err != nil {
+		return self, "", failed(exitBadConfig, err)
+	}
+	if others := c.AlsoHere(self.ID, host); len(others) > 0 {
+		var names []string
+		for _, n := range others {
+			names = append(names, n.String())
+		}
+		warning = fmt.Sprintf("This host has the addresses of %s too, and runs as %v because it is found first; say with --node which one it is", strings.Join(names, ", "), self)
+	}
+	return self, warning, nil
 }
 
 func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
@@ -175,10 +192,14 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 	}
 	defer logs.close()
 	log := slog.New(logs.handler())
+	log.Info("Starting with the configuration in " + absolute(o.config))
 	reportProblems(log, problems)
-	self, err := findSelf(ctx, c, o.node)
+	self, warning, err := findSelf(ctx, c, o.node)
 	if err != nil {
 		return err
+	}
+	if warning != "" {
+		log.Warn(warning)
 	}
 	if err := o.serveHTTP(c); err != nil {
 		return failed(exitBadConfig, err)
@@ -204,6 +225,14 @@ func runAgent(ctx context.Context, stderr io.Writer, o agentOptions) error {
 		return failed(startStatus(err), err)
 	}
 	return serve(ctx, n, log)
+}
+
+// absolute is a file's name for people who are not in the working directory.
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
 }
 
 // serveHTTP overrides what the configuration says about the HTTP door.

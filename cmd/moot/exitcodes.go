@@ -14,7 +14,8 @@ has. They do not change their meaning.
    1  the command failed; the message says why and what to try
    2  wrong command, flag or argument
    3  not quorate (status --check), or nobody would be (whatif)
-   4  what was asked for is not there (members, nodes, send, whatif, why)
+   4  what was asked for is not there (members, nodes, readmit, send, whatif, why)
+ 130  interrupted, or nobody reads the output any more (play)
 
 Those of an agent are Corosync's where it has one for the case:
 
@@ -22,6 +23,7 @@ Those of an agent are Corosync's where it has one for the case:
    8  bad configuration or key; a reload was refused
   15  it could not go on: port in use, disk failed, node id used twice
   16  the state directory or its record cannot be used
+  17  the run directory cannot be used
   18  another agent runs with the same state or run directory
   20  a service or a door could not be started`,
 	}

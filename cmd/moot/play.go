@@ -31,8 +31,9 @@ sealing, real disk records in a temporary directory; no configuration, no root.
 
 On a terminal it shows what each node sees and what happens, and takes keys: kill,
 start, cut, heal, talk and others. With --plain it prints lines and takes commands
-instead; type help. With --tour, or without a terminal, it plays a script that
-forms, breaks and heals the cluster and compares what all programs saw.
+instead, from a terminal or another standard input; type help. With --tour, or
+without --plain and a terminal, it plays a script that forms, breaks and heals
+the cluster and compares what all programs saw.
 With --chaos it breaks the cluster at random for so long, under load.
 
 EXIT STATUS
@@ -65,20 +66,21 @@ EXIT STATUS
 				}
 				return played(ctx, play.Chaos(ctx, out, colour, o, seed, chaos))
 			}
-			if tour || !isTerminal(os.Stdin) || !terminal {
+			commands := plain || logs && isTerminal(os.Stdin) && terminal
+			if tour || !commands && (!isTerminal(os.Stdin) || !terminal) {
 				if nodes != 3 {
 					return failed(exitUsage, fmt.Errorf("the tour has three nodes; --nodes %d is for playing on a terminal, and for --chaos", nodes))
 				}
 				return played(ctx, play.Tour(ctx, out, colour, o))
 			}
-			if plain || logs {
+			if commands {
 				return played(ctx, play.Shell(ctx, os.Stdin, out, colour, o))
 			}
 			return played(ctx, play.Live(ctx, os.Stdin, to, colour, o))
 		},
 	}
 	cmd.Flags().BoolVar(&tour, "tour", false, "play the script even on a terminal")
-	cmd.Flags().BoolVar(&plain, "plain", false, "print lines and read commands, on a terminal too")
+	cmd.Flags().BoolVar(&plain, "plain", false, "print lines and read commands from standard input")
 	cmd.Flags().DurationVar(&chaos, "chaos", 0, "break the cluster at random for so long, for example 30s")
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "what --chaos does (default: any)")
 	cmd.Flags().IntVarP(&nodes, "nodes", "n", nodes, fmt.Sprintf("number of nodes, 1 to %d", play.MaxNodes))
