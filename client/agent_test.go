@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -139,7 +140,7 @@ func TestAgent_Ends(t *testing.T) {
 		"evicts":              {[][]byte{frame.Closed{Code: service.ErrQueueFull, Text: "slow"}.AppendTo(nil, 1)}, []error{service.ErrOverflow}, "slow"},
 		"closes":              {[][]byte{frame.Closed{Code: service.ErrNotExist, Text: "why"}.AppendTo(nil, 1)}, []error{service.ErrNotExist}, "why"},
 		"garbage":             {[][]byte{[]byte("what is this?")}, []error{frame.ErrMalformed}, ""},
-		"too many events":     {[][]byte{event, event}, []error{frame.ErrMalformed}, "without credit"},
+		"too many events":     {[][]byte{bytes.Repeat(event, 4)}, []error{frame.ErrMalformed}, "without credit"}, // at once: more than the whole window
 		"opened twice":        {[][]byte{frame.Opened{Window: 1}.AppendTo(nil, 1)}, []error{frame.ErrMalformed}, "opened twice"},
 		"a client's message":  {[][]byte{frame.Open{Service: 1, Window: 1}.AppendTo(nil, 1)}, []error{frame.ErrMalformed}, "open from an agent"},
 		"unknown connection":  {[][]byte{frame.Opened{Window: 1}.AppendTo(nil, 7)}, []error{frame.ErrMalformed}, "connection 7"},
