@@ -21,8 +21,8 @@ func newSendCommand() *cobra.Command {
 		Use:   "send GROUP [TEXT | -]",
 		Short: "Send a message to a process group",
 		Long: `Send a message to all members of a process group: TEXT, or with - or without TEXT
-each line of the standard input. It returns when the messages have their place in
-the order of all messages on the ring. moot send does not join the group.
+each line of the standard input. It returns when the agent has taken them all, and
+orders them. moot send does not join the group.
 
 With --safe it joins for the time being, and prints the nodes that had each message
 before any of them delivered it.
@@ -89,6 +89,9 @@ func post(ctx context.Context, c *cpg.Client, group string, texts func(func(stri
 		if err != nil {
 			return fmt.Errorf("send to %s: %w", printable(group), lost(err))
 		}
+	}
+	if _, err := c.Groups(ctx); err != nil { // it is answered behind the messages
+		return fmt.Errorf("send to %s: %w", printable(group), lost(err))
 	}
 	return nil
 }
