@@ -481,6 +481,31 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// A key file that moot.toml names without its directory is beside it, wherever the
+// agent was started.
+func TestLoadKey_BesideTOML(t *testing.T) {
+	dir := t.TempDir()
+	text := "[totem]\ncluster_name = \"hall\"\nkeyfile = \"key\"\n[[nodelist.node]]\nnodeid = 1\nring0_addr = \"127.0.0.1\"\n"
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "moot.toml"), []byte(text), 0o644), os.WriteFile(filepath.Join(dir, "key"), make([]byte, 64), 0o400)); err != nil {
+		t.Fatal(err)
+	}
+	c, problems := config.Load(filepath.Join(dir, "moot.toml"))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if key, _, err := c.LoadKey(""); err != nil || len(key) != 64 {
+		t.Errorf("%d bytes, %v", len(key), err)
+	}
+}
+
+// A provider that is none is an error in moot.toml, as for moot config check.
+func TestProviderInTOML(t *testing.T) {
+	_, problems := config.Decoder{}.Decode("moot.toml", []byte("[totem]\ncluster_name = \"hall\"\n[quorum]\nprovider = \"votequorum\"\n[[nodelist.node]]\nnodeid = 1\nring0_addr = \"127.0.0.1\"\n"))
+	if err := problems.Err(); err == nil || !strings.Contains(err.Error(), "votequorum") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

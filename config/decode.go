@@ -59,7 +59,7 @@ func (d Decoder) Decode(name string, b []byte) (*Config, Problems) {
 func readFile(name string) ([]byte, *Problem) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file, or write this one"}
+		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: unopened(err)}
 	}
 	defer f.Close()
 	b := make([]byte, MaxFile+1)
@@ -73,6 +73,17 @@ func readFile(name string) ([]byte, *Problem) {
 		return nil, &Problem{Pos: Pos{File: name}, Severity: Error, What: reason(err), Fix: "name another file"}
 	}
 	return b[:n], nil
+}
+
+// unopened is what to do about a file that cannot be opened.
+func unopened(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "name another file, or write this one"
+	case errors.Is(err, fs.ErrPermission):
+		return "start as root, or let this user read the file and search its directories"
+	}
+	return "name another file"
 }
 
 // reason is an error of os without operation and path, which the place names.

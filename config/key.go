@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // Sizes of a key file in bytes (ordering 3.7).
@@ -91,12 +92,26 @@ func (c *Config) LoadKey(override string) (key []byte, warning string, err error
 	return key, warning, err
 }
 
+// keyFile is totem.keyfile. In a moot.toml a relative one is beside that file; in
+// a corosync.conf it is in the working directory, as for Corosync, and messages
+// name it in full.
+func (c *Config) keyFile() string {
+	name := c.Totem.KeyFile
+	if isTOML(c.File) && !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(c.File), name)
+	}
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}
+
 func (c *Config) loadKey(override string) (key []byte, warning string, err error) {
 	switch {
 	case override != "":
 		return ReadKey(override)
 	case c.Totem.KeyFile != "":
-		return ReadKey(c.Totem.KeyFile)
+		return ReadKey(c.keyFile())
 	case c.Totem.Key != "":
 		return []byte(c.Totem.Key), "", nil
 	case c.crypto():

@@ -88,7 +88,8 @@ func TestTranslateWhatIsTaken(t *testing.T) {
 		}
 		if _, problems := decoder.Decode("corosync.conf", []byte(text)); problems.Err() == nil {
 			count++
-			_, from, to := translate(t, text)
+			_, _, to := translate(t, text)
+			_, from, _ := translate(t, strings.Replace(text, "provider: votequorum\n", "", 1)) // moot.toml cannot have it
 			equalConfigs(t, from, to)
 		}
 		return d.Expected

@@ -11,7 +11,7 @@ import (
 
 // Translate reads a configuration and writes it as a moot.toml of the same
 // meaning: what it decodes to is the same Config, with the users and groups of
-// uidgid.d in it. The text is nil if the file has errors.
+// uidgid.d in it, but without an unknown quorum provider. The text is nil if the file has errors.
 func (d Decoder) Translate(name string) (text []byte, c *Config, problems Problems) {
 	w, problem := d.load(name)
 	if problem != nil {
@@ -114,6 +114,10 @@ func (t *tomlWriter) sectionAt(place, path, header string, list []setting) {
 			continue
 		}
 		t.done[path+"."+s.key] = true
+		if path == "quorum" && s.key == "provider" && s.value != "" && s.value != "corosync_votequorum" {
+			lines = append(lines, fmt.Sprintf("# provider %q is unknown and counted as none", s.value))
+			continue
+		}
 		if path == "totem" && s.key == "version" {
 			continue
 		}

@@ -20,7 +20,7 @@ func (w *walker) finish() (*Config, Problems) {
 		w.problems = append(w.problems, w.c.Validate()...)
 	}
 	if w.toml {
-		w.problems = w.problems.asErrors(func(p *Problem) bool { return p.Unknown })
+		w.problems = w.problems.Strict()
 		for _, p := range w.problems {
 			p.Fix = fixInTOML(p.Fix)
 		}

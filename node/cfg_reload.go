@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moothall/moothall/config"
@@ -64,7 +65,7 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{c, config.Compare(current, c, n.self.ID, n.live), compared(current, c), problems}
+	s := &staged{c, n.changes(current, c), compared(current, c), problems}
 	if err := s.changes.Refused(); err != nil {
 		return nil, err
 	}
@@ -83,6 +84,19 @@ func (n *Node) reread(current *config.Config) (*staged, error) {
 		}
 	}
 	return s, nil
+}
+
+// changes compares a new configuration with what runs: that is the one that was
+// reloaded last, but the one of the start for what only a start reads.
+func (n *Node) changes(current, c *config.Config) config.Changes {
+	waits := func(ch config.Change) bool { return ch.Area == config.AreaStart && ch.Verdict == config.Stays }
+	out := slices.DeleteFunc(config.Compare(current, c, n.self.ID, n.live), waits)
+	for _, ch := range config.Compare(n.cfg.Cluster, c, n.self.ID, n.live) {
+		if waits(ch) {
+			out = append(out, ch)
+		}
+	}
+	return out
 }
 
 // live tells what can change in a running member.
@@ -135,6 +149,7 @@ func (c *control) Apply() {
 // replace brings the keys of the old configuration to those of the new one, but
 // for what only a start reads.
 func (k *keys) replace(s *staged) {
+	clear(k.held)
 	for _, change := range s.changes {
 		if change.Verdict == config.Stays {
 			k.n.log.Warn(change.String())

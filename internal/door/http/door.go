@@ -120,11 +120,17 @@ func (e *RunningError) Error() string {
 	return fmt.Sprintf("another agent serves %s: stop it first, or give this one a run directory of its own with --run", e.Socket)
 }
 
+// maxSocketPath is what sockaddr_un takes, without the zero byte at its end.
+const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
 func listenUnix(dir string) (net.Listener, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("run directory: %w; create it for the user that runs the agent, or name another with --run", err)
 	}
 	path := filepath.Join(dir, admin.Socket)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("run directory: the path %s of a socket has %d bytes, the system permits %d: name a shorter directory with --run", path, len(path), maxSocketPath)
+	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	switch {
 	case err == nil:

@@ -65,6 +65,14 @@ func (p peer) commands() bool {
 	return p.trust == certified || p.trust == local && (p.uid == 0 || p.uid == os.Geteuid())
 }
 
+// refusal says why p may not do what only commands may, and what would help.
+func (p peer) refusal(what string) string {
+	if p.trust == loopback {
+		return "who may " + what + " is not known at a loopback address: use the agent's socket in its run directory, as moot does, or mutual TLS"
+	}
+	return "only root and the user that runs the agent may " + what + ": try with sudo"
+}
+
 // looksInside reports whether p may see what the process does.
 func (p peer) looksInside() bool { return p.trust == certified || p.trust == local }
 

@@ -198,7 +198,7 @@ func (d *Door) decisions(w http.ResponseWriter, r *http.Request) {
 func (d *Door) reload(w http.ResponseWriter, r *http.Request) {
 	out := admin.Reloaded{Changes: []admin.ReloadedChange{}, Warnings: []string{}}
 	if !peerOf(r).commands() {
-		out.Error = "only root and the user that runs the agent may reload: try with sudo"
+		out.Error = peerOf(r).refusal("reload")
 		answer(w, http.StatusForbidden, out)
 		return
 	}
@@ -220,7 +220,7 @@ func (d *Door) readmit(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseUint(r.URL.Query().Get("node"), 10, 32)
 	switch {
 	case !peerOf(r).commands():
-		Fail(w, http.StatusForbidden, "only root and the user that runs the agent may let a node in: try with sudo")
+		Fail(w, http.StatusForbidden, peerOf(r).refusal("let a node in"))
 	case err != nil || id == 0:
 		Fail(w, http.StatusBadRequest, fmt.Sprintf("node: %q is not a node id", r.URL.Query().Get("node")))
 	default:
