@@ -77,6 +77,8 @@ func (c *Client) Join(ctx context.Context, group string, cfg JoinConfig) (*Membe
 		return nil, fmt.Errorf("cpg: join: the name of the group has %d bytes, %d are possible", len(group), MaxGroup)
 	case len(cfg.Meta) > MaxMeta:
 		return nil, fmt.Errorf("cpg: join %q: %d bytes of meta data, %d are possible", group, len(cfg.Meta), MaxMeta)
+	case cfg.Backlog < 0:
+		return nil, fmt.Errorf("cpg: join %q: a backlog of %d bytes", group, cfg.Backlog)
 	}
 	if cfg.Backlog == 0 {
 		cfg.Backlog = defaultBacklog

@@ -39,7 +39,8 @@ func (m *Member) Group() string { return m.group }
 // batchSize is how many events are asked for at once.
 const batchSize = 256
 
-// Recv waits for the next event. After an error there are no more.
+// Recv waits for the next event. After an error there are no more, but for one of
+// ctx: then it may be called again.
 func (m *Member) Recv(ctx context.Context) (Event, error) {
 	var one [1]Event
 	if _, err := m.RecvBatch(ctx, one[:]); err != nil {
@@ -205,7 +206,7 @@ func (m *Member) assemble(body []byte) (Event, error) {
 	}
 	a := m.parts[from]
 	if a == nil {
-		return nil, nil // its beginning came before the join
+		return nil, m.half(from) // its beginning came before the join
 	}
 	if len(a.body)+len(p.Fragment) > int(p.Total) || m.assembled()+len(p.Fragment) > maxAssembly {
 		return nil, fmt.Errorf("%v sends a message of %d bytes in fragments, %d bytes are put together at most: %w", from, p.Total, maxAssembly, ErrTooBig)
@@ -216,9 +217,18 @@ func (m *Member) assemble(body []byte) (Event, error) {
 	}
 	delete(m.parts, from)
 	if len(a.body) != int(p.Total) {
-		return nil, nil // some of it came before a state that has replaced what was held back
+		return nil, m.half(from) // some of it came before a state that has replaced what was held back
 	}
 	return Message{From: from, Body: a.body, Safe: p.Safe}, nil
+}
+
+// half says what to do about a message of which this member has a part only:
+// nothing, but where the others apply it to a state.
+func (m *Member) half(from MemberID) error {
+	if !m.cfg.Stateful {
+		return nil
+	}
+	return fmt.Errorf("%v sent the first part of a message before this member's state: %w", from, ErrJoinAnew)
 }
 
 func (m *Member) assembled() (n int) {

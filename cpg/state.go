@@ -20,6 +20,10 @@ var (
 	// ErrBacklog ends the stream of a member that gets more messages while it waits
 	// for the state than JoinConfig.Backlog allows.
 	ErrBacklog = errors.New("more messages wait for the state than JoinConfig.Backlog allows")
+	// ErrJoinAnew ends the stream of a member whose state would not be that of the
+	// others: a libcpg program sent a large message in fragments, some of them before
+	// the place of the state. Joining anew mends it.
+	ErrJoinAnew = errors.New("join anew: the state lacks what the others have")
 	// ErrStateAnew is what reading a State gives when its giver went away or the
 	// ring changed: another State comes.
 	ErrStateAnew = errors.New("cpg: the state comes anew, its giver is gone or the ring changed")
