@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
+	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
@@ -123,6 +124,9 @@ func (n *Node) services() []func() service.Service {
 		n.keys.cmap,
 		n.keys.cfg,
 		n.keys.cpg,
+		func() service.Service {
+			return groupservices.New(groupservices.Config{Domain: n.cfg.Cluster.Totem.ClusterName, Allow: mayUseGroups})
+		},
 	}
 }
 
