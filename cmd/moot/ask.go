@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moothall/moothall/admin"
+	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/config"
 )
 
@@ -40,15 +41,13 @@ func ask[T any](ctx context.Context, a *asking, get func(*admin.Client, context.
 	defer cancel()
 	doc, err := get(a.agent(), ctx)
 	if err != nil {
-		err = noAnswer(a.run, err)
+		err = noAnswer(filepath.Join(a.run, admin.Socket), err)
 	}
 	return doc, err
 }
 
-// noAnswer says why the agent of a run directory could not be asked, and what
-// to try.
-func noAnswer(runDir string, err error) error {
-	socket := filepath.Join(runDir, admin.Socket)
+// noAnswer says why the agent at a socket could not be asked, and what to try.
+func noAnswer(socket string, err error) error {
 	refused, _ := errors.AsType[*admin.Error](err)
 	switch {
 	case refused != nil:
@@ -58,7 +57,7 @@ func noAnswer(runDir string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("only root or the agent's user may ask the agent at %s: try with sudo", socket)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no agent runs here (%s); start it with systemctl start moothall or moot agent, or name its directory with --run", socket)
+		return fmt.Errorf("no agent runs here (%s); start it with systemctl start moothall or moot agent, or name its directory with --run or %s", socket, client.RunDirEnv)
 	}
 	return fmt.Errorf("the agent at %s cannot be asked: %w", socket, err)
 }

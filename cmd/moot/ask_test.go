@@ -159,7 +159,7 @@ func TestAskingCommands(t *testing.T) {
 		{[]string{"groups"}, 0, "db     1        1", ""},
 		{[]string{"members", "db"}, 0, "815", ""},
 		{[]string{"members", "none"}, exitNotFound, "", `no process is in a group "none"`},
-		{[]string{"members"}, exitUsage, "", "accepts 1 arg"},
+		{[]string{"members"}, exitUsage, "", "arguments are missing: moot members GROUP"},
 		{[]string{"events"}, 0, "Group db: process 815 of anna joined; it has 1 member.", ""},
 		{[]string{"events", "--since", "soon"}, 1, "", "since: write the number"},
 		{[]string{"events", "--since", "now"}, 0, "", ""},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,11 @@ func (d *dialling) dial(ctx context.Context) (*client.Client, error) {
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	return client.Dial(dialCtx, client.Config{Socket: socket})
+	c, err := client.Dial(dialCtx, client.Config{Socket: socket})
+	if err != nil {
+		return nil, noAnswer(socket, err)
+	}
+	return c, nil
 }
 
 // names are what people call the nodes, as far as the agent tells.
@@ -55,10 +60,22 @@ func errNobody(group string) error {
 // lost says why a stream ended.
 func lost(err error) error {
 	if errors.Is(err, cpg.ErrClosed) {
-		return fmt.Errorf("the agent ended the connection: %w", err)
+		return &lostError{err}
 	}
 	return err
 }
+
+// lostError says once what an error of a stream says layer by layer.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string {
+	if _, why, found := strings.Cut(e.err.Error(), client.ErrGone.Error()+": "); found {
+		return "the agent ended the connection: " + strings.TrimPrefix(why, "the agent ended the connection: ")
+	}
+	return "the agent ended the connection: " + e.err.Error()
+}
+
+func (e *lostError) Unwrap() error { return e.err }
 
 // process is a member for people.
 func process(p admin.Process) string {

@@ -149,6 +149,7 @@ func (l *listener) changes(list []cpg.Change) []admin.Process {
 
 // heardPrinter prints an event a line.
 func heardPrinter(t *table, asJSON bool) func(heard) error {
+	first := true
 	return func(h heard) error {
 		if asJSON {
 			return writeLine(t.w, h)
@@ -166,16 +167,26 @@ func heardPrinter(t *table, asJSON bool) func(heard) error {
 				text += " (safe)"
 			}
 		case h.View != nil:
-			text = t.paint(yellow, viewText(h.View))
+			text = t.paint(yellow, viewText(h.View, first))
+			first = false
 		}
 		_, err := fmt.Fprintf(t.w, "%s  %s\n", clock(h.Time), text)
 		return err
 	}
 }
 
-// viewText is a view as a sentence.
-func viewText(v *heardView) string {
+// viewText is a view as a sentence. The first one lists who is there, the others
+// what changed.
+func viewText(v *heardView, first bool) string {
 	text := fmt.Sprintf("-- %s in ring %s", count(len(v.Members), "member"), v.Ring)
+	if first {
+		var here []string
+		for _, p := range v.Members {
+			here = append(here, process(p))
+		}
+		text += ": " + strings.Join(here, ", ")
+		v = &heardView{Quorate: v.Quorate} // nothing changed for who just came
+	}
 	for _, change := range []struct {
 		sign string
 		list []admin.Process

@@ -56,7 +56,7 @@ func TestSendAndListen(t *testing.T) {
 				t.Errorf("%+v", h.Message)
 			}
 		} else {
-			views = append(views, viewText(h.View))
+			views = append(views, viewText(h.View, false))
 		}
 	}
 	if got := strings.Join(texts, " "); got != "hello two lines ? sure" {

@@ -132,9 +132,77 @@ moot help exit-codes lists those of all commands.`,
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.SetHelpCommand(newHelpCommand(root))
+	explainArguments(root)
 	root.SetVersionTemplate("moot {{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root
+}
+
+// explainArguments has all commands that refuse their arguments say what they
+// take.
+func explainArguments(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		explainArguments(sub)
+	}
+	accept := cmd.Args
+	if accept == nil || cmd.HasSubCommands() {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if accept(cmd, args) == nil {
+			return nil
+		}
+		_, takes, _ := strings.Cut(cmd.Use, " ")
+		switch {
+		case takes == "":
+			return fmt.Errorf("%s takes no arguments, but was given %q", cmd.CommandPath(), args[0])
+		case len(args) == 0:
+			return fmt.Errorf("arguments are missing: %s %s", cmd.CommandPath(), takes)
+		}
+		return fmt.Errorf("%s takes %s, but was given %s", cmd.CommandPath(), takes, count(len(args), "argument"))
+	}
+}
+
+// newHelpCommand is cobra's, but what does not exist is an error.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command or a topic",
+		Long: `Print the help of a command or a topic.
+
+EXIT STATUS
+  0  done
+  2  there is no such command`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q for %q", rest[0], about.CommandPath())
+			}
+			if err != nil {
+				if about == nil || len(rest) == 0 {
+					about, rest = root, args
+				}
+				if e := subcommand(about, rest); e != nil {
+					err = e
+				}
+				return failed(exitUsage, err)
+			}
+			return about.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			about, _, err := root.Find(args)
+			var out []cobra.Completion
+			if err == nil {
+				for _, c := range about.Commands() {
+					if !c.Hidden {
+						out = append(out, cobra.CompletionWithDesc(c.Name(), c.Short))
+					}
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 // subcommand refuses words that are none of cmd's subcommands, with what may

@@ -25,7 +25,9 @@ that decides in earnest, from the decision that stands; nothing is done.
 For each ring that there would be, its members, votes and decision are printed,
 and the groups that would lose their last member or the majority of their nodes.`,
 		Args: subcommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(*cobra.Command, []string) error {
+			return failed(exitUsage, errors.New("say what is to happen: moot whatif stop, cut, votes or expected; moot whatif --help tells more"))
+		},
 	}
 	cmd.Long += "\n\n" + whatIfStatus
 	cmd.AddCommand(

@@ -17,8 +17,13 @@ import (
 )
 
 func main() {
-	socket := flag.String("socket", "", "socket of the agent; empty: the usual place")
+	socket := flag.String("socket", "", "socket of the agent (default: MOOTHALL_SOCKET, or agent.sock in MOOTHALL_RUN_DIR, or "+client.DefaultSocket+")")
 	name := flag.String("name", os.Getenv("USER"), "your name")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), `usage: chat [options]
+Type lines; all who run it see them in one order. The end of input leaves.`)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx := context.Background()
 	agent, err := client.Dial(ctx, client.Config{Socket: *socket})

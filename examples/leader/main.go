@@ -17,7 +17,12 @@ import (
 )
 
 func main() {
-	socket := flag.String("socket", "", "socket of the agent; empty: the usual place")
+	socket := flag.String("socket", "", "socket of the agent (default: MOOTHALL_SOCKET, or agent.sock in MOOTHALL_RUN_DIR, or "+client.DefaultSocket+")")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), `usage: leader [options]
+Prints who leads, whenever that changes; it reads nothing.`)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx := context.Background()
 	agent, err := client.Dial(ctx, client.Config{Socket: *socket})

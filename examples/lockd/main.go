@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -17,7 +18,12 @@ import (
 )
 
 func main() {
-	socket := flag.String("socket", "", "socket of the agent; empty: the usual place")
+	socket := flag.String("socket", "", "socket of the agent (default: MOOTHALL_SOCKET, or agent.sock in MOOTHALL_RUN_DIR, or "+client.DefaultSocket+")")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), `usage: lockd [options]
+Type commands, one a line: lock NAME, or unlock NAME. The end of input leaves.`)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx := context.Background()
 	agent, err := client.Dial(ctx, client.Config{Socket: *socket})

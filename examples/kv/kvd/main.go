@@ -13,8 +13,10 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -25,7 +27,12 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "address for HTTP")
-	socket := flag.String("socket", "", "socket of the agent; empty: the usual place")
+	socket := flag.String("socket", "", "socket of the agent (default: MOOTHALL_SOCKET, or agent.sock in MOOTHALL_RUN_DIR, or "+client.DefaultSocket+")")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), `usage: kvd [options]
+Then: curl -X PUT -d blue ADDRESS/colour; curl ADDRESS/colour`)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx := context.Background()
 	agent, err := client.Dial(ctx, client.Config{Socket: *socket})
@@ -36,8 +43,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *listen, Handler: handler(store), ReadHeaderTimeout: 5 * time.Second}
-	go func() { log.Fatal(server.ListenAndServe()) }()
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("serving at http://%v", l.Addr())
+	server := &http.Server{Handler: handler(store), ReadHeaderTimeout: 5 * time.Second}
+	go func() { log.Fatal(server.Serve(l)) }()
 	log.Fatal(store.Run(ctx, store))
 }
 
