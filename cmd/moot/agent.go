@@ -37,7 +37,9 @@ type agentOptions struct {
 func newAgentCommand() *cobra.Command {
 	var o agentOptions
 	cmd := &cobra.Command{
-		Use:   "agent",
+		Use: "agent",
+		Example: `  moot agent -c moot.toml -t
+  moot agent -c moot.toml --node anna --run anna --state anna/state`,
 		Short: "Run the node of this machine",
 		Long: `Run the node of this machine until it is told to stop. The configuration is a
 moot.toml or a corosync.conf; the node finds itself in the nodelist by its name

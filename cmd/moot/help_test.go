@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/tools/manpages"
 )
@@ -58,7 +59,14 @@ func TestManualPages(t *testing.T) {
 		}
 	}
 	const dir = "../../man"
-	pages := manpages.Pages(newRootCommand(), manpages.Options{Manual: "Moothall", Section: map[string]string{"moot agent": "8", "moot exit-codes": "7"}})
+	pages := manpages.Pages(newRootCommand(), manpages.Options{Manual: "Moothall", Section: map[string]string{"moot agent": "8", "moot exit-codes": "7"},
+		Env: "MOOTHALL_", SeeAlso: []string{"moot exit-codes"}, Files: []manpages.File{
+			{Flag: "config", Path: config.DefaultTOML, Text: "the configuration, if it is there"},
+			{Flag: "config", Path: config.DefaultFile, Text: "else the configuration, as Corosync has it"},
+			{Flag: "key", Path: config.CorosyncKeyFile + ", " + config.DefaultKeyFile, Text: "the cluster's secret, the first that is there"},
+			{Flag: "state", Path: config.DefaultStateDir + "/CLUSTER", Text: "the ring record"},
+			{Flag: "run", Path: config.DefaultRunDir, Text: "the sockets of the agent: admin.sock for commands, agent.sock for programs"},
+		}})
 	there, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

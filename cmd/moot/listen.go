@@ -22,7 +22,9 @@ func newListenCommand() *cobra.Command {
 	var d dialling
 	var most int
 	cmd := &cobra.Command{
-		Use:   "listen GROUP",
+		Use: "listen GROUP",
+		Example: `  moot listen chat
+  moot listen --json --count 1 chat`,
 		Short: "Print the messages and views of a process group as they come",
 		Long: `Join a process group and print what its members get, in the order in which all of
 them get it: messages, and views that tell who is in the group. It ends when it is

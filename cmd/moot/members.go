@@ -12,8 +12,9 @@ import (
 func newMembersCommand() *cobra.Command {
 	var a asking
 	cmd := &cobra.Command{
-		Use:   "members GROUP",
-		Short: "List the processes in a process group",
+		Use:     "members GROUP",
+		Example: `  moot members chat`,
+		Short:   "List the processes in a process group",
 		Long: `List the processes in a process group, by node and process id. Programs on the Go
 packages have an instance, which tells several members of one process apart, what
 they say about themselves, and whether they have the group's state.

@@ -12,7 +12,9 @@ import (
 func newNodesCommand() *cobra.Command {
 	var a asking
 	cmd := &cobra.Command{
-		Use:   "nodes [NODE...]",
+		Use: "nodes [NODE...]",
+		Example: `  moot nodes
+  moot nodes anna 3 --json`,
 		Short: "List the nodes of the cluster and the ways to them",
 		Long: `List the configured nodes as the agent on this machine sees them: whether each is
 in the ring, its votes, and for each link its state, round trip and loss. With

@@ -24,7 +24,10 @@ func newPlayCommand() *cobra.Command {
 	var seed uint64
 	nodes := 3
 	cmd := &cobra.Command{
-		Use:   "play",
+		Use: "play",
+		Example: `  moot play --tour
+  moot play --chaos 30s --seed 7
+  printf 'kill bert\nstatus\n' | moot play --plain`,
 		Short: "Try a whole cluster inside this one process",
 		Long: `Try a whole cluster inside this one process: real sockets on loopback, real
 sealing, real disk records in a temporary directory; no configuration, no root.

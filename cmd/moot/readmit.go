@@ -14,8 +14,9 @@ func newReadmitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		ValidArgsFunction: a.completeNodes,
 
-		Use:   "readmit NODE",
-		Short: "Let a node in that the ring keeps out for a while",
+		Use:     "readmit NODE",
+		Example: `  moot readmit bert`,
+		Short:   "Let a node in that the ring keeps out for a while",
 		Long: `Let a node in that the ring keeps out for a while (moot status says whom and why),
 before its time is over. NODE is an id or a name. Ask the agent of any member of
 that ring; what was held against the node is forgotten. If its links are still bad,

@@ -18,7 +18,10 @@ func newSendCommand() *cobra.Command {
 	var d dialling
 	var safe bool
 	cmd := &cobra.Command{
-		Use:   "send GROUP [TEXT | -]",
+		Use: "send GROUP [TEXT | -]",
+		Example: `  moot send chat hello
+  journalctl -f | moot send log -
+  moot send --safe chat "all of you have this"`,
 		Short: "Send a message to a process group",
 		Long: `Send a message to all members of a process group: TEXT, or with - or without TEXT
 each line of the standard input. It returns when the agent has taken them all, and

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,7 +19,13 @@ import (
 type Options struct {
 	Manual  string            // the headline of all pages
 	Section map[string]string // of a command by its path; others are in 1
+	Env     string            // what the names of environment variables begin with
+	Files   []File            // for the commands that have their flags
+	SeeAlso []string          // paths of commands that pages with exit statuses refer to
 }
+
+// File is a file or directory that commands with a certain flag use.
+type File struct{ Flag, Path, Text string }
 
 // Pages makes the pages of a command and of all below it that people see, by
 // file name.
@@ -65,6 +72,12 @@ func page(c *cobra.Command, o Options) []byte {
 		w.text(rest)
 	}
 	w.commands(c, o)
+	if c.Example != "" {
+		w.line(".SH EXAMPLES")
+		w.text(c.Example)
+	}
+	w.files(c, o)
+	w.environment(c, o)
 	w.seeAlso(c, o)
 	return w.Bytes()
 }
@@ -140,8 +153,51 @@ func (w *writer) seeAlso(c *cobra.Command, o Options) {
 	if !c.HasParent() {
 		return
 	}
-	p := c.Parent()
-	w.line(".SH SEE ALSO\n\\fB%s\\fR(%s)", escape(title(p)), section(p, o))
+	refer := func(c *cobra.Command) string { return fmt.Sprintf("\\fB%s\\fR(%s)", escape(title(c)), section(c, o)) }
+	list := []string{refer(c.Parent())}
+	for _, path := range o.SeeAlso {
+		other, _, err := c.Root().Find(strings.Fields(path)[1:])
+		if err == nil && other != c && strings.Contains(c.Long, "EXIT STATUS") {
+			list = append(list, refer(other))
+		}
+	}
+	w.line(".SH SEE ALSO\n%s", strings.Join(list, ", "))
+}
+
+func (w *writer) files(c *cobra.Command, o Options) {
+	first := true
+	for _, f := range o.Files {
+		if c.NonInheritedFlags().Lookup(f.Flag) == nil {
+			continue
+		}
+		if first {
+			w.line(".SH FILES")
+			first = false
+		}
+		w.line(".TP\n\\fI%s\\fR\n%s", escape(f.Path), escape(f.Text))
+	}
+}
+
+// environment lists the variables that the flags name.
+func (w *writer) environment(c *cobra.Command, o Options) {
+	if o.Env == "" {
+		return
+	}
+	variable := regexp.MustCompile(regexp.QuoteMeta(o.Env) + "[A-Z_]+")
+	first := true
+	c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+		for i, name := range variable.FindAllString(f.Usage, -1) {
+			if first {
+				w.line(".SH ENVIRONMENT")
+				first = false
+			}
+			text := "stands for --" + f.Name
+			if i > 0 {
+				text = "see --" + f.Name
+			}
+			w.line(".TP\n\\fB%s\\fR\n%s", escape(name), escape(text))
+		}
+	})
 }
 
 // escape keeps text from being taken for roff.
