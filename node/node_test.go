@@ -379,6 +379,7 @@ func TestStartErrors(t *testing.T) {
 		"a file as state":  {node.Config{Cluster: good, Self: 1, StateDir: file}, node.PartState, "--state"},
 		"a port in use":    {node.Config{Cluster: good, Self: 1}, node.PartLinks, "in use"},
 		"a file as run":    {node.Config{Cluster: good, Self: 1, RunDir: file}, node.PartRunDir, "--run"},
+		"a long run":       {node.Config{Cluster: good, Self: 1, RunDir: filepath.Join(t.TempDir(), strings.Repeat("x", 110))}, node.PartRunDir, "the system permits"},
 		"no such trace":    {node.Config{Cluster: good, Self: 1, Trace: filepath.Join(file, "trace")}, node.PartTrace, "trace"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,19 +41,27 @@ func ask[T any](ctx context.Context, a *asking, get func(*admin.Client, context.
 	defer cancel()
 	doc, err := get(a.agent(), ctx)
 	if err != nil {
-		err = noAnswer(filepath.Join(a.run, admin.Socket), err)
+		err = noAnswer(a.run, err)
 	}
 	return doc, err
 }
 
-// noAnswer says why the agent at a socket could not be asked, and what to try.
-func noAnswer(socket string, err error) error {
+// noAnswer says why the agent of a run directory could not be asked, and what to
+// try.
+func noAnswer(runDir string, err error) error {
+	return noAnswerAt(filepath.Join(runDir, admin.Socket), err)
+}
+
+// noAnswerAt is noAnswer for one of the agent's sockets.
+func noAnswerAt(socket string, err error) error {
 	refused, _ := errors.AsType[*admin.Error](err)
 	switch {
 	case refused != nil:
 		return refused
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the agent at %s is there but does not answer: its log says more, or its machine is overloaded", socket)
+	case errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("the path %s is too long for a socket: an agent has a shorter run directory", socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("only root or the agent's user may ask the agent at %s: try with sudo", socket)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

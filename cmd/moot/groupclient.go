@@ -35,7 +35,7 @@ func (d *dialling) dial(ctx context.Context) (*client.Client, error) {
 	defer cancel()
 	c, err := client.Dial(dialCtx, client.Config{Socket: socket})
 	if err != nil {
-		return nil, noAnswer(socket, err)
+		return nil, noAnswerAt(socket, err)
 	}
 	return c, nil
 }

@@ -124,12 +124,12 @@ func (e *RunningError) Error() string {
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
 func listenUnix(dir string) (net.Listener, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("run directory: %w; create it for the user that runs the agent, or name another with --run", err)
-	}
 	path := filepath.Join(dir, admin.Socket)
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("run directory: the path %s of a socket has %d bytes, the system permits %d: name a shorter directory with --run", path, len(path), maxSocketPath)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("run directory: %w; create it for the user that runs the agent, or name another with --run", err)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	switch {
