@@ -317,7 +317,7 @@ func TestMember_InUse(t *testing.T) {
 
 func TestDial_NoAgent(t *testing.T) {
 	_, err := client.Dial(soon(t), client.Config{Socket: filepath.Join(t.TempDir(), "agent.sock")})
-	if err == nil || !strings.Contains(err.Error(), "is it started?") {
+	if err == nil || !strings.Contains(err.Error(), "start it, or name its socket with MOOTHALL_SOCKET") {
 		t.Errorf("got %v", err)
 	}
 }
