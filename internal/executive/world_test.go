@@ -29,7 +29,7 @@ type world struct {
 	links  int                   // one, if it is zero
 	silent func(link uint8) bool // if set, nothing gets through on such a link
 	make   []func() service.Service
-	wrong  func(at, of NodeID) bool      // if set, tells where a file has a wrong address
+	wrong  func(at, of NodeID) bool // if set, tells where a file has a wrong address
 	// observe, if set, watches a member from its start.
 	observe func(NodeID) Observer
 }
