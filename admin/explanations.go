@@ -16,7 +16,7 @@ type Why struct {
 	Reason  string    `json:"reason"`          // a dashed word
 	Text    string    `json:"text"`            // one sentence, or one a reason
 
-	Time     time.Time  `json:"time"` // by the clock of the node that answers
+	Time     time.Time  `json:"time,omitzero"` // by the clock of the node that answers
 	Ring     string     `json:"ring,omitempty"`
 	Previous string     `json:"previous_ring,omitempty"`
 	Members  []NodeID   `json:"members"`
@@ -71,7 +71,7 @@ type WhatIf struct {
 	Question string       `json:"question"` // in words
 	Ring     string       `json:"ring"`     // whose decision it starts from
 	Allowed  bool         `json:"allowed"`  // false: such a change would be refused
-	Notes    []string     `json:"notes"`    // what the answer takes for granted
+	Notes    []string     `json:"notes"`    // what the answer takes for granted, and the rule that refuses a change
 	Now      WhatIfSide   `json:"now"`
 	Sides    []WhatIfSide `json:"sides"` // one for each ring that there would be; none: nobody stays
 }

@@ -207,6 +207,8 @@ func (w *whatif) changed(changes ...vote.Change) {
 	s, ok := w.scene.Change(changes...)
 	if w.out.Allowed = ok; ok {
 		w.out.Sides = append(w.out.Sides, w.side(s))
+	} else if why := w.scene.Refusal(changes...); why != "" {
+		w.out.Notes = append(w.out.Notes, why)
 	}
 }
 

@@ -71,6 +71,23 @@ func TestWhatIf(t *testing.T) {
 	}
 }
 
+// Who is refused is told the rule.
+func TestWhatIfRefusals(t *testing.T) {
+	s := vote.Scene{Members: []admin.NodeID{1, 2, 3}}
+	for _, n := range s.Members {
+		s.Infos = append(s.Infos, vote.Info{Node: n, Votes: 1, Expected: 3, Quorate: true})
+	}
+	for value, want := range map[uint32]string{
+		2: "The votes that are expected cannot be fewer than those of the members, and 3 are here.",
+		7: "With 7 votes expected 4 would be needed, and 3 are here: who is quorate may not lose quorum by it.",
+		5: "",
+	} {
+		if got := s.Refusal(vote.Change{Kind: vote.SetExpected, Value: value}); got != want {
+			t.Errorf("%d: %q, want %q", value, got, want)
+		}
+	}
+}
+
 func short(x admin.WhatIf, err error) string {
 	if q, ok := err.(*questionError); ok {
 		return fmt.Sprint(q.code)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moothall/moothall/admin"
@@ -27,6 +29,10 @@ func (n *Node) Why(ctx context.Context, node, ring string) (admin.Why, error) {
 	if err != nil {
 		return out, err
 	}
+	if rep, seq, _ := strings.Cut(ring, "/"); ring != "" && !(number(rep) && number(seq)) {
+		return out, badly("%q is no ring: write it as moot status prints it, such as 1/42", ring)
+	}
+	var none error
 	err = n.ask(ctx, func(c *executive.Core) {
 		out.State = c.Status().Engine.State.String()
 		var e *explain.Explanation
@@ -35,13 +41,39 @@ func (n *Node) Why(ctx context.Context, node, ring string) (admin.Why, error) {
 			e = l.About(id)
 			out.About = &admin.WhyAbout{Node: id, Name: n.name(id), Here: slices.Contains(c.Status().Members, id)}
 		case ring != "":
-			e = l.Of(ring)
+			if e = l.Of(ring); e == nil {
+				none = noSuch("no change that led to ring %s is on record; %s. moot events lists what happened", ring, onRecord(l))
+			}
 		default:
 			e = l.Last()
 		}
 		n.fill(&out, e, n.clock())
 	})
-	return out, err
+	return out, cmp.Or(err, none)
+}
+
+// number reports whether a word is a number without sign.
+func number(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
+
+// recentRings is how many rings a refused question lists.
+const recentRings = 8
+
+// onRecord says which rings the explanations are about, the latest ones.
+func onRecord(l *explain.Ledger) string {
+	var rings []string
+	for _, e := range slices.Backward(l.List()) {
+		if e.Sort == explain.Change && len(rings) < recentRings {
+			rings = append(rings, e.Ring.String())
+		}
+	}
+	if len(rings) == 0 {
+		return "nothing is"
+	}
+	slices.Reverse(rings)
+	return "the latest that are: " + strings.Join(rings, ", ")
 }
 
 // nodeNamed finds a configured node by id or name; nothing is no node.
@@ -61,7 +93,7 @@ func (n *Node) nodeNamed(s string) (admin.NodeID, error) {
 // fill writes an explanation down.
 func (n *Node) fill(out *admin.Why, e *explain.Explanation, now proto.Tick) {
 	if e == nil {
-		out.Text = "Nothing that was asked for is on record."
+		out.Text = "No change of members or quorum is on record yet."
 		if a := out.About; a != nil {
 			out.Text = fmt.Sprintf("%s is not here, and was not since this agent started.", a.Name)
 			if a.Here {

@@ -32,7 +32,8 @@ events are missing that were asked for, a line in their place says so.
 EXIT STATUS
   0  done, or interrupted
   1  no agent answered, or it ended
-  2  wrong flag`,
+  2  wrong flag
+  4  there is no event of that number yet`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := eventPrinter(cmd.OutOrStdout(), a.json)
@@ -56,7 +57,7 @@ EXIT STATUS
 func printEvents(ctx context.Context, a *asking, since string, show func(admin.Event) error) error {
 	list, err := ask(ctx, a, func(c *admin.Client, ctx context.Context) (admin.Events, error) { return c.Events(ctx, since) })
 	if err != nil {
-		return err
+		return notFound(err)
 	}
 	for _, e := range list.Events {
 		if err := show(e); err != nil {
@@ -74,7 +75,7 @@ func followEvents(ctx context.Context, a *asking, since string, show func(admin.
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the agent ended")
 		case err != nil:
-			return noAnswer(a.run, err)
+			return notFound(noAnswer(a.run, err))
 		}
 		if err := show(e); err != nil {
 			return err

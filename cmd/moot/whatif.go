@@ -112,6 +112,9 @@ func writeWhatIf(w io.Writer, x admin.WhatIf) error {
 			}
 		}
 	}
+	if !x.Allowed {
+		line("  refused")
+	}
 	line("Now %s: %s.", strings.Join(x.Now.Names, ", "), x.Now.Text)
 	for _, n := range x.Notes {
 		line("%s", n)

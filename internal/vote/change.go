@@ -1,6 +1,9 @@
 package vote
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Kind says what a Change is.
 type Kind uint8
@@ -99,6 +102,37 @@ func ExpectedAllowed(members []NodeID, infos []Info, expected uint32) bool {
 	t.count(&recount{decrease: true, expected: expected})
 	v, quorate := t.shared()
 	return expected != 0 && expected >= v && (!quorate || t.votes.Quorum <= v)
+}
+
+// whyExpected is the rule that forbids what ExpectedAllowed does not allow, with
+// its numbers.
+func whyExpected(members []NodeID, infos []Info, expected uint32) string {
+	t := tally{here: staying(members, infos)}
+	t.count(&recount{decrease: true, expected: expected})
+	v, _ := t.shared()
+	if expected < v {
+		return fmt.Sprintf("The votes that are expected cannot be fewer than those of the members, and %s here.", areHere(v))
+	}
+	return fmt.Sprintf("With %d votes expected %d would be needed, and %s here: who is quorate may not lose quorum by it.", expected, t.votes.Quorum, areHere(v))
+}
+
+func areHere(votes uint32) string {
+	if votes == 1 {
+		return "1 is"
+	}
+	return fmt.Sprintf("%d are", votes)
+}
+
+// whyVotes is the rule that forbids what VotesAllowed does not allow.
+func whyVotes(members []NodeID, infos []Info, node NodeID, votes uint32) string {
+	here := staying(members, infos)
+	if i := index(here, node); i >= 0 {
+		here[i].Votes = votes
+	}
+	t := tally{here: here}
+	t.count(&recount{decrease: true})
+	v, _ := t.shared()
+	return fmt.Sprintf("With these votes %d would be needed, and %s here: what is needed has to be within reach, and no less than half of them.", t.votes.Quorum, areHere(v))
 }
 
 // VotesAllowed reports whether an operator may give a node that many votes: the

@@ -109,6 +109,24 @@ func (s Scene) Change(changes ...Change) (out Side, ok bool) {
 	return out, true
 }
 
+// Refusal says why the first of such changes that is not allowed is not, "" if
+// all are.
+func (s Scene) Refusal(changes ...Change) string {
+	for _, x := range changes {
+		f := s.first()
+		d, ok := Apply(f.config(), s.Ring, s.Members, s.Infos, f.state(), x)
+		switch {
+		case ok:
+			s.Infos = d.Infos
+		case x.Kind == SetExpected:
+			return whyExpected(s.Members, s.Infos, x.Value)
+		default:
+			return whyVotes(s.Members, s.Infos, x.Node, x.Value)
+		}
+	}
+	return ""
+}
+
 // Now is the decision that stands.
 func (s Scene) Now() Side {
 	f := s.first()

@@ -23,6 +23,13 @@ type position struct {
 
 var errSince = errors.New("since: write the number of an event, or the next of an earlier answer")
 
+// futureError refuses an event that did not happen yet.
+type futureError struct{ no, newest uint64 }
+
+func (e *futureError) Error() string {
+	return fmt.Sprintf("there is no event %d yet; the newest is %d", e.no, e.newest)
+}
+
 // position reads since, or what a browser says when it connects again: a
 // number, or a life and a number.
 func (d *Door) position(r *http.Request) (p position, err error) {
@@ -47,8 +54,11 @@ func (d *Door) position(r *http.Request) (p position, err error) {
 	if p.since, err = strconv.ParseUint(text, 10, 64); err != nil {
 		return p, errSince
 	}
-	if p.newLife = p.newLife || p.since > h.Newest; p.newLife {
+	switch {
+	case p.newLife:
 		p.since = 0
+	case p.since > h.Newest:
+		return p, &futureError{p.since, h.Newest}
 	}
 	return p, nil
 }
@@ -72,7 +82,11 @@ func gap(p position, missing uint64) (admin.Event, bool) {
 func (d *Door) events(w http.ResponseWriter, r *http.Request) {
 	p, err := d.position(r)
 	if err != nil {
-		Fail(w, http.StatusBadRequest, err.Error())
+		code := http.StatusBadRequest
+		if _, future := errors.AsType[*futureError](err); future {
+			code = http.StatusNotFound
+		}
+		Fail(w, code, err.Error())
 		return
 	}
 	if follow := r.URL.Query().Get("follow"); follow == "false" || follow == "0" {

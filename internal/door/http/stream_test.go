@@ -68,7 +68,6 @@ func TestGaps(t *testing.T) {
 		"10":   {From: 11, To: h.Oldest - 1},
 		"9-10": {From: 11, To: h.Oldest - 1},
 		"8-77": {From: 1, To: h.Oldest - 1, NewLife: true},
-		"6000": {From: 1, To: h.Oldest - 1, NewLife: true},
 	} {
 		list, err := c.Events(t.Context(), since)
 		if err != nil {
@@ -88,6 +87,19 @@ func TestGaps(t *testing.T) {
 		}
 		if got[0].Hello == nil || got[0].Hello.Life != 9 || got[1].Gap == nil || *got[1].Gap != want || got[2].No != h.Oldest {
 			t.Errorf("followed since %q: %+v", since, got)
+		}
+	}
+	for _, since := range []string{"6000", "9-6000"} {
+		_, err := c.Events(t.Context(), since)
+		var followed error
+		for _, err := range c.Follow(t.Context(), since) {
+			followed = err
+			break
+		}
+		for _, err := range []error{err, followed} {
+			if refused, ok := errors.AsType[*admin.Error](err); !ok || refused.Code != 404 || refused.Text != "there is no event 6000 yet; the newest is 5000" {
+				t.Errorf("since %q: %v", since, err)
+			}
 		}
 	}
 	young := httpdoor.NewEvents(10, "hall", 1)
