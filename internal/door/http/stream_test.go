@@ -124,6 +124,9 @@ func TestSlowReader(t *testing.T) {
 	}
 	defer slow.Close()
 	fmt.Fprint(slow, "GET /v1/events HTTP/1.1\r\nHost: agent\r\n\r\n")
+	if _, err := io.ReadFull(slow, make([]byte, len("HTTP/1.1 200"))); err != nil { // so the stream began
+		t.Fatal(err)
+	}
 	text := strings.Repeat("x", 4096)
 	for range 1000 {
 		events.Publish(admin.Event{Type: admin.EventDecision, Text: text})
