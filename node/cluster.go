@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/link"
 )
 
 // Cluster is several members in this process, on loopback, with faults to order:
@@ -61,43 +61,16 @@ func StartCluster(ctx context.Context, n int) (*Cluster, error) {
 // loopback is the configuration of n nodes with loopback addresses.
 func loopback(n int) (*config.Config, error) {
 	var nodes []config.Node
+	var addrs []netip.Addr
 	for id := 1; id <= n; id++ {
-		addr := netip.AddrFrom4([4]byte{127, 0, 1, byte(id)}).String()
-		nodes = append(nodes, config.Node{ID: config.NodeID(id), Name: fmt.Sprint("n", id), Addrs: []string{addr}})
+		addr := netip.AddrFrom4([4]byte{127, 0, 1, byte(id)})
+		addrs = append(addrs, addr)
+		nodes = append(nodes, config.Node{ID: config.NodeID(id), Name: fmt.Sprint("n", id), Addrs: []string{addr.String()}})
 	}
-	port, err := freePorts(nodes)
+	port, err := link.FreePorts(addrs)
 	c := config.New("test", nodes...)
 	c.Totem.Interfaces = []config.Interface{{Port: port}}
 	return c, err
-}
-
-// freePorts finds two adjacent UDP ports that are free on all addresses.
-func freePorts(nodes []config.Node) (uint16, error) {
-	for range 50 {
-		first, err := net.ListenPacket("udp", net.JoinHostPort(nodes[0].Addrs[0], "0"))
-		if err != nil {
-			return 0, fmt.Errorf("node: open a UDP socket on loopback: %w", err)
-		}
-		port := first.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-		first.Close()
-		if port < 65535 && allFree(nodes, port) {
-			return port, nil
-		}
-	}
-	return 0, errors.New("node: no two adjacent free UDP ports on loopback")
-}
-
-func allFree(nodes []config.Node, port uint16) bool {
-	for _, n := range nodes {
-		for _, p := range []uint16{port, port + 1} {
-			s, err := net.ListenPacket("udp", netip.AddrPortFrom(netip.MustParseAddr(n.Addrs[0]), p).String())
-			if err != nil {
-				return false
-			}
-			s.Close()
-		}
-	}
-	return true
 }
 
 // Start starts a member that does not run, with what its earlier lives left on

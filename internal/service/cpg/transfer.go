@@ -100,7 +100,7 @@ func (s *Service) tellProgram(g *group, p Process, kind uint16, event []byte) {
 	}
 }
 
-// find gives the transfer of a place.
+// transfer finds the transfer that began at a place; nil: it has ended.
 func (g *group) transfer(p Place) *transfer {
 	for _, t := range g.transfers {
 		if t.place == p {

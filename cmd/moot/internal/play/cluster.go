@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/link"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/node"
 )
@@ -70,48 +70,21 @@ func New(o Options, tell *narrator) (*Cluster, error) {
 	c := &Cluster{dir: dir, key: make([]byte, 256), log: o.Log, tell: tell, changed: make(chan struct{})}
 	rand.Read(c.key)
 	var nodes []config.Node
+	var addrs []netip.Addr
 	for i := range o.Nodes {
 		id := proto.NodeID(i + 1)
-		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(id)}).String()
-		nodes = append(nodes, config.Node{ID: id, Name: names[i], Addrs: []string{addr}})
+		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(id)})
+		addrs = append(addrs, addr)
+		nodes = append(nodes, config.Node{ID: id, Name: names[i], Addrs: []string{addr.String()}})
 		c.nodes = append(c.nodes, &member{id: id, name: names[i]})
 	}
 	c.conf = config.New("playground", nodes...)
-	port, err := freePorts(nodes)
+	port, err := link.FreePorts(addrs)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	c.conf.Totem.Interfaces = []config.Interface{{Port: port}}
 	return c, nil
-}
-
-// freePorts finds two adjacent UDP ports that are free on all addresses.
-func freePorts(nodes []config.Node) (uint16, error) {
-	for range 50 {
-		first, err := net.ListenPacket("udp", net.JoinHostPort(nodes[0].Addrs[0], "0"))
-		if err != nil {
-			return 0, fmt.Errorf("open a UDP socket on loopback: %w", err)
-		}
-		port := first.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-		first.Close()
-		if port < 65535 && allFree(nodes, port) {
-			return port, nil
-		}
-	}
-	return 0, errors.New("no two adjacent free UDP ports on loopback")
-}
-
-func allFree(nodes []config.Node, port uint16) bool {
-	for _, n := range nodes {
-		for _, p := range []uint16{port, port + 1} {
-			s, err := net.ListenPacket("udp", netip.AddrPortFrom(netip.MustParseAddr(n.Addrs[0]), p).String())
-			if err != nil {
-				return false
-			}
-			s.Close()
-		}
-	}
-	return true
 }
 
 // may says why a command makes no sense for a node now.
