@@ -38,9 +38,35 @@ type HelloRequest struct {
 
 // HelloReply answers CallHello.
 type HelloReply struct {
-	Code  Code
-	Level uint16
-	Node  int16
+	Code   Code
+	Level  uint16
+	Node   int16
+	Limits Limits
+}
+
+// Limits are those of the domain and of the agent (group services 17), for what a
+// library can refuse by itself.
+type Limits struct {
+	Name      uint32 // bytes of a group's name
+	LocalName uint32 // bytes of a provider's local name
+	State     uint32 // bytes of a state value
+	Message   uint32 // bytes of a provider's message
+	Flag      uint32 // bytes of a deactivate flag
+	Script    uint32 // bytes of a script's path
+	Providers uint32 // of a group
+	Groups    uint32 // of a domain
+	Tokens    uint32 // of a client
+	Clients   uint32 // of an agent
+	Waiting   uint32 // bytes of events that wait for a client, beyond what the kernel takes
+}
+
+// limits are those of this agent.
+var limits = Limits{Name: MaxName, LocalName: MaxName, State: MaxState, Message: MaxMessage, Flag: MaxFlag, Script: MaxScript,
+	Providers: MaxProviders, Groups: MaxGroups, Tokens: MaxTokens, Clients: MaxClients, Waiting: MaxWaiting}
+
+// fields are the limits in the order of their encoding; new ones come last.
+func (l *Limits) fields() []*uint32 {
+	return []*uint32{&l.Name, &l.LocalName, &l.State, &l.Message, &l.Flag, &l.Script, &l.Providers, &l.Groups, &l.Tokens, &l.Clients, &l.Waiting}
 }
 
 // Reply answers all other calls.
@@ -113,13 +139,26 @@ func ParseHello(b []byte) (HelloRequest, error) {
 
 // AppendTo appends the answer to CallHello.
 func (p HelloReply) AppendTo(b []byte) []byte {
-	return body.AppendU16(body.AppendU16(body.AppendU16(b, uint16(p.Code)), p.Level), uint16(p.Node))
+	b = body.AppendU16(body.AppendU16(body.AppendU16(b, uint16(p.Code)), p.Level), uint16(p.Node))
+	fields := p.Limits.fields()
+	b = body.AppendU32(b, uint32(len(fields)))
+	for _, f := range fields {
+		b = body.AppendU32(b, *f)
+	}
+	return b
 }
 
-// ParseHelloReply reads the answer to CallHello.
+// ParseHelloReply reads the answer to CallHello. Of an agent that knows more limits
+// it takes those that it knows itself.
 func ParseHelloReply(b []byte) (HelloReply, error) {
 	r := body.NewReader(b)
-	p := HelloReply{Code(r.U16()), r.U16(), int16(r.U16())}
+	p := HelloReply{Code: Code(r.U16()), Level: r.U16(), Node: int16(r.U16())}
+	fields := p.Limits.fields()
+	for i := range r.Count(4) {
+		if v := r.U32(); i < len(fields) {
+			*fields[i] = v
+		}
+	}
 	return p, r.Close()
 }
 

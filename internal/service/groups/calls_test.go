@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/internal/service/servicetest"
 )
 
@@ -12,7 +13,7 @@ var attrs27 = Attributes{ClientVersion: 1, Batch: BatchJoins, Phases: NPhase, Re
 
 var bodies = []servicetest.Body{
 	servicetest.A(HelloRequest{Level: 1, Subsystem: "cthags", Domain: "d", Check: PingCheck, Interval: 1, Limit: 2, PID: 3, Script: "/bin/true", Adapters: true}, ParseHello),
-	servicetest.A(HelloReply{Code: ConnectFailed, Level: 1, Node: 7}, ParseHelloReply),
+	servicetest.A(HelloReply{Code: ConnectFailed, Level: 1, Node: 7, Limits: limits}, ParseHelloReply),
 	servicetest.A(Reply{Collide}, ParseReply),
 	servicetest.A(JoinRequest{Token: 3, Group: []byte("g"), Attrs: attrs27, Instance: 2, Local: []byte("me")}, ParseJoin),
 	servicetest.A(Proposal{Token: 3, Phases: NPhase, Limit: 5, Code: 42, Targets: []Provider{{1, 2}}, Phase: 1, Data: []byte("now"), Attrs: &attrs27}, ParseProposal),
@@ -63,6 +64,24 @@ func TestJoin_LongNamesStayTooLong(t *testing.T) {
 	got, err := ParseJoin(q.AppendTo(nil))
 	if err != nil || len(got.Group) != MaxName+1 {
 		t.Errorf("got %d bytes, %v", len(got.Group), err)
+	}
+}
+
+// Limits are a list: one end may know more of them than the other.
+func TestHelloReply_LimitsOfOtherReleases(t *testing.T) {
+	whole := HelloReply{Level: 1, Node: 7, Limits: limits}.AppendTo(nil)
+	count := len(limits.fields())
+	for name, c := range map[string]struct {
+		body []byte
+		want Limits
+	}{
+		"two":  {append(body.AppendU32(bytes.Clone(whole[:6]), 2), whole[10:18]...), Limits{Name: MaxName, LocalName: MaxName}},
+		"more": {append(append(body.AppendU32(bytes.Clone(whole[:6]), uint32(count+1)), whole[10:]...), 1, 2, 3, 4), limits},
+	} {
+		p, err := ParseHelloReply(c.body)
+		if err != nil || p.Limits != c.want || p.Node != 7 {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
 	}
 }
 

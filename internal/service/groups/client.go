@@ -169,7 +169,7 @@ func (c *client) call(req *service.Request) (outcome, error) {
 // hello begins a client. The first one forms the domain.
 func (c *client) hello(q *HelloRequest, req *service.Request) outcome {
 	refuse := func(code Code) outcome {
-		req.Reply(service.OK, HelloReply{Code: code, Level: Level}.AppendTo(nil))
+		req.Reply(service.OK, HelloReply{Code: code, Level: Level, Limits: limits}.AppendTo(nil))
 		return outcome{later: true}
 	}
 	switch {
@@ -179,6 +179,9 @@ func (c *client) hello(q *HelloRequest, req *service.Request) outcome {
 		return refuse(ConnectFailed)
 	case q.Check > CounterCheck || q.Check != NoCheck && (q.Interval < 1 || q.Limit < 1):
 		return refuse(BadParameter)
+	}
+	if pid := c.conn.Cred().PID; pid > 0 { // what the kernel says counts
+		q.PID = pid
 	}
 	c.said, c.greet = q, req.Reply
 	if c.s.d.formed {
@@ -206,7 +209,7 @@ func (s *Service) formed() {
 		}
 		greet := c.greet
 		c.greet = nil
-		greet(service.OK, HelloReply{Level: Level, Node: int16(s.self)}.AppendTo(nil))
+		greet(service.OK, HelloReply{Level: Level, Node: int16(s.self), Limits: limits}.AppendTo(nil))
 		c.startChecks()
 	}
 }

@@ -54,6 +54,21 @@ type fakeConn struct{ service.Conn }
 func (fakeConn) ID() uint64         { return 1 }
 func (fakeConn) Cred() service.Cred { return service.Cred{UID: 7} }
 
+// A client is told the limits, and is the process that the kernel says it is.
+func TestHello_LimitsAndProcess(t *testing.T) {
+	w := start(t, 1)
+	c := w.Node(1).Open(ID)
+	a := c.Call(CallHello, HelloRequest{Level: Level, PID: 99}.AppendTo(nil))
+	w.Run()
+	if p, err := ParseHelloReply(a.Body); err != nil || p.Limits != limits {
+		t.Errorf("%+v, %v", p, err)
+	}
+	s := w.Node(1).Service(ID).(*Service)
+	if said := s.clients[0].said; said.PID != s.clients[0].conn.Cred().PID {
+		t.Errorf("process %d", said.PID)
+	}
+}
+
 // A client that does not take its events ends, and so do its providers.
 func TestOverflow_EndsTheClient(t *testing.T) {
 	w, a, b := two(t, g1)

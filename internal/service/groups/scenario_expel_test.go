@@ -15,7 +15,7 @@ func (l *lib) expel(phases uint8, limit int32, phase uint32, flag string, target
 func scripted(t *testing.T, a Attributes) (w *world, libs [3]*lib) {
 	w = start(t, 3)
 	for i := range libs {
-		l := w.clientWith(servicetest.NodeID(i+1), HelloRequest{Script: "/s", PID: int32(100 + i)})
+		l := w.clientWith(servicetest.NodeID(i+1), HelloRequest{Script: "/s"})
 		l.wants(l.join(0, "g", 1, a), OK)
 		w.settle()
 		libs[i] = l
@@ -29,7 +29,7 @@ func TestScenario_59_ExpelOnePhase(t *testing.T) {
 	p[0].expel(OnePhase, 0, 0, "now", Provider{1, 2})
 	w.settle()
 	all(p[:], `AP expel 1 EA UM|EX cur=1/1,1/3 chg=1/2 expelled flag="now"@0`)
-	if len(w.scripts) != 1 || w.scripts[0].PID != 101 || w.scripts[0].Flag != "now" || w.scripts[0].Reason != "expel" || w.scripts[0].Path != "/s" {
+	if len(w.scripts) != 1 || w.scripts[0].PID != p[1].Cred().PID || w.scripts[0].Flag != "now" || w.scripts[0].Reason != "expel" || w.scripts[0].Path != "/s" {
 		t.Errorf("ran %+v", w.scripts)
 	}
 	p[1].wants(p[1].state(OnePhase, 0, "x"), BadMemberToken)
@@ -97,7 +97,7 @@ func TestScenario_64_DeactivateOnFailure(t *testing.T) {
 		w, p := scripted(t, attrs.with(batched(DeactivateOnFailure)))
 		p[1].Leave()
 		w.settle()
-		if len(w.scripts) != 1 || w.scripts[0].Reason != "failure" || w.scripts[0].PID != 101 || w.scripts[0].Flag != "" {
+		if len(w.scripts) != 1 || w.scripts[0].Reason != "failure" || w.scripts[0].PID != p[1].Cred().PID || w.scripts[0].Flag != "" {
 			t.Errorf("ran %+v", w.scripts)
 		}
 		if got := p[0].log[len(p[0].log)-1]; got != "AP failure-leave 1 EA UM cur=1/1,1/3 chg=1/2 failure" {

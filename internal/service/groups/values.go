@@ -18,8 +18,9 @@ const (
 	MaxScript    = 4096 // bytes of a script's path
 	MaxProviders = 4096 // in a group
 	MaxGroups    = 1024
-	MaxTokens    = 256 // of a client
-	MaxClients   = 512 // of a node
+	MaxTokens    = 256     // of a client
+	MaxClients   = 512     // of a node
+	MaxWaiting   = 1 << 20 // bytes of events that wait for a client
 	maxNode      = 32767
 )
 
