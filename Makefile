@@ -16,13 +16,16 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build capi install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/moot
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/moot ./cmd/moot
+
+capi: ## build the C libraries into bin/capi
+	$(MAKE) -C capi OUT=../bin/capi
 
 # What install puts where; a service manager looks below both /usr and /usr/local.
 BIN         = $(DESTDIR)$(PREFIX)/bin/moot
