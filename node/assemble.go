@@ -14,7 +14,6 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
-	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
@@ -124,9 +123,7 @@ func (n *Node) services() []func() service.Service {
 		n.keys.cmap,
 		n.keys.cfg,
 		n.keys.cpg,
-		func() service.Service {
-			return groupservices.New(groupservices.Config{Domain: n.cfg.Cluster.Totem.ClusterName, Allow: mayUseGroups})
-		},
+		n.groupServices,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
+	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/vote"
@@ -28,8 +29,9 @@ type keys struct {
 	joined []config.NodeID // members of the present ring
 	counts counts
 
-	groups, control traffic      // of cpg and cfg
-	processes       *cpg.Service // of the present life
+	groups, control traffic                // of cpg and cfg
+	processes       *cpg.Service           // of the present life
+	providers       *groupservices.Service // likewise
 
 	settled  bool            // the first meeting of others is over
 	versions []config.NodeID // members of it whose config_version was heard

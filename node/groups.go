@@ -1,13 +1,59 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/script"
+	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/service"
 )
+
+// scriptLog is the file of the state directory with what deactivate scripts
+// printed.
+const scriptLog = "deactivate.log"
+
+// groupServices makes the service of one life.
+func (n *Node) groupServices() service.Service {
+	runner := script.NewRunner(script.NewLog(filepath.Join(n.state, scriptLog)))
+	var s *groupservices.Service
+	s = groupservices.New(groupservices.Config{Domain: n.Cluster(), Allow: mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
+		go func() {
+			ok, late := n.deactivate(runner, &run)
+			n.post(func(*executive.Core) {
+				if n.keys.providers == s { // it still lives
+					done(ok, late)
+				}
+			})
+		}()
+	}})
+	n.keys.providers = s
+	return s
+}
+
+// deactivate runs one script to its end.
+func (n *Node) deactivate(runner *script.Runner, s *groupservices.Script) (ok, late bool) {
+	r := runner.Run(script.Job{
+		Path: s.Path, Args: script.Args(s.PID, s.Limit, s.Flag, s.Group, s.Instance, s.Reason), Limit: s.Limit,
+		Env: []string{"PATH=/usr/bin:/bin", "HA_DOMAIN_NAME=" + cmp.Or(s.Domain, n.Cluster()),
+			"HA_GS_SUBSYS=" + cmp.Or(s.Subsystem, groupservices.Subsystem), "HA_GS_GROUP=" + s.Group},
+		UID: s.Cred.UID, GID: s.Cred.GID,
+		About: fmt.Sprintf("group %q, provider %d/%d, process %d, %s", s.Group, s.Instance, n.self.ID, s.PID, s.Reason),
+	})
+	log := n.log.With("group", s.Group, "provider", fmt.Sprintf("%d/%d", s.Instance, n.self.ID), "script", s.Path)
+	if r.Err == nil {
+		log.Info("A deactivate script is done", "took", r.Took)
+	} else {
+		log.Warn("A deactivate script failed", "label", "GS_DEACT_FAIL_ST", "err", r.Err, "output", filepath.Join(n.state, scriptLog))
+	}
+	return r.Err == nil, r.Late
+}
 
 // groupsUsers is the group whose members may use Group Services besides root and
 // the user that the member runs as (group services 2.2).

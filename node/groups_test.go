@@ -2,6 +2,9 @@ package node_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/service/groups"
@@ -29,6 +32,51 @@ func TestGroupServices(t *testing.T) {
 	}
 }
 
+// An expelled provider's script runs at its node, with its rights and what it has
+// to know, and the voters of the next phase hear how it ended.
+func TestGroupServices_DeactivateScripts(t *testing.T) {
+	conf := cluster(t, 2, 1)
+	state := t.TempDir()
+	a, b := start(t, node.Config{Cluster: conf, Self: 1}), start(t, node.Config{Cluster: conf, Self: 2, StateDir: state})
+	formed(t, a, b)
+	for name, c := range map[string]struct {
+		text    string
+		summary uint32
+		logged  string
+	}{
+		"good": {"echo $* $HA_DOMAIN_NAME $HA_GS_SUBSYS $HA_GS_GROUP", groups.ExplicitApprove, "60 stop g 1 expel " + a.Cluster() + " cthags g"},
+		"bad":  {"exit 4", groups.ExplicitApprove | groups.DeactivateUnsuccessful, "exit status 4"},
+		"late": {"exec sleep 600", groups.ExplicitApprove | groups.DeactivateUnsuccessful | groups.DeactivateTimeLimitExceeded, "did not end within 1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := filepath.Join(t.TempDir(), "script")
+			if err := os.WriteFile(script, []byte("#!/bin/sh\n"+c.text+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			attrs := groups.Attributes{Phases: groups.OnePhase, DefaultVote: groups.Approve}
+			first, second := provider(t, a, attrs), scriptedProvider(t, b, attrs, script)
+			first.until(groups.EventApproved, groups.Join, 2)
+			limit := int32(60)
+			if name == "late" {
+				limit = 1
+			}
+			done := make(chan groups.Notification)
+			go func() { done <- second.until(groups.EventApproved, groups.Expel, 1) }()
+			first.call(groups.CallExpel, groups.Proposal{Phases: groups.NPhase, Limit: limit, Phase: 1, Data: []byte("stop"), Targets: []groups.Provider{{Instance: 1, Node: 2}}}.AppendTo(nil))
+			if n := first.until(groups.EventApproved, groups.Expel, 1); n.Summary != c.summary {
+				t.Errorf("summary %#x, want %#x", n.Summary, c.summary)
+			}
+			<-done
+			log, err := os.ReadFile(filepath.Join(state, "deactivate.log"))
+			if err != nil || !strings.Contains(string(log), c.logged) {
+				t.Errorf("the log has no %q: %v\n%s", c.logged, err, log)
+			}
+			first.call(groups.CallQuit, nil)
+			second.call(groups.CallQuit, nil)
+		})
+	}
+}
+
 // programInGroup votes for everything.
 type programInGroup struct {
 	t   *testing.T
@@ -38,6 +86,11 @@ type programInGroup struct {
 
 func provider(t *testing.T, n *node.Node, attrs groups.Attributes) *programInGroup {
 	t.Helper()
+	return scriptedProvider(t, n, attrs, "")
+}
+
+func scriptedProvider(t *testing.T, n *node.Node, attrs groups.Attributes, script string) *programInGroup {
+	t.Helper()
 	c, err := n.Open(t.Context(), groups.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +98,7 @@ func provider(t *testing.T, n *node.Node, attrs groups.Attributes) *programInGro
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	p := &programInGroup{t, ctx, c}
-	hello, err := groups.ParseHelloReply(p.call(groups.CallHello, groups.HelloRequest{Level: groups.Level}.AppendTo(nil)))
+	hello, err := groups.ParseHelloReply(p.call(groups.CallHello, groups.HelloRequest{Level: groups.Level, Script: script}.AppendTo(nil)))
 	if err != nil || hello.Code != groups.OK {
 		t.Fatalf("hello: %+v, %v", hello, err)
 	}

@@ -177,7 +177,7 @@ func (c *client) hello(q *HelloRequest, req *service.Request) outcome {
 		return refuse(NotOK)
 	case c.s.self > maxNode, q.Domain != "" && c.s.cfg.Domain != "" && q.Domain != c.s.cfg.Domain:
 		return refuse(ConnectFailed)
-	case q.Check > CounterCheck || q.Check != NoCheck && (q.Interval < 1 || q.Limit < 1):
+	case q.Script != "" && q.Script[0] != '/', q.Check > CounterCheck || q.Check != NoCheck && (q.Interval < 1 || q.Limit < 1):
 		return refuse(BadParameter)
 	}
 	if pid := c.conn.Cred().PID; pid > 0 { // what the kernel says counts

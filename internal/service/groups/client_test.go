@@ -18,6 +18,7 @@ func TestHello_Refusals(t *testing.T) {
 		{HelloRequest{Domain: "other"}, ConnectFailed},
 		{HelloRequest{Check: PingCheck}, BadParameter},
 		{HelloRequest{Check: 9, Interval: 1, Limit: 1}, BadParameter},
+		{HelloRequest{Script: "bin/true"}, BadParameter},
 		{HelloRequest{Domain: "d"}, OK}, // scenario 9: it says which node it is
 		{HelloRequest{}, NotOK},
 	} {

@@ -106,10 +106,11 @@ func (s *Service) deactivate(g *group, m *member, flag []byte, limit int32, seq 
 	name, instance := g.name, m.Instance
 	done := func(ok, timedOut bool) { s.scriptDone(name, instance, seq, ok, timedOut) }
 	if !known || e.said.Script == "" || s.cfg.Run == nil {
+		s.x.Log().Warn("there is no deactivate script to run", "label", "GS_DEACT_FAIL_ST", "group", name, "instance", instance)
 		done(false, false)
 		return
 	}
-	s.cfg.Run(Script{Path: e.said.Script, PID: e.said.PID, Cred: e.cred, Limit: time.Duration(limit) * time.Second,
+	s.cfg.Run(Script{Path: e.said.Script, Domain: e.said.Domain, Subsystem: e.said.Subsystem, PID: e.said.PID, Cred: e.cred, Limit: time.Duration(limit) * time.Second,
 		Flag: string(flag), Group: name, Instance: instance, Reason: why}, done)
 }
 
@@ -121,9 +122,6 @@ func (s *Service) scriptDone(group string, instance int16, seq uint64, ok, timed
 	}
 	if timedOut {
 		bits |= DeactivateUnsuccessful | DeactivateTimeLimitExceeded
-	}
-	if bits != 0 {
-		s.x.Log().Warn("deactivate script was not successful", "label", "GS_DEACT_FAIL_ST", "group", group, "instance", instance, "late", timedOut)
 	}
 	if seq != 0 {
 		b := body.AppendU32(body.AppendU64(body.AppendU16(nil, uint16(instance)), seq), bits)

@@ -20,21 +20,24 @@ type Config struct {
 	Domain string
 	// Allow decides who may be a client; nil: everybody that the door let in.
 	Allow func(service.Cred) bool
-	// Run starts a deactivate script, and calls done on the executive's goroutine
-	// when it has ended. Nil: there is nobody to run scripts, all are unsuccessful.
+	// Run starts a deactivate script, logs how it ended, and calls done on the
+	// executive's goroutine when it has. Nil: there is nobody to run scripts, all
+	// are unsuccessful.
 	Run func(s Script, done func(ok, timedOut bool))
 }
 
 // Script is one run of a deactivate script (group services 12.2).
 type Script struct {
-	Path     string
-	PID      int32
-	Cred     service.Cred
-	Limit    time.Duration // zero: none
-	Flag     string
-	Group    string
-	Instance int16
-	Reason   string // "expel" or "failure"
+	Path      string
+	Domain    string // as the client said; may be empty
+	Subsystem string
+	PID       int32
+	Cred      service.Cred
+	Limit     time.Duration // zero: none
+	Flag      string
+	Group     string
+	Instance  int16
+	Reason    string // "expel" or "failure"
 }
 
 // Service is the group service of one node.

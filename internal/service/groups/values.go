@@ -24,6 +24,9 @@ const (
 	maxNode      = 32767
 )
 
+// Subsystem is the flavour of clients that name none.
+const Subsystem = "cthags"
+
 // Level is the level of this service's clients (group services 19).
 const Level = 1
 
