@@ -2,6 +2,7 @@ package groups
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -28,7 +29,9 @@ var bodies = []servicetest.Body{
 		Changed: UpdatedMembership, Current: []Provider{{1, 2}}, Changing: []Provider{{3, 4}}, Leaves: []LeaveInfo{{ProviderExpelled, 5}}, Deactivate: 6,
 		Flag: []byte("f"), State: []byte("s"), Proposed: []byte{}, Source: []byte("x"), Message: []byte("m"), Attrs: &attrs27}, ParseNotification),
 	servicetest.A(Announcement{Token: 1, Summary: GroupDissolved, List: []Provider{{1, 2}}, Ends: true}, ParseAnnouncement),
-	servicetest.A(Subscription{Token: 1, Has: GotState, State: []byte("s"), Full: []Provider{{1, 2}}, Changing: []Provider{{3, 4}}, Ends: true}, ParseSubscription),
+	servicetest.A(Subscription{Token: 1, Has: GotState, State: []byte("s"), Full: []Provider{{1, 2}}, Changing: []Provider{{3, 4}},
+		Special: []Special{{AdapterDeath, 4, []byte{1, 0, 0, 0, 0, 0, 0, 0}}}, Ends: true}, ParseSubscription),
+	servicetest.A(Adapters{[]AdapterAddr{{netip.MustParseAddr("10.0.0.1"), 1, "en0"}, {netip.MustParseAddr("fd00::2"), 2, ""}}}, ParseAdapters),
 	servicetest.A(DelayedError{Token: 1, Kind: Join, Code: Collide, Serial: 2, List: []Provider{{1, 2}}, Ends: true}, ParseDelayedError),
 	servicetest.A(Check{9}, ParseCheck),
 	servicetest.A(domain27, parseState),

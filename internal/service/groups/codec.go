@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"net/netip"
+
 	"github.com/moothall/moothall/internal/service/body"
 )
 
@@ -107,4 +109,18 @@ func takeVote(r *body.Reader) Vote {
 		r.Fail("vote")
 	}
 	return v
+}
+
+const addrSize = 16
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	v := a.As16()
+	return append(b, v[:]...)
+}
+
+// takeAddr takes an address; one without a meaning is 0.0.0.0 or ::.
+func takeAddr(r *body.Reader) netip.Addr {
+	var v [addrSize]byte
+	copy(v[:], r.Bytes(addrSize))
+	return netip.AddrFrom16(v).Unmap()
 }

@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"net/netip"
+
 	"github.com/moothall/moothall/internal/service/body"
 )
 
@@ -13,6 +15,7 @@ const (
 	EventSubscription uint16 = 24 // Subscription
 	EventDelayedError uint16 = 25 // DelayedError
 	EventCheck        uint16 = 26 // Check; answered with CallResponse
+	EventAdapters     uint16 = 27 // Adapters; for clients that wanted them, after hello and with each change
 )
 
 // LeaveInfo says why a provider left.
@@ -61,7 +64,26 @@ type Subscription struct {
 	State    []byte     // with GotState
 	Full     []Provider // with GotMembership
 	Changing []Provider // with GotDeltaJoin or GotDeltaLeave
+	Special  []Special  // with GotSpecial
 	Ends     bool
+}
+
+// Special is a block of data on the adapters of an adapter group (group services
+// 13.5): entries of one size, one for each adapter of a list.
+type Special struct {
+	Flag uint32 // AdapterDeath and so on
+	Size uint32 // bytes of an entry
+	Data []byte // whole entries
+}
+
+// Adapters are the adapters of all nodes.
+type Adapters struct{ List []AdapterAddr }
+
+// AdapterAddr is one adapter.
+type AdapterAddr struct {
+	Addr      netip.Addr // an IPv4 one is sent mapped into IPv6
+	Node      int16
+	Interface string
 }
 
 // DelayedError tells that a request failed after it was accepted.
@@ -122,14 +144,46 @@ func ParseAnnouncement(b []byte) (Announcement, error) {
 // AppendTo appends a subscription event.
 func (s Subscription) AppendTo(b []byte) []byte {
 	b = appendOpt(body.AppendU32(body.AppendU32(b, uint32(s.Token)), s.Has), s.State)
-	return body.AppendBool(appendProviders(appendProviders(b, s.Full), s.Changing), s.Ends)
+	b = appendProviders(appendProviders(b, s.Full), s.Changing)
+	b = body.AppendU32(b, uint32(len(s.Special)))
+	for _, x := range s.Special {
+		b = appendText(body.AppendU32(body.AppendU32(b, x.Flag), x.Size), x.Data)
+	}
+	return body.AppendBool(b, s.Ends)
 }
 
-// ParseSubscription reads a subscription event; State is a view.
+// ParseSubscription reads a subscription event; byte strings are views.
 func ParseSubscription(b []byte) (Subscription, error) {
 	r := body.NewReader(b)
-	s := Subscription{int32(r.U32()), r.U32(), takeOpt(&r, MaxState), takeProviders(&r), takeProviders(&r), r.Bool()}
+	s := Subscription{Token: int32(r.U32()), Has: r.U32(), State: takeOpt(&r, MaxState), Full: takeProviders(&r), Changing: takeProviders(&r)}
+	for range r.Count(12) {
+		x := Special{Flag: r.U32(), Size: r.U32(), Data: takeText(&r, len(b))}
+		if x.Size == 0 || len(x.Data)%int(x.Size) != 0 {
+			r.Fail("special data")
+		}
+		s.Special = append(s.Special, x)
+	}
+	s.Ends = r.Bool()
 	return s, r.Close()
+}
+
+// AppendTo appends the table of adapters.
+func (a Adapters) AppendTo(b []byte) []byte {
+	b = body.AppendU32(b, uint32(len(a.List)))
+	for _, x := range a.List {
+		b = appendText(body.AppendU16(appendAddr(b, x.Addr), uint16(x.Node)), x.Interface)
+	}
+	return b
+}
+
+// ParseAdapters reads the table of adapters.
+func ParseAdapters(b []byte) (Adapters, error) {
+	r := body.NewReader(b)
+	var a Adapters
+	for range r.Count(addrSize + 2 + 4) {
+		a.List = append(a.List, AdapterAddr{takeAddr(&r), int16(r.U16()), string(takeText(&r, MaxInterface))})
+	}
+	return a, r.Close()
 }
 
 // AppendTo appends a delayed error.

@@ -21,6 +21,7 @@ const (
 	MaxTokens    = 256     // of a client
 	MaxClients   = 512     // of a node
 	MaxWaiting   = 1 << 20 // bytes of events that wait for a client
+	MaxInterface = 64      // bytes of an interface's name
 	maxNode      = 32767
 )
 
@@ -131,7 +132,15 @@ const (
 	GotDeltaJoin  uint32 = 0x02
 	GotDeltaLeave uint32 = 0x04
 	GotMembership uint32 = 0x08
+	GotSpecial    uint32 = 0x40
 	GotDissolved  uint32 = 0x80
+)
+
+// Kinds of special data, and the entries of AdapterDeath, which have four bytes.
+const (
+	AdapterDeath   uint32 = 0x01 // how each adapter that left went
+	AdapterFailed  uint32 = 0
+	AdapterRemoved uint32 = 1 // from the configuration
 )
 
 // Summary bits (group services 10.2).
