@@ -322,6 +322,21 @@ func TestLateCause(t *testing.T) {
 	}
 }
 
+// A half link that the ring gave up on is named once its ends know which way fails.
+func TestLateDirection(t *testing.T) {
+	b := newBench(t, 3)
+	b.form(nil, 1, 2, 3)
+	half := []Fact{{Subject: 3, Kind: Heard, A: 15}, {Subject: 3, Kind: KeptOut, A: 2000, B: uint32(FenceHalf)}}
+	b.form(map[NodeID][]Fact{1: half, 2: half}, 1, 2)
+	b.want(b.about(3, 1, 2), Network, "both ways")
+	b.late(1, Fact{Subject: 3, Kind: Deafness, A: 15})
+	b.want(b.about(3, 1, 2), OneWay, "n1 heard n3")
+	b.late(2, Fact{Subject: 3, Kind: Deafness, A: 15})
+	b.want(b.about(3, 1, 2), OneWay, "n1 and n2 heard n3")
+	b.late(2, Fact{Subject: 3, Kind: Silence, A: 900})
+	b.want(b.about(3, 1, 2), OneWay, "n1 and n2 heard n3")
+}
+
 // Who is heard after it was missed did not end, whatever port was refused.
 func TestHeardAfterwards(t *testing.T) {
 	b := newBench(t, 3)

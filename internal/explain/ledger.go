@@ -469,13 +469,18 @@ func (l *Ledger) Gone(n NodeID) (missed Tick, gone bool) {
 }
 
 // complete adds a late fact to the story of a node that is away, if that is
-// still without a cause, or the fact speaks against it.
+// still without a cause, or the fact speaks against it or is more precise: a ring
+// may give up on a half link before the link itself is known to be one.
 func (l *Ledger) complete(from NodeID, f Fact) *entry {
 	i := slices.IndexFunc(l.away, func(s *story) bool { return s.Node == f.Subject })
-	if i < 0 || l.away[i].Reason.Known() && f.Kind != Alive {
+	if i < 0 {
 		return nil
 	}
 	s := l.away[i]
+	precise := f.Kind == Deafness && (s.Reason == Network || s.Reason == OneWay)
+	if s.Reason.Known() && f.Kind != Alive && !precise {
+		return nil
+	}
 	state := []Kind{Silence, Heard, Deafness, Refused}
 	s.Evidence = slices.DeleteFunc(s.Evidence, func(o Evidence) bool { // what that link was like before
 		return o.Witness == from && o.Subject == f.Subject && o.Link == f.Link && slices.Contains(state, o.Kind) && slices.Contains(state, f.Kind)
