@@ -1,0 +1,151 @@
+package groups
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	gs "github.com/moothall/moothall/internal/service/groups"
+)
+
+// An Event is an NPhase, an Approved, a Rejected, an Announcement or a DelayedError.
+// All providers of a group are told the same protocols in the same order. Events
+// belong to their receiver.
+type Event interface{ isEvent() }
+
+func (NPhase) isEvent()       {}
+func (Approved) isEvent()     {}
+func (Rejected) isEvent()     {}
+func (Announcement) isEvent() {}
+func (DelayedError) isEvent() {}
+
+// NPhase is a phase of a protocol on which this provider has to vote.
+type NPhase struct {
+	Protocol
+	Limit time.Duration // for the vote; zero: none
+	// Objection is what another voter has against the protocol; it ends with this
+	// phase. Nil: nobody objected.
+	Objection *Objection
+}
+
+// Approved is the end of a protocol whose change is made. What is done in one phase
+// is told by it alone.
+type Approved struct{ Protocol }
+
+// Rejected is the end of a protocol that changes nothing, but that providers who
+// failed or were cast out have left all the same.
+type Rejected struct {
+	Protocol
+	Objection *Objection // nil: nobody said why
+}
+
+// Objection is who voted against a protocol with Provider.Object, and why.
+type Objection struct {
+	By     ProviderID
+	Reason string
+}
+
+// Protocol is one change of a group, or a message in it, as far as it has come
+// (group services 5.5). What is nil is not there.
+type Protocol struct {
+	Kind       Kind
+	Seq        uint64 // names the protocol; later ones have higher numbers
+	Phases     Phases
+	Phase      int // from 1 on; of the end: the last one that was voted upon
+	Summary    Summary
+	Changed    Changes
+	ProposedBy ProviderID // the first joiner of a join; nobody: the service itself
+
+	Members  []ProviderID // oldest first; of an approved protocol with its change, else without
+	Changing []ProviderID // who joins or leaves
+	Leaves   []Leave      // why, one for each that leaves
+
+	State       []byte // the group's; of an approved protocol with its change, else without
+	Proposed    []byte // state value under discussion
+	SourceState []byte // new state value of the source group
+	Message     []byte // for this very notification
+	Attributes  *Attributes
+
+	DeactivatePhase int    // of an expel: in which scripts run
+	Flag            []byte // of an expel, for the scripts
+}
+
+// Leave is why one provider leaves.
+type Leave struct {
+	Reason Reason
+	Code   uint32 // of a voluntary leave: what the provider said
+}
+
+// Announcement tells of what is no protocol: providers that were late, programs that
+// do not answer checks, the end of the group after a merge.
+type Announcement struct {
+	Summary   Summary
+	Providers []ProviderID // that it is about
+}
+
+// DelayedError tells that a request of this provider failed after it was accepted.
+type DelayedError struct {
+	Kind      Kind // of the request
+	Err       Code
+	Providers []ProviderID // that are in the way
+}
+
+// Change is what a subscriber is told of: what holds at first, then one change after
+// the other. What is nil was not wanted, or has not changed.
+type Change struct {
+	State   []byte       // the group's
+	Members []ProviderID // all that are there now, oldest first
+	Joined  []ProviderID
+	Left    []ProviderID
+	Ended   bool // the group is gone; the stream ends
+}
+
+// protocol takes over a notification.
+func protocol(n *gs.Notification) Protocol {
+	p := Protocol{Kind: Kind(n.Kind), Seq: n.Seq, Phases: Phases(n.Phases), Phase: int(n.Phase), Summary: Summary(n.Summary), Changed: Changes(n.Changed),
+		ProposedBy: providerID(n.ProposedBy), Members: providerIDs(n.Current), Changing: providerIDs(n.Changing),
+		State: bytes.Clone(n.State), Proposed: bytes.Clone(n.Proposed), SourceState: bytes.Clone(n.Source), Message: bytes.Clone(n.Message),
+		Attributes: attributes(n.Attrs), DeactivatePhase: int(n.Deactivate), Flag: bytes.Clone(n.Flag)}
+	for _, l := range n.Leaves {
+		p.Leaves = append(p.Leaves, Leave{Reason(l.Reason), l.Code})
+	}
+	return p
+}
+
+func change(s *gs.Subscription) Change {
+	c := Change{State: bytes.Clone(s.State), Ended: s.Ends}
+	if s.Has&gs.GotMembership != 0 {
+		c.Members = append([]ProviderID{}, providerIDs(s.Full)...)
+	}
+	if s.Has&gs.GotDeltaJoin != 0 {
+		c.Joined = providerIDs(s.Changing)
+	}
+	if s.Has&gs.GotDeltaLeave != 0 {
+		c.Left = providerIDs(s.Changing)
+	}
+	return c
+}
+
+// objectionMark begins the message that carries an objection into the phase that
+// rejects: who objects, and why.
+const objectionMark = "objection of "
+
+func (o Objection) message() []byte {
+	b := fmt.Appendf(nil, "%s%d/%d: %s", objectionMark, o.By.Instance, o.By.Node, o.Reason)
+	return bytes.ToValidUTF8(b[:min(len(b), MaxMessage)], nil)
+}
+
+// objection reads what a voter has against a protocol out of a message that came
+// with a phase; nil: it is another message.
+func objection(message []byte) *Objection {
+	who, reason, ok := bytes.Cut(bytes.TrimPrefix(message, []byte(objectionMark)), []byte(": "))
+	if !ok || !bytes.HasPrefix(message, []byte(objectionMark)) {
+		return nil
+	}
+	var o Objection
+	if n, err := fmt.Sscanf(string(who), "%d/%d", &o.By.Instance, &o.By.Node); n != 2 || err != nil {
+		return nil
+	}
+	o.Reason = string(reason)
+	return &o
+}
