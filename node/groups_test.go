@@ -2,8 +2,10 @@ package node_test
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +76,56 @@ func TestGroupServices_DeactivateScripts(t *testing.T) {
 			first.call(groups.CallQuit, nil)
 			second.call(groups.CallQuit, nil)
 		})
+	}
+}
+
+// Who subscribes to a network's adapters is told those of all members, and of the
+// end of one.
+func TestGroupServices_Adapters(t *testing.T) {
+	conf := cluster(t, 2, 2)
+	a, b := start(t, node.Config{Cluster: conf, Self: 1}), start(t, node.Config{Cluster: conf, Self: 2})
+	formed(t, a, b)
+	c, err := a.Open(t.Context(), groups.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	p := &programInGroup{t, ctx, c}
+	p.call(groups.CallHello, groups.HelloRequest{Level: groups.Level, Adapters: true}.AppendTo(nil))
+	p.call(groups.CallSubscribe, groups.SubscribeRequest{Wants: groups.WantMembership, Group: []byte("en1Membership")}.AppendTo(nil))
+	halted := false
+	var table []groups.AdapterAddr
+	for batch := make([]session.Event, 1); ; {
+		if _, err := c.Recv(ctx, batch); err != nil {
+			t.Fatal(err)
+		}
+		switch batch[0].Kind {
+		case groups.EventAdapters:
+			a, err := groups.ParseAdapters(batch[0].Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table = a.List
+		case groups.EventSubscription:
+			s, err := groups.ParseSubscription(batch[0].Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case len(s.Full) == 2 && !halted:
+				if want := (groups.AdapterAddr{Addr: netip.MustParseAddr("127.0.1.2"), Node: 2, Interface: "lo"}); !slices.Contains(table, want) {
+					t.Errorf("the table is %v", table)
+				}
+				halted = true
+				b.Halt()
+			case len(s.Full) == 1 && halted:
+				if s.Full[0] != (groups.Provider{Instance: 1, Node: 1}) {
+					t.Errorf("there is %v", s.Full)
+				}
+				return
+			}
+		}
 	}
 }
 

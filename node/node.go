@@ -54,6 +54,8 @@ type Node struct {
 	current atomic.Pointer[config.Config]                    // whose nodes and times are in force
 	addrs   atomic.Pointer[map[netip.AddrPort]config.NodeID] // of current
 
+	looking atomic.Bool // at the own adapters, soon
+
 	batches batches
 	done    chan struct{} // closed when all has ended
 	crashed chan struct{} // closed by Halt
@@ -178,6 +180,7 @@ func (n *Node) observer(record store.Record) executive.Observer {
 	n.meters.watch(&o, n.self.ID)
 	n.narrate(&o)
 	n.watchRings(&o)
+	n.watchAdapters(&o)
 	return o
 }
 

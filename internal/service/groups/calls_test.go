@@ -56,7 +56,7 @@ var domain27 = state{&domain{formed: true, id: proto.RingID{Seq: 4, Rep: 1, Inc:
 			leavers: []leaver{{Provider{1, 1}, LeaveInfo{VoluntaryLeave, 2}}}, proposed: []byte("p"), fresh: true, message: []byte("m"), attrs: &attrs27, flag: []byte("f"), source: []byte{},
 			deactivate: 1, phase: 2, notified: 2, def: Approve, defaulted: true, causes: 1, scripts: 2, latest: 3,
 			voters: []voter{{Provider{1, 3}, Continue, []byte("s"), []byte("m")}}, running: []Provider{{1, 1}}, tardy: []Provider{{1, 3}}}},
-}}}
+}, rises: 2, adapters: []adapter{{Adapter{0, netip.MustParseAddr("10.0.0.1"), "en0", true}, 1, 2}, {Adapter{1, netip.Addr{}, "", false}, 3, 0}}}}
 
 func TestBodies_RoundTrip(t *testing.T) { servicetest.RoundTrip(t, bodies) }
 

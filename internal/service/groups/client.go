@@ -210,6 +210,9 @@ func (s *Service) formed() {
 		greet := c.greet
 		c.greet = nil
 		greet(service.OK, HelloReply{Level: Level, Node: int16(s.self), Limits: limits}.AppendTo(nil))
+		if c.said.Adapters {
+			c.push(EventAdapters, Adapters{addresses(s.d.adapters)})
+		}
 		c.startChecks()
 	}
 }

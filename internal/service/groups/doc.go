@@ -39,8 +39,16 @@
 // not formed, and equal at all nodes. Afterwards a merge costs the encoded domain
 // once; a ring that only loses members costs nothing.
 //
+// # Adapters
+//
+// Each node says which adapters it has, one of each heartbeat network, and which of
+// them work; the domain keeps what all said, and the members of a network's group
+// are those that work, in the order in which they came up. An adapter that a node
+// does not list any more, and one whose node is not configured any more, counts as
+// removed; any other that goes has failed.
+//
 // # Not here
 //
-// Adapter groups are empty. Deactivate scripts are run by whom the node hands in
-// with Config. Nodes above 32767 cannot have clients.
+// Deactivate scripts are run by whom the node hands in with Config, and the state
+// of its adapters is what the node says. Nodes above 32767 cannot have clients.
 package groups

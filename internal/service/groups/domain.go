@@ -15,6 +15,9 @@ type domain struct {
 	hosts  []host       // in the order in which they came; the first one is the nameserver
 	groups []*group     // ascending by number
 
+	adapters []adapter // of all hosts that told, by node and network
+	rises    uint64    // counts adapters that came up
+
 	event   uint64 // counts failures: those of one event are for one cause
 	created uint64 // counts groups
 	seq     uint64 // counts protocols
@@ -42,6 +45,8 @@ type outside interface {
 	deactivate(g *group, m *member, flag []byte, limit int32, seq uint64, why string)
 	// changed is what subscribers see; system groups are there by name.
 	changed(c change)
+	// addressed says that the table of adapters is another one.
+	addressed()
 	// dissolved says that the group is not there any more.
 	dissolved(group string)
 }
@@ -54,7 +59,8 @@ type change struct {
 	group        string
 	full         []Provider
 	joined, left []Provider
-	stated       bool // the state value was established
+	removed      []Provider // of those that left an adapter group: not configured any more
+	stated       bool       // the state value was established
 	state        []byte
 }
 
@@ -177,6 +183,7 @@ func (d *domain) viewChange(ring proto.RingID, came, members []proto.NodeID) {
 	d.hosts = slices.DeleteFunc(slices.Clone(d.hosts), func(h host) bool { return slices.Contains(lost, h.node) })
 	if len(lost) > 0 {
 		d.hostsChanged(nil, lost)
+		d.loseAdapters(lost)
 		d.loseHosts(lost)
 	}
 	var new []proto.NodeID

@@ -155,6 +155,10 @@ func (l *lib) take(e servicetest.Event) {
 		d, err := ParseDelayedError(e.Body)
 		fail(err)
 		l.note(e.Kind, d.Token, d, fmt.Sprintf("DE %v %d%s", d.Kind, d.Code, ends(d.Ends)))
+	case EventAdapters:
+		a, err := ParseAdapters(e.Body)
+		fail(err)
+		l.note(e.Kind, -1, a, showTable(a))
 	case EventCheck:
 		c, err := ParseCheck(e.Body)
 		fail(err)

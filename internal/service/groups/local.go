@@ -142,14 +142,28 @@ func (s *Service) subscribers(group string, f func(c *client, r *role)) {
 
 // changed implements outside.
 func (s *Service) changed(c change) {
-	if s.merging && c.group == HostMembership {
+	if s.merging && systemGroup(c.group) {
 		return // it was the change of the other side
+	}
+	if _, adapters := networkOf(c.group); adapters {
+		c.removed = append(c.removed, s.unconfigured(c.left)...)
 	}
 	s.subscribers(c.group, func(cl *client, r *role) {
 		if e := c.seenBy(r); e.Has != 0 {
 			cl.push(EventSubscription, e)
 		}
 	})
+}
+
+// unconfigured are those whose node is not configured any more.
+func (s *Service) unconfigured(list []Provider) (out []Provider) {
+	nodes := s.x.Nodes().Configured()
+	for _, p := range list {
+		if !slices.Contains(nodes, p.node()) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // seenBy is what a subscriber gets of a change.
@@ -166,6 +180,11 @@ func (c *change) seenBy(r *role) Subscription {
 	}
 	if len(c.joined)+len(c.left) > 0 && r.wants&WantMembership != 0 {
 		e.Has, e.Full = e.Has|GotMembership, c.full
+	}
+	if e.Has&GotDeltaLeave != 0 {
+		if e.Special = c.death(); e.Special != nil {
+			e.Has |= GotSpecial
+		}
 	}
 	return e
 }
@@ -212,6 +231,9 @@ func (c *client) subscribe(q *SubscribeRequest, req *service.Request) outcome {
 func (s *Service) seen(group string) (full []Provider, state []byte, found bool) {
 	if group == HostMembership {
 		return s.d.hostProviders(), nil, true
+	}
+	if n, adapters := networkOf(group); adapters {
+		return s.d.adapterProviders(n), nil, true
 	}
 	if systemGroup(group) {
 		return nil, nil, true

@@ -16,11 +16,12 @@ const (
 	msgGone                     // head: the connection that it comes from has ended
 	msgScript                   // head, instance, protocol, result bits
 	msgResponsive               // head, whether the connection answers
+	msgAdapters                 // head, adapters of the sender
 	msgState                    // Sync class: whether it is the last piece, piece of the state
 )
 
 // head starts a message: the term of its sender (group.host), and the group; of
-// msgGone and msgResponsive none.
+// msgGone, msgResponsive and msgAdapters none.
 type head struct {
 	term  uint64
 	group string

@@ -42,19 +42,20 @@ type Script struct {
 
 // Service is the group service of one node.
 type Service struct {
-	cfg     Config
-	x       service.Executive
-	self    proto.NodeID
-	d       *domain
-	clients []*client              // ascending by connection
-	members []proto.NodeID         // as of the last activation
-	ring    proto.RingID           // of the last activation
-	timers  map[string]phaseTimer  // of phases in work, by group
-	forming bool                   // msgForm is on its way
-	owed    []owed                 // messages that found no room, oldest first
-	ended   map[uint64]endedClient // of connections that are gone, until all know
-	round   *round                 // in work
-	merging bool                   // the other side's state was adopted, its last change is not made
+	cfg      Config
+	x        service.Executive
+	self     proto.NodeID
+	d        *domain
+	clients  []*client              // ascending by connection
+	members  []proto.NodeID         // as of the last activation
+	ring     proto.RingID           // of the last activation
+	timers   map[string]phaseTimer  // of phases in work, by group
+	forming  bool                   // msgForm is on its way
+	owed     []owed                 // messages that found no room, oldest first
+	ended    map[uint64]endedClient // of connections that are gone, until all know
+	round    *round                 // in work
+	adapters []Adapter              // of this node
+	merging  bool                   // the other side's state was adopted, its last change is not made
 }
 
 var (
@@ -139,6 +140,7 @@ func (s *Service) deliver(m *service.Message) error {
 	case m.Func == msgForm:
 		s.d.form(s.ring, s.members)
 		s.formed()
+		s.tellAdapters()
 		return nil
 	}
 	r := body.NewReader(m.Body)
@@ -210,6 +212,13 @@ func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 		return nil
 	case msgResponsive:
 		return s.deliverResponsive(m, r)
+	case msgAdapters:
+		list := takeAdapters(r)
+		if err := r.Close(); err != nil {
+			return err
+		}
+		s.d.setAdapters(m.From, list)
+		return nil
 	}
 	return fmt.Errorf("unknown message %d", m.Func)
 }

@@ -19,6 +19,11 @@ func (d *domain) appendTo(b []byte) []byte {
 	for _, g := range d.groups {
 		b = g.appendTo(b)
 	}
+	b = body.AppendU32(body.AppendU64(b, d.rises), uint32(len(d.adapters)))
+	for i := range d.adapters {
+		a := &d.adapters[i]
+		b = body.AppendU64(body.AppendNode(appendAdapter(b, &a.Adapter), a.node), a.came)
+	}
 	return b
 }
 
@@ -32,6 +37,10 @@ func parseDomain(b []byte) (*domain, error) {
 	d.event, d.created, d.seq = r.U64(), r.U64(), r.U64()
 	for range r.Count(minGroup) {
 		d.groups = append(d.groups, takeGroup(&r))
+	}
+	d.rises = r.U64()
+	for range r.Count(minAdapter + 12) {
+		d.adapters = append(d.adapters, adapter{takeAdapter(&r), r.Node(), r.U64()})
 	}
 	if err := r.Close(); err != nil {
 		return nil, err

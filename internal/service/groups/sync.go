@@ -133,7 +133,7 @@ func (s *Service) SyncAbort(error) { s.round = nil }
 func (s *Service) SyncActivate() {
 	r := s.round
 	s.round = nil
-	before := s.d.hosts
+	before, adapters := s.d.hosts, s.d.adapters
 	s.merging = !slices.Contains(r.part, s.self)
 	if s.merging {
 		s.dissolveAll(r)
@@ -143,9 +143,11 @@ func (s *Service) SyncActivate() {
 	if s.merging {
 		s.merging = false
 		s.hostsMoved(before)
+		s.d.adaptersChanged(adapters, 0)
 	}
 	if s.d.formed {
 		s.formed()
+		s.tellAdapters()
 	} else if len(s.clients) > 0 {
 		s.form()
 	}

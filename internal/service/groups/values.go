@@ -22,6 +22,7 @@ const (
 	MaxClients   = 512     // of a node
 	MaxWaiting   = 1 << 20 // bytes of events that wait for a client
 	MaxInterface = 64      // bytes of an interface's name
+	MaxNetworks  = 8
 	maxNode      = 32767
 )
 
@@ -193,7 +194,8 @@ const (
 )
 
 func systemGroup(name string) bool {
-	return name == HostMembership || name == enMembership || name == cssMembership || name == cssRaw
+	_, adapters := networkOf(name)
+	return adapters || name == HostMembership || name == cssMembership || name == cssRaw
 }
 
 // Provider names one provider of a group.
