@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moothall/moothall/internal/service/groups/groupstest"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
@@ -53,8 +54,9 @@ type lib struct {
 	log   []string
 	last  map[int32]Notification // asked for a vote
 	plans map[int32][]VoteRequest
-	quiet bool // does not vote by itself
-	dead  bool // does not even look
+	check func(Check) // is told of checks
+	quiet bool        // does not vote by itself
+	dead  bool        // does not even look
 
 	watch  func(kind uint16, token int32, e any, line string) // sees every event
 	decide func(n Notification)                               // votes in place of the plans
@@ -163,7 +165,9 @@ func (l *lib) take(e servicetest.Event) {
 		c, err := ParseCheck(e.Body)
 		fail(err)
 		l.log = append(l.log, "RN")
-		if !l.quiet {
+		if l.check != nil {
+			l.check(c)
+		} else if !l.quiet {
 			l.rc(CallResponse, ResponseRequest{c.Number, true})
 		}
 	default:
@@ -279,24 +283,12 @@ func all(clients []*lib, want ...string) {
 }
 
 var (
-	summaryBits = []string{"EA", "ER", "DA", "DR", "TL", "PF", "NR", "RS", "GD", "died", "DU", "DT"}
-	changeBits  = []string{"PM", "OM", "UM", "RM", "PS", "OS", "US", "RS", "UPM", "REFL", "PA", "OA", "UA", "RA", "EX"}
-	gotBits     = []string{"S", "DJ", "DL", "M", "?", "?", "SD", "DISSOLVED", "DIED"}
-	reasons     = []string{"voluntary", "failure", "host", "expelled", "source", "goodbye"}
+	summaryBits = groupstest.SummaryBits
+	changeBits  = groupstest.ChangeBits
+	gotBits     = groupstest.GotBits
+	reasons     = groupstest.Reasons
+	bits        = groupstest.Bits
 )
-
-func bits(v uint32, names []string) string {
-	var set []string
-	for i, n := range names {
-		if v&(1<<i) != 0 {
-			set = append(set, n)
-		}
-	}
-	if set == nil {
-		return "0"
-	}
-	return strings.Join(set, "|")
-}
 
 func list(head string, ps []Provider) string {
 	var names []string
