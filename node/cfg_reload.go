@@ -9,6 +9,7 @@ import (
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/service"
 )
@@ -31,8 +32,11 @@ const (
 	keyResult    = "config.reload_status"
 )
 
+// ReloadOrdered counts the order as Corosync counts its message.
+func (c *control) ReloadOrdered(by config.NodeID) { c.keys.control.add(by, corosyncReload) }
+
 // Check reads the configuration anew and holds it against what is in force.
-func (c *control) Check(done func([]byte, error)) {
+func (c *control) Check(done func(cfg.File, error)) {
 	n, k := (*Node)(c), c.keys
 	k.staged, k.checks = nil, k.checks+1
 	no, current := k.checks, k.current
@@ -45,10 +49,10 @@ func (c *control) Check(done func([]byte, error)) {
 			}
 			k.staged = s
 			if err != nil {
-				done(nil, err)
+				done(cfg.File{}, err)
 				return
 			}
-			done(s.facts.append(nil), nil)
+			done(cfg.File{Version: s.cluster.Totem.ConfigVersion, Facts: s.facts.append(nil)}, nil)
 		})
 	}()
 }

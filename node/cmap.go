@@ -9,6 +9,7 @@ import (
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/door"
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
 	groupservices "github.com/moothall/moothall/internal/service/groups"
@@ -31,6 +32,7 @@ type keys struct {
 
 	groups, control traffic                // of cpg and cfg
 	processes       *cpg.Service           // of the present life
+	self            *cfg.Service           // of the present life
 	providers       *groupservices.Service // likewise
 
 	settled  bool            // the first meeting of others is over

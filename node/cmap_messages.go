@@ -22,13 +22,16 @@ type traffic struct {
 const maxMessages = 7
 
 func (t *traffic) count(m *service.Message) {
-	if int(m.Func) >= len(t.number) || t.number[m.Func] < 0 {
-		return
+	if int(m.Func) < len(t.number) && t.number[m.Func] >= 0 {
+		t.add(m.From, t.number[m.Func])
 	}
-	n := t.number[m.Func]
-	t.rx[n]++
-	if m.From == t.self {
-		t.tx[n]++
+}
+
+// add counts a message by its number in Corosync.
+func (t *traffic) add(from config.NodeID, number int) {
+	t.rx[number]++
+	if from == t.self {
+		t.tx[number]++
 	}
 }
 
@@ -62,9 +65,13 @@ func (k *keys) cpg() service.Service {
 }
 
 func (k *keys) cfg() service.Service {
-	k.control.self, k.control.number = k.n.self.ID, []int{1, 2, 3}
-	return countedCFG{cfg.New((*control)(k.n)), &k.control}
+	k.control.self, k.control.number = k.n.self.ID, []int{1, 2}
+	k.self = cfg.New((*control)(k.n))
+	return countedCFG{k.self, &k.control}
 }
+
+// corosyncReload is the number of Corosync's order to reload.
+const corosyncReload = 3
 
 // messages are the keys of the services and of what they sent and received.
 func (k *keys) messages(put func(string, cmap.Value)) {

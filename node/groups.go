@@ -23,7 +23,7 @@ const scriptLog = "deactivate.log"
 func (n *Node) groupServices() service.Service {
 	runner := script.NewRunner(script.NewLog(filepath.Join(n.state, scriptLog)))
 	var s *groupservices.Service
-	s = groupservices.New(groupservices.Config{Domain: n.Cluster(), Allow: mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
+	s = n.keys.self.Groups(groupservices.Config{Domain: n.Cluster(), Allow: mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
 		go func() {
 			ok, late := n.deactivate(runner, &run)
 			n.post(func(*executive.Core) {

@@ -13,6 +13,7 @@ import (
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/store"
@@ -126,7 +127,11 @@ func (f *full) config(r record) executive.Config {
 		func() service.Service { return cpg.New() },
 	}
 	if w.plan.reloads() {
-		c.Services = append(c.Services, func() service.Service { return cfg.New(&host{f: f}) })
+		var members *cfg.Service
+		c.Services = append(c.Services, func() service.Service {
+			members = cfg.New(&host{f: f})
+			return members
+		}, func() service.Service { return members.Groups(groups.Config{}) })
 	}
 	return c
 }

@@ -181,17 +181,18 @@ func (h *host) Kill(NodeID, string)          {}
 func (h *host) ShutdownTime() time.Duration  { return time.Second }
 func (h *host) Version() uint64              { return 0 }
 func (h *host) MemberVersion(NodeID, uint64) {}
+func (h *host) ReloadOrdered(NodeID)         {}
 func (h *host) Drop(service.Code)            { h.staged = nil }
 
 // Check reads the file. What all must know is the list and the step.
-func (h *host) Check(done func([]byte, error)) {
+func (h *host) Check(done func(cfg.File, error)) {
 	w, m := h.f.m.w, h.f.m
 	h.staged = m.file
 	if o := &w.operator; o.shown && o.wanted != nil {
 		h.staged = o.wanted
 	}
 	if !slices.Contains(h.staged, m.id) {
-		done(nil, errors.New("this node runs here"))
+		done(cfg.File{}, errors.New("this node runs here"))
 		return
 	}
 	step := w.settings(m.list).StepTo(w.settings(h.staged))
@@ -206,7 +207,7 @@ func (h *host) Check(done func([]byte, error)) {
 	for _, id := range h.staged {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}
-	done(b, nil)
+	done(cfg.File{Facts: b}, nil)
 }
 
 // Agree judges as a real node does.

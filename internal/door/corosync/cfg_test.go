@@ -40,12 +40,14 @@ func (h *fakeHost) ShutdownTime() time.Duration         { return time.Second }
 func (h *fakeHost) Version() uint64                     { return 0 }
 func (h *fakeHost) MemberVersion(proto.NodeID, uint64)  {}
 
-func (h *fakeHost) Check(done func([]byte, error)) {
+func (h *fakeHost) ReloadOrdered(proto.NodeID) {}
+
+func (h *fakeHost) Check(done func(cfg.File, error)) {
 	if h.wrong != "" {
-		done(nil, errors.New(h.wrong))
+		done(cfg.File{}, errors.New(h.wrong))
 		return
 	}
-	done(nil, nil)
+	done(cfg.File{}, nil)
 }
 
 func (h *fakeHost) Agree(proto.NodeID, []cfg.Facts) []string { return nil }

@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
@@ -47,8 +48,9 @@ func newFake(t testing.TB, nodes int, votes quorum.Config) *fake {
 	f := &fake{ready: true, done: make(chan struct{}), host: &fakeHost{}}
 	f.more = sync.NewCond(&f.mu)
 	f.cluster = servicetest.New(loud{}, nodes, func(proto.NodeID) []service.Service {
+		members := cfg.New(f.host)
 		return []service.Service{quorum.New(votes), cmap.New(cmap.Config{Default: &f.keys, Stats: &f.stats}),
-			cfg.New(f.host), cpg.New()}
+			members, cpg.New(), members.Groups(groups.Config{})}
 	})
 	f.cluster.Run()
 	go f.run()

@@ -7,10 +7,6 @@ import (
 	"github.com/moothall/moothall/internal/service/servicetest"
 )
 
-// The messages between members, as bodies.
-func (a attempt) AppendTo(b []byte) []byte { return a.append(b) }
-func (v verdict) AppendTo(b []byte) []byte { return v.append(b) }
-
 var bodies = []servicetest.Body{
 	servicetest.A(NodeRequest{7}, ParseNodeRequest),
 	servicetest.A(KillRequest{7, "why not"}, ParseKill),
@@ -19,8 +15,6 @@ var bodies = []servicetest.Body{
 	servicetest.A(Shutdown{Regardless, true}, ParseShutdown),
 	servicetest.A(NodeStatus{3, true, []Link{{0, true, 1446, "192.0.2.1", "192.0.2.3"}, {7, false, 0, "", "2001:db8::3"}}}, ParseNode),
 	servicetest.A(Rings{[]Ring{{0, "192.0.2.1", "n31"}, {1, "2001:db8::1", strings.Repeat("3", 1000)}}}, ParseRings),
-	servicetest.A(attempt{3, 9}, parseAttempt),
-	servicetest.A(verdict{attempt{3, 9}, "corosync.conf:3:1: no", []byte{1, 2}}, parseVerdict),
 }
 
 func TestBodies_RoundTrip(t *testing.T) {

@@ -127,7 +127,7 @@ func (s *Service) orderKill(q KillRequest) service.Code {
 	if q.Node == 0 || !slices.Contains(s.members, q.Node) {
 		return service.ErrNotExist
 	}
-	s.send(msgKill, service.Agreed, q.AppendTo(nil))
+	s.send(msgKill, q.AppendTo(nil))
 	return service.OK
 }
 

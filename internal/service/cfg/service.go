@@ -6,6 +6,7 @@ import (
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/service"
 )
 
@@ -25,11 +26,14 @@ type Host interface {
 	Kill(by proto.NodeID, reason string)
 	// ShutdownTime is how long trackers have to answer.
 	ShutdownTime() time.Duration
+	// ReloadOrdered tells of a reload that a node was asked for, at its place in the
+	// order.
+	ReloadOrdered(by proto.NodeID)
 	// Check reads the configuration anew, compares it with what is in force and
-	// keeps it for Apply. done is called on the owner, later, with what all members
-	// must know of the file, at most 1024 bytes, or with what is wrong. One Check runs
-	// at a time, and each is followed by Apply or Drop, whether or not it is done.
-	Check(done func(facts []byte, err error))
+	// keeps it for Apply. done is called on the owner, now or later, with what is in
+	// the file, or with what is wrong. One Check runs at a time, and each is followed
+	// by Apply or Drop, whether or not it is done.
+	Check(done func(File, error))
 	// Agree is asked when all members are content with their own files: whether
 	// these go together, and with the present ring. It returns lines of who refuses
 	// and why. It is called at one place of the order at all members, and must say
@@ -45,6 +49,12 @@ type Host interface {
 	MemberVersion(id proto.NodeID, version uint64)
 }
 
+// File is what Check read.
+type File struct {
+	Version uint64 // its config_version
+	Facts   []byte // what all members must know, at most 1024 bytes
+}
+
 // Facts is what a member told of its file.
 type Facts struct {
 	Node  proto.NodeID
@@ -55,29 +65,25 @@ type Facts struct {
 type Service struct {
 	host    Host
 	x       service.Executive
-	members []proto.NodeID // of the ring
-	next    []proto.NodeID // who runs the service, in the round in work
-	voters  []proto.NodeID // who runs the service
-	clients []*client      // in the order they came
-	outbox  []outgoing     // found no room
-	retry   service.Timer  // nil: the outbox is empty
+	members []proto.NodeID  // of the ring
+	nodes   *groups.Service // where the nodes vote
+	clients []*client       // in the order they came
+	outbox  []outgoing      // found no room
+	retry   service.Timer   // nil: the outbox is empty
 
 	try     *try     // pending shutdown
-	reload  *reload  // the attempt in work
 	request *request // for a reload, of a client here
-	made    uint64   // attempts of this node
+	voting  *voting  // on a reload, asked for here or elsewhere
+	reading *reading // for either
 }
 
 type outgoing struct {
-	fn    uint16
-	level service.Level
-	body  []byte
+	fn   uint16
+	body []byte
 }
 
 // retryTime is how long a message waits that found no room.
 const retryTime = 20 * time.Millisecond
-
-var _ service.Syncer = (*Service)(nil)
 
 // New makes the service.
 func New(h Host) *Service { return &Service{host: h} }
@@ -103,19 +109,17 @@ func (s *Service) Start(x service.Executive) error {
 
 // Stop implements service.Service. Clients are gone by now.
 func (s *Service) Stop() {
-	if s.reload != nil {
-		s.reload = nil
-		s.host.Drop(service.ErrInterrupt)
-	}
+	s.voting = nil
+	s.finish(service.ErrInterrupt)
 }
 
 // send multicasts a message, later if there is no room now. The order of what is
 // sent stays.
-func (s *Service) send(fn uint16, level service.Level, b []byte) {
-	if len(s.outbox) == 0 && s.x.Multicast(fn, service.Normal, level, service.Source{}, b) == nil {
+func (s *Service) send(fn uint16, b []byte) {
+	if len(s.outbox) == 0 && s.x.Multicast(fn, service.Normal, service.Agreed, service.Source{}, b) == nil {
 		return
 	}
-	s.outbox = append(s.outbox, outgoing{fn, level, slices.Clone(b)})
+	s.outbox = append(s.outbox, outgoing{fn, slices.Clone(b)})
 	if s.retry == nil {
 		s.retry = s.x.After(retryTime, s.resend)
 	}
@@ -125,7 +129,7 @@ func (s *Service) resend() {
 	s.retry = nil
 	for len(s.outbox) > 0 {
 		o := s.outbox[0]
-		if s.x.Multicast(o.fn, service.Normal, o.level, service.Source{}, o.body) != nil {
+		if s.x.Multicast(o.fn, service.Normal, service.Agreed, service.Source{}, o.body) != nil {
 			s.retry = s.x.After(retryTime, s.resend)
 			return
 		}
@@ -141,12 +145,6 @@ func (s *Service) Deliver(m service.Message) {
 		err = receive(m, ParseKill, s.kill)
 	case msgDown:
 		s.down(m.From)
-	case msgReload:
-		err = receive(m, parseAttempt, s.reloadOrdered)
-	case msgVerdict:
-		err = receive(m, parseVerdict, s.verdictOrdered)
-	case msgReloadAbort:
-		err = receive(m, parseAttempt, s.abortOrdered)
 	case msgVersion:
 		err = receive(m, parseVersion, s.host.MemberVersion)
 	default:
@@ -188,33 +186,9 @@ func (s *Service) ConfigChange(c service.ConfigChange) {
 		return
 	}
 	s.members = slices.Clone(c.Members)
-	s.interrupt()
 	s.sendVersion()
 }
 
 func (s *Service) sendVersion() {
-	s.send(msgVersion, service.Agreed, body.AppendU64(nil, s.host.Version()))
+	s.send(msgVersion, body.AppendU64(nil, s.host.Version()))
 }
-
-// SyncDigest says that there is nothing to synchronise: a change of the ring
-// ends whatever was in work.
-func (s *Service) SyncDigest() service.Digest { return service.Digest{1} }
-
-// SyncInit implements service.Syncer.
-func (s *Service) SyncInit(r service.Round) {
-	s.next = s.next[:0]
-	for _, p := range r.Peers {
-		if p.Has {
-			s.next = append(s.next, p.Node)
-		}
-	}
-}
-
-// SyncProcess implements service.Syncer.
-func (s *Service) SyncProcess(int) (bool, error) { return true, nil }
-
-// SyncActivate implements service.Syncer.
-func (s *Service) SyncActivate() { s.voters = slices.Clone(s.next) }
-
-// SyncAbort implements service.Syncer.
-func (s *Service) SyncAbort(error) {}

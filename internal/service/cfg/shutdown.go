@@ -79,7 +79,7 @@ func (s *Service) endTry() {
 }
 
 // goDown tells the others, and has this node leave when it hears that itself.
-func (s *Service) goDown() { s.send(msgDown, service.Agreed, nil) }
+func (s *Service) goDown() { s.send(msgDown, nil) }
 
 // vote is the answer of a client.
 func (s *Service) vote(c *client, q VoteRequest) service.Code {

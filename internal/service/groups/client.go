@@ -203,6 +203,7 @@ func (s *Service) form() {
 // formed answers the clients that waited for it.
 func (s *Service) formed() {
 	s.forming = false
+	s.sendMotion()
 	for _, c := range s.clients {
 		if c.greet == nil {
 			continue
@@ -250,11 +251,11 @@ func (c *client) join(q *JoinRequest, req *service.Request) outcome {
 		return says(name(q.Group))
 	case len(q.Local) > MaxName || len(a.Source) > MaxName:
 		return says(NameTooLong)
-	case systemGroup(string(q.Group)):
+	case reserved(string(q.Group)):
 		return says(InvalidGroup)
 	case !a.valid():
 		return says(BadGroupAttributes)
-	case a.Source == string(q.Group) || systemGroup(a.Source):
+	case a.Source == string(q.Group) || reserved(a.Source):
 		return says(InvalidSourceGroup)
 	case q.Instance < 0:
 		return says(BadParameter)

@@ -19,6 +19,11 @@
 // the voters are told, and all of them are accounted for before the next phase or
 // the end: by a vote, or by the default vote when they fail or are late.
 //
+// # Council
+//
+// The nodes themselves are the providers of one group, in which they decide what
+// concerns all of them, a reload for instance (CouncilName, Council).
+//
 // # Time
 //
 // Time limits are kept by the node of the voter, and what counts is the place in
@@ -35,8 +40,8 @@
 //
 // # Cost
 //
-// Nothing is multicast before a first client says hello: until then the domain is
-// not formed, and equal at all nodes. Afterwards a merge costs the encoded domain
+// Nothing is multicast before a first client says hello, or a first motion of the
+// nodes: until then the domain is not formed, and equal at all nodes. Afterwards a merge costs the encoded domain
 // once; a ring that only loses members costs nothing.
 //
 // # Adapters

@@ -43,6 +43,10 @@ type outside interface {
 	// deactivate runs the script of a provider, for the protocol with that number;
 	// zero: nobody waits for its result.
 	deactivate(g *group, m *member, flag []byte, limit int32, seq uint64, why string)
+	// judge has the last word on what all nodes approve of in their council.
+	judge(p *protocol) bool
+	// decided ends a protocol of the council.
+	decided(p *protocol, approved bool)
 	// changed is what subscribers see; system groups are there by name.
 	changed(c change)
 	// addressed says that the table of adapters is another one.
@@ -143,7 +147,7 @@ func (d *domain) lose(reason uint32, only *group, gone func(m *member) bool) {
 	d.event++
 	var hit []*group
 	for _, g := range d.groups {
-		if only != nil && g != only {
+		if only != nil && g != only || g.isCouncil() {
 			continue
 		}
 		waiting := len(g.joins)
@@ -179,6 +183,9 @@ func (d *domain) viewChange(ring proto.RingID, came, members []proto.NodeID) {
 			lost = append(lost, h.node)
 		}
 	}
+	if len(lost) > 0 || len(members) > len(kept) {
+		d.adjourn()
+	}
 	old := d.hosts
 	d.hosts = slices.DeleteFunc(slices.Clone(d.hosts), func(h host) bool { return slices.Contains(lost, h.node) })
 	if len(lost) > 0 {
@@ -193,6 +200,7 @@ func (d *domain) viewChange(ring proto.RingID, came, members []proto.NodeID) {
 			d.hosts = append(d.hosts, host{node: n, term: ring.Seq})
 		}
 	}
+	d.seatAll()
 	if len(new) > 0 {
 		d.hostsChanged(new, nil)
 	}

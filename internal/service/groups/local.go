@@ -24,6 +24,12 @@ func (c *client) push(kind uint16, e event) {
 
 // notify implements outside.
 func (s *Service) notify(to *member, g *group, kind uint16, e event, ends bool) {
+	if g.isCouncil() {
+		if to.Provider == chair(s.self) {
+			s.inCouncil(kind, e)
+		}
+		return
+	}
 	if to.node() != s.self {
 		return
 	}
@@ -69,7 +75,11 @@ func (s *Service) closed(g *group) {
 // silent lists the voters of this node that are awaited.
 func (s *Service) silent(g *group) (list []int16) {
 	for _, v := range g.active.voters {
-		if m := g.person(v.Provider); v.vote == NullVote && m.node() == s.self && m.failed == 0 {
+		here := v.node() == s.self
+		if g.isCouncil() {
+			here = v.Provider == chair(s.self)
+		}
+		if m := g.person(v.Provider); v.vote == NullVote && here && m.failed == 0 {
 			list = append(list, v.Instance)
 		}
 	}
@@ -204,6 +214,8 @@ func (c *client) subscribe(q *SubscribeRequest, req *service.Request) outcome {
 		return says(BadParameter)
 	case name(q.Group) != OK:
 		return says(name(q.Group))
+	case string(q.Group) == CouncilName:
+		return says(InvalidGroup)
 	case c.token(q.Token) != OK:
 		return says(c.token(q.Token))
 	}

@@ -96,6 +96,9 @@ func (d *domain) finish(g *group, approved bool, summary uint32) {
 			approved, summary = false, ExplicitReject
 		}
 	}
+	if approved && g.isCouncil() && !d.out.judge(p) {
+		approved, summary = false, ExplicitReject
+	}
 	before := slices.Clone(g.members)
 	told := slices.Clone(before)
 	for _, q := range p.joiners {
@@ -107,6 +110,10 @@ func (d *domain) finish(g *group, approved bool, summary uint32) {
 	g.active = nil
 	left := g.commit(p, approved)
 	stated := approved && p.proposed != nil
+	if g.isCouncil() {
+		told = nil
+		d.out.decided(p, approved)
+	}
 
 	n := g.result(p, approved)
 	n.Summary = summary | p.causes | p.scripts

@@ -109,7 +109,7 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 	if r.Default == Approve || r.Default == Reject {
 		p.def = r.Default
 	}
-	if r.Vote == Reject {
+	if r.Vote == Reject && !g.isCouncil() {
 		d.finish(g, false, ExplicitReject)
 	} else {
 		v.vote = r.Vote
@@ -157,11 +157,11 @@ func (d *domain) byDefault(g *group, cause uint32, who func(*voter) bool) bool {
 		p.defaulted = true
 		p.causes |= cause
 		p.latest |= DefaultApprove | cause
-		if p.def == Reject {
+		if p.def == Reject && !g.isCouncil() {
 			d.finish(g, false, DefaultReject)
 			return false
 		}
-		v.vote = Approve
+		v.vote = p.def
 	}
 	return true
 }
@@ -174,8 +174,11 @@ func (d *domain) check(g *group) {
 	}
 	d.out.closed(g)
 	p.adopt()
+	has := func(x Vote) bool { return slices.ContainsFunc(p.voters, func(v voter) bool { return v.vote == x }) }
 	switch {
-	case slices.ContainsFunc(p.voters, func(v voter) bool { return v.vote == Continue }):
+	case has(Reject): // in the council, where all are heard first
+		d.finish(g, false, ExplicitReject)
+	case has(Continue):
 		p.phase++
 		d.open(g)
 	case p.defaulted:

@@ -20,6 +20,8 @@ type Config struct {
 	Domain string
 	// Allow decides who may be a client; nil: everybody that the door let in.
 	Allow func(service.Cred) bool
+	// Council votes for this node among the nodes; nil: it is against everything.
+	Council Council
 	// Run starts a deactivate script, logs how it ended, and calls done on the
 	// executive's goroutine when it has. Nil: there is nobody to run scripts, all
 	// are unsuccessful.
@@ -55,6 +57,8 @@ type Service struct {
 	ended    map[uint64]endedClient // of connections that are gone, until all know
 	round    *round                 // in work
 	adapters []Adapter              // of this node
+	pending  *pending               // motion of this node; nil: none
+	asked    uint64                 // motion that the council here was asked about; zero: none
 	merging  bool                   // the other side's state was adopted, its last change is not made
 }
 
@@ -155,6 +159,9 @@ func (s *Service) deliver(m *service.Message) error {
 func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 	g := s.d.group(h.group)
 	own := func(i int16) Provider { return Provider{i, int16(m.From)} }
+	if h.group == CouncilName {
+		own = func(int16) Provider { return chair(m.From) }
+	}
 	switch m.Func {
 	case msgJoin:
 		level, q := r.U16(), JoinRequest{}
@@ -168,6 +175,9 @@ func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 		who, kind, q := own(int16(r.U16())), Kind(r.U8()), takeProposal(r)
 		if err := r.Close(); err != nil {
 			return err
+		}
+		if h.group == CouncilName {
+			g = s.d.council()
 		}
 		if p := provider(g, who, m); p != nil {
 			s.d.propose(g, p, kind, &q, m.Src.Tag)
@@ -188,7 +198,7 @@ func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 		l := takeLate(r)
 		if g != nil && r.Close() == nil {
 			s.d.timeout(g, l.seq, l.phase, func(p Provider) bool {
-				return p.node() == m.From && slices.Contains(l.instances, p.Instance)
+				return p == own(p.Instance) && slices.Contains(l.instances, p.Instance)
 			})
 		}
 		return r.Close()
@@ -303,7 +313,7 @@ func (s *Service) place(conn uint64) (int, bool) {
 func (s *Service) send(fn uint16, src service.Source, group string, rest []byte) service.Code {
 	h, _ := s.d.host(s.self)
 	b := append(head{h.term, group}.appendTo(nil), rest...)
-	switch err := s.x.Multicast(fn, service.Normal, service.Agreed, src, b); {
+	switch err := s.x.Multicast(fn, service.Normal, level(group), src, b); {
 	case err == nil:
 		return service.OK
 	case errors.Is(err, service.ErrTryAgain):

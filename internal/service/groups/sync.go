@@ -135,7 +135,9 @@ func (s *Service) SyncActivate() {
 	s.round = nil
 	before, adapters := s.d.hosts, s.d.adapters
 	s.merging = !slices.Contains(r.part, s.self)
+	void := func() {}
 	if s.merging {
+		void = s.void()
 		s.dissolveAll(r)
 	}
 	s.members, s.ring = r.members, r.ring
@@ -145,10 +147,12 @@ func (s *Service) SyncActivate() {
 		s.hostsMoved(before)
 		s.d.adaptersChanged(adapters, 0)
 	}
-	if s.d.formed {
+	void()
+	switch {
+	case s.d.formed:
 		s.formed()
 		s.tellAdapters()
-	} else if len(s.clients) > 0 {
+	case len(s.clients) > 0 || s.pending != nil:
 		s.form()
 	}
 	s.forget(0)

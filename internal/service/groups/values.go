@@ -198,6 +198,9 @@ func systemGroup(name string) bool {
 	return adapters || name == HostMembership || name == cssMembership || name == cssRaw
 }
 
+// reserved reports whether a name is none for groups of clients.
+func reserved(name string) bool { return systemGroup(name) || name == CouncilName }
+
 // Provider names one provider of a group.
 type Provider struct{ Instance, Node int16 }
 
