@@ -2,9 +2,7 @@ package groups_test
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -16,8 +14,9 @@ import (
 // patience is how long anything may take on a busy machine.
 const patience = 60 * time.Second
 
+// soon ends after everything else of the test.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -30,6 +29,7 @@ func must(t *testing.T, err error) {
 }
 
 func cluster(t *testing.T, n int) *node.Cluster {
+	t.Helper()
 	c, err := node.StartCluster(t.Context(), n)
 	must(t, err)
 	t.Cleanup(func() {
@@ -40,58 +40,32 @@ func cluster(t *testing.T, n int) *node.Cluster {
 	return c
 }
 
-func dial(t *testing.T, c *node.Cluster, id groups.NodeID) *groups.Client {
-	agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(id), node.AgentSocket)})
-	must(t, err)
-	t.Cleanup(func() { agent.Close() })
-	return groups.New(agent)
+// embedded leads to the members of a cluster from within.
+func embedded(_ *testing.T, c *node.Cluster) (list []*groups.Client) {
+	for _, n := range c.Nodes() {
+		list = append(list, groups.New(n))
+	}
+	return list
 }
 
-func TestSmoke(t *testing.T) {
-	ctx := soon(t)
-	c := cluster(t, 2)
-	for name, clients := range map[string][]*groups.Client{
-		"embedded": {groups.New(c.Node(1)), groups.New(c.Node(2))},
-		"dialled":  {dial(t, c, 1), dial(t, c, 2)},
-	} {
+// dialled leads to them through their sockets.
+func dialled(t *testing.T, c *node.Cluster) (list []*groups.Client) {
+	t.Helper()
+	for _, n := range c.Nodes() {
+		agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
+		must(t, err)
+		t.Cleanup(func() { agent.Close() })
+		list = append(list, groups.New(agent))
+	}
+	return list
+}
+
+// both runs a test on a cluster of three, used from within and through sockets.
+func both(t *testing.T, test func(t *testing.T, c *node.Cluster, clients []*groups.Client)) {
+	for name, carry := range map[string]func(*testing.T, *node.Cluster) []*groups.Client{"embedded": embedded, "dialled": dialled} {
 		t.Run(name, func(t *testing.T) {
-			a, err := clients[0].Join(ctx, name, groups.Attributes{})
-			must(t, err)
-			b, err := clients[1].Join(ctx, name, groups.Attributes{})
-			must(t, err)
-			s, err := clients[1].Subscribe(ctx, name)
-			must(t, err)
-			for ev, err := range a.All(ctx) {
-				must(t, err)
-				t.Log(ev)
-				if len(a.Members()) == 2 {
-					break
-				}
-			}
-			must(t, a.ProposeState(ctx, []byte("x"), groups.Voted(0)))
-			must(t, errors.Join(recv(t, ctx, b), recv(t, ctx, b), recv(t, ctx, a)))
-			must(t, a.Vote(ctx, groups.Approve))
-			must(t, b.Object(ctx, "no x here"))
-			must(t, errors.Join(recv(t, ctx, a), recv(t, ctx, b), recv(t, ctx, a), recv(t, ctx, b)))
-			must(t, b.Goodbye(ctx))
-			must(t, recv(t, ctx, a))
-			must(t, a.Leave(ctx, 3))
-			must(t, recv(t, ctx, a))
-			if err := recv(t, ctx, a); !errors.Is(err, groups.ErrOut) {
-				t.Error(err)
-			}
-			for ch, err := range s.All(ctx) {
-				t.Log(ch, err)
-			}
-			if !slices.Equal(a.Members(), nil) {
-				t.Error(a.Members())
-			}
+			c := cluster(t, 3)
+			test(t, c, carry(t, c))
 		})
 	}
-}
-
-func recv(t *testing.T, ctx context.Context, p *groups.Provider) error {
-	ev, err := p.Recv(ctx)
-	t.Logf("%v %T %+v %v", p.ID(), ev, ev, err)
-	return err
 }

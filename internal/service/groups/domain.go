@@ -20,7 +20,7 @@ type domain struct {
 
 	event   uint64 // counts failures: those of one event are for one cause
 	created uint64 // counts groups
-	seq     uint64 // counts protocols
+	seq     uint64 // counts protocols, from where no earlier life of the domain came
 
 	out   outside
 	awake []*group // have something to select, maybe
@@ -103,12 +103,17 @@ func (d *domain) host(n proto.NodeID) (host, bool) {
 	return host{}, false
 }
 
+// protocolBits leave room for the protocols of one life of the domain: their numbers
+// fence, so they have to go on rising when the whole cluster was stopped. Rings do.
+const protocolBits = 32
+
 // form begins the domain, by its first user. The members are ascending.
 func (d *domain) form(ring proto.RingID, members []proto.NodeID) {
 	if d.formed {
 		return
 	}
 	d.formed, d.id = true, ring
+	d.seq = ring.Seq << protocolBits
 	for _, n := range members {
 		d.hosts = append(d.hosts, host{node: n})
 	}
