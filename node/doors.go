@@ -10,6 +10,7 @@ import (
 	"github.com/moothall/moothall/internal/door/native"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
+	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/service"
 )
 
@@ -24,7 +25,8 @@ func (n *Node) bindDoors() (err error) {
 	if n.cfg.RunDir != "" {
 		n.own, err = native.Bind(native.Config{
 			Backend: (*nativeBackend)(n), Path: filepath.Join(n.cfg.RunDir, AgentSocket), Access: access,
-			Node: uint32(n.self.ID), Name: n.self.Name, Cluster: n.Cluster(), Version: n.cfg.Version, Log: n.log,
+			Rules: map[uint16]native.Rule{groupservices.ID: {Guests: n.mayUseGroups, WithProcess: true}},
+			Node:  uint32(n.self.ID), Name: n.self.Name, Cluster: n.Cluster(), Version: n.cfg.Version, Log: n.log,
 		})
 		if err != nil {
 			return err

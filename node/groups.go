@@ -23,7 +23,7 @@ const scriptLog = "deactivate.log"
 func (n *Node) groupServices() service.Service {
 	runner := script.NewRunner(script.NewLog(filepath.Join(n.state, scriptLog)))
 	var s *groupservices.Service
-	s = n.keys.self.Groups(groupservices.Config{Domain: n.Cluster(), Allow: mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
+	s = n.keys.self.Groups(groupservices.Config{Domain: n.Cluster(), Allow: n.mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
 		go func() {
 			ok, late := n.deactivate(runner, &run)
 			n.post(func(*executive.Core) {
@@ -61,12 +61,16 @@ const groupsUsers = "hagsuser"
 
 // mayUseGroups decides who may be a client of Group Services: by the credentials
 // that the kernel gives, and the group database as it is now.
-func mayUseGroups(c service.Cred) bool {
+func (n *Node) mayUseGroups(c service.Cred) bool {
 	if c.UID == 0 || int(c.UID) == os.Geteuid() {
 		return true
 	}
 	g, err := user.LookupGroup(groupsUsers)
 	if err != nil {
+		n.noGroupsUsers.Do(func() {
+			n.log.Warn("Only root and the agent's own user may use Group Services: let others in with a group of the system called "+groupsUsers,
+				"label", "GS_CLNT_SOCK_ER", "uid", c.UID, "err", err)
+		})
 		return false
 	}
 	if g.Gid == strconv.FormatUint(uint64(c.GID), 10) {

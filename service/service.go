@@ -63,6 +63,7 @@ type Info struct {
 	Versions          Range  // of the service's messages and state
 	RunsWithoutQuorum bool
 	Independent       bool // its process phase may run beside others' (ordering 4.1)
+	ClientBytes       int  // of events that may wait here for one client; zero: as many as for any
 	Calls             []Call
 }
 

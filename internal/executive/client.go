@@ -331,10 +331,23 @@ func (x *conn) Push(kind uint16, body []byte) error {
 	case h.debt.bytes+len(body) > h.core.cfg.Limits.ClientBytes:
 		return service.ErrOverflow
 	}
+	if limit := h.host.info.ClientBytes; limit > 0 && h.waiting()+len(body) > limit {
+		h.core.clientOverflows(h, limit)
+		return service.ErrOverflow
+	}
 	h.core.budget.push(&h.debt, len(body))
 	h.core.stats.Pushed++
 	h.sink.Push(kind, body)
 	return nil
+}
+
+// waiting is how many bytes of events wait here, as far as the door can tell them
+// from those that the kernel and the client have.
+func (h *Handle) waiting() int {
+	if q, ok := h.sink.(interface{ Waiting() int }); ok {
+		return q.Waiting()
+	}
+	return h.debt.bytes
 }
 
 // Close ends the connection from the service's side.

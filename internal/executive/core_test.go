@@ -250,6 +250,24 @@ func TestBackPressure(t *testing.T) {
 			t.Errorf("decision: %+v", d)
 		}
 	})
+	t.Run("overflow of a service's own bound", func(t *testing.T) {
+		k := r.open(counterID)
+		k.lazy = true
+		k.h.host.info.ClientBytes = 1000
+		defer func() { k.h.host.info.ClientBytes = 0 }()
+		c := s.conns[k.h.ID()]
+		if err := c.Push(1, make([]byte, 900)); err != nil {
+			t.Error(err)
+		}
+		if err := c.Push(1, make([]byte, 101)); !errors.Is(err, service.ErrOverflow) {
+			t.Errorf("got %v", err)
+		}
+		ds := r.Decisions(0)
+		if d := ds[len(ds)-1]; d.Reason != "slow-client" || !strings.Contains(d.Text, "more than 1000 bytes") {
+			t.Errorf("decision: %+v", d)
+		}
+		c.Close(service.ErrOverflow)
+	})
 	t.Run("overflow", func(t *testing.T) {
 		r.cfg.Limits.ClientBytes = 1000
 		k := r.open(counterID)

@@ -376,6 +376,15 @@ func (c *Core) conflict(e *seal.Event) {
 	}
 }
 
+// clientOverflows says why a client is cut off for which too much waits.
+func (c *Core) clientOverflows(h *Handle, limit int) {
+	c.stats.SlowClients++
+	c.decide(Decision{Kind: DecisionClient, Reason: "slow-client",
+		Text: fmt.Sprintf("Client %d of service %s (process %d) does not take its events, and more than %d bytes would wait for it; it is disconnected.",
+			h.id, h.host.info.Name, h.cred.PID, limit)})
+	c.log.Warn("client disconnected, it does not take its events", "client", h.id, "service", h.host.info.Name, "pid", h.cred.PID, "limit", limit)
+}
+
 // clientTooSlow says why a client is cut off.
 func (c *Core) clientTooSlow(h *Handle) {
 	c.stats.SlowClients++

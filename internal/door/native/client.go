@@ -21,6 +21,10 @@ type client struct {
 	id   uint64
 	cred service.Cred
 
+	guest   bool   // may open only what a rule allows
+	pidfd   int    // of the process, -1: it is not watched
+	process uint64 // under which the poller knows it
+
 	greeted bool
 	largest int // message that it takes
 	dec     frame.Decoder
@@ -48,7 +52,7 @@ const turnBytes = 256 << 10
 const maxOut = 4 << 20
 
 func newClient(d *Door, fd int, id uint64, cred service.Cred) *client {
-	c := &client{d: d, fd: fd, id: id, cred: cred, conns: map[uint16]*conn{}, out: frame.NewPacker(frame.MaxPacket)}
+	c := &client{d: d, fd: fd, id: id, cred: cred, pidfd: -1, conns: map[uint16]*conn{}, out: frame.NewPacker(frame.MaxPacket)}
 	c.goOn = func() {
 		c.repost = false
 		c.serve()
@@ -218,6 +222,14 @@ func (c *client) open(m frame.Message) error {
 	}
 	x := newConn(c, m.Conn, int(o.Window))
 	c.conns[m.Conn] = x
+	rule := c.d.cfg.Rules[o.Service]
+	if c.guest && (rule.Guests == nil || !rule.Guests(c.cred)) {
+		x.closed(service.ErrAccess, fmt.Sprintf("user %d and group %d may not use this service: allow them with uidgid", c.cred.UID, c.cred.GID))
+		return nil
+	}
+	if rule.WithProcess {
+		c.watchProcess()
+	}
 	// Events of the opening belong behind the answer, which has the handle's number.
 	x.opening = true
 	h, code := c.d.cfg.Backend.Open(o.Service, c.cred, x)
@@ -301,6 +313,40 @@ func (c *client) hungUp() {
 	c.bury()
 }
 
+// watchProcess has the client end with its process. A kernel that cannot do it
+// reports only the end of the socket.
+func (c *client) watchProcess() {
+	if c.pidfd >= 0 {
+		return
+	}
+	fd, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if errors.Is(err, unix.ENOPROTOOPT) { // before Linux 6.5
+		fd, err = unix.PidfdOpen(int(c.cred.PID), 0)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		c.d.cfg.Backend.Do(c.processEnded)
+	}
+	if err != nil {
+		return
+	}
+	c.d.last++
+	if err := c.d.poller.Add(fd, c.d.last, unix.EPOLLIN|unix.EPOLLONESHOT); err != nil {
+		_ = unix.Close(fd)
+		return
+	}
+	c.pidfd, c.process = fd, c.d.last
+	c.d.watched[c.process] = c
+}
+
+// processEnded is the client's end, whoever has its socket. What it sent before
+// is served.
+func (c *client) processEnded() {
+	if !c.dead {
+		c.read()
+		c.hungUp()
+	}
+}
+
 // bury closes the socket of a client that has gone when nothing waits any more.
 func (c *client) bury() {
 	if c.eof && len(c.conns) == 0 {
@@ -347,6 +393,11 @@ func (c *client) close() {
 	c.d.poller.Remove(c.fd)
 	_ = unix.Close(c.fd)
 	delete(c.d.clients, c.id)
+	if c.pidfd >= 0 {
+		c.d.poller.Remove(c.pidfd)
+		_ = unix.Close(c.pidfd)
+		delete(c.d.watched, c.process)
+	}
 }
 
 // sendPacket and recvPacket never block and never raise a signal.

@@ -26,6 +26,9 @@ type conn struct {
 	credit  int // bytes of events that may be sent
 	untaken int // events that were sent, and not taken by the client's user
 	backlog frame.Queue
+	asked   bool     // somebody wants to know what waits
+	unsent  []queued // events in the socket's queue, since then
+	queued  int      // bytes of unsent
 
 	opening  bool
 	closing  bool // the client closed it; what it sent before is served first
@@ -33,6 +36,13 @@ type conn struct {
 	ended    bool
 	resumeFn func()
 	castFn   func(service.Code, []byte)
+}
+
+// queued is an event in the queue of a socket: where it ends there, counted from
+// the first byte ever, and its size.
+type queued struct {
+	end  uint64
+	size int
 }
 
 var _ door.Sink = (*conn)(nil)
@@ -196,7 +206,25 @@ func (x *conn) Push(kind uint16, body []byte) {
 func (x *conn) sent(size int) {
 	x.credit -= size
 	x.untaken++
+	if x.asked {
+		x.unsent = append(x.unsent, queued{x.c.out.Gone() + uint64(x.c.out.Len()), size})
+		x.queued += size
+	}
 	x.c.d.markDirty(x.c)
+}
+
+// Waiting is how many bytes of events the kernel has not taken.
+func (x *conn) Waiting() int {
+	x.asked = true
+	gone, sent := x.c.out.Gone(), 0
+	for sent < len(x.unsent) && x.unsent[sent].end <= gone {
+		x.queued -= x.unsent[sent].size
+		sent++
+	}
+	if x.unsent = x.unsent[sent:]; len(x.unsent) == 0 {
+		x.unsent = nil
+	}
+	return x.queued + x.backlog.Len()
 }
 
 // drain sends events that waited for credit.

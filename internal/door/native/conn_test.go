@@ -372,6 +372,58 @@ func TestConn_EventsWait(t *testing.T) {
 	}
 }
 
+// A guest of one service may open that one alone.
+func TestClient_Guest(t *testing.T) {
+	r := newRig(t, 1000)
+	welcome := service.Cred{UID: 7}
+	r.door.cfg.Rules = map[uint16]Rule{8: {Guests: func(c service.Cred) bool { return c.UID == 7 }}, 5: {}}
+	if !r.door.anyGuest(welcome) || r.door.anyGuest(service.Cred{UID: 8}) {
+		t.Error("the wrong guest is let in")
+	}
+	r.client.guest, r.client.cred = true, welcome
+	for conn, id := range []uint16{5, 6} {
+		r.out.Open(uint16(conn+2), frame.Open{Service: id, Window: 100})
+		r.serve()
+		r.want(fmt.Sprint("closed ", conn+2, " access"))
+	}
+	r.open(300)
+}
+
+// What waits for a client is what neither the kernel nor the client has.
+func TestConn_Waiting(t *testing.T) {
+	r := newRig(t, 10_000)
+	h := r.open(300)
+	sink := h.sink.(*conn)
+	if n := sink.Waiting(); n != 0 {
+		t.Errorf("%d bytes wait at the start", n)
+	}
+	for range 5 {
+		sink.Push(1, make([]byte, 100-frame.EventSize(0)))
+	}
+	if n := sink.Waiting(); n != 500 {
+		t.Errorf("%d bytes wait before anything is sent", n)
+	}
+	r.serve()
+	r.run()
+	if n := sink.Waiting(); n != 200 {
+		t.Errorf("%d bytes wait without credit", n)
+	}
+	r.client.full = true // the socket takes no more
+	r.out.Credit(1, frame.Credit{Bytes: 300, Count: 3})
+	r.packet(r.out.Next())
+	r.out.Sent()
+	r.client.ready(unix.EPOLLIN)
+	r.run()
+	if n := sink.Waiting(); n != 200 {
+		t.Errorf("%d bytes wait for the socket", n)
+	}
+	r.client.full = false
+	r.client.write()
+	if n := sink.Waiting(); n != 0 {
+		t.Errorf("%d bytes wait in the end", n)
+	}
+}
+
 // What a client sent before it went away is served.
 func TestConn_ClientLeaves(t *testing.T) {
 	r := newRig(t, 1000)

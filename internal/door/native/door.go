@@ -52,6 +52,7 @@ type Config struct {
 	Backend Backend
 	Path    string // of the socket
 	Access  door.Access
+	Rules   map[uint16]Rule // by service; of most there are none
 
 	// What clients are told of the member.
 	Node          uint32
@@ -62,6 +63,16 @@ type Config struct {
 	Window     int // credit for requests of one connection, in bytes; 1 MiB
 
 	Log *slog.Logger // nil discards
+}
+
+// Rule is what holds for the clients of one service alone.
+type Rule struct {
+	// Guests may open this service, and no other, although Access does not let them
+	// in. It is called on the owner goroutine. Nil: there are none.
+	Guests func(service.Cred) bool
+	// WithProcess ends a client with the process that connected, even if another one
+	// has its socket by now.
+	WithProcess bool
 }
 
 // Door is the door, open.
@@ -80,13 +91,14 @@ type Door struct {
 
 	// Of the owner goroutine.
 	clients  map[uint64]*client
-	last     uint64       // id of a client
-	spare    []poll.Event // of ready
-	packet   []byte       // that is read
-	chunks   frame.Chunks // memory for what waits
-	dirty    []*client    // have something to send
-	undirty  []*client    // spare memory of dirty
-	flushing bool         // a flush is on its way
+	watched  map[uint64]*client // by the id of the process
+	last     uint64             // id of a client or of a process
+	spare    []poll.Event       // of ready
+	packet   []byte             // that is read
+	chunks   frame.Chunks       // memory for what waits
+	dirty    []*client          // have something to send
+	undirty  []*client          // spare memory of dirty
+	flushing bool               // a flush is on its way
 	flushFn  func()
 	puller   puller
 	bad      complaints
@@ -116,7 +128,7 @@ func Bind(cfg Config) (*Door, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.MaxClients = cmp.Or(cfg.MaxClients, 1024)
 	cfg.Window = cmp.Or(cfg.Window, 1<<20)
-	d := &Door{cfg: cfg, clients: map[uint64]*client{}, packet: make([]byte, frame.MaxPacket+1)}
+	d := &Door{cfg: cfg, clients: map[uint64]*client{}, watched: map[uint64]*client{}, packet: make([]byte, frame.MaxPacket+1)}
 	d.runFn, d.flushFn = d.run, d.flush
 	d.SetAccess(cfg.Access)
 	var err error
@@ -235,6 +247,8 @@ func (d *Door) run() {
 			d.accept()
 		} else if c := d.clients[ev.ID]; c != nil {
 			c.ready(ev.Events)
+		} else if c := d.watched[ev.ID]; c != nil {
+			c.processEnded()
 		}
 	}
 }
@@ -304,8 +318,9 @@ func (d *Door) accepted(fd int) {
 	d.last++
 	cred := service.Cred{UID: ucred.Uid, GID: ucred.Gid, PID: ucred.Pid}
 	c := newClient(d, fd, d.last, cred)
+	c.guest = !d.access.Load().Allows(cred)
 	switch {
-	case !d.access.Load().Allows(cred):
+	case c.guest && !d.anyGuest(cred):
 		c.refuse(service.ErrAccess, fmt.Sprintf("user %d and group %d may not use this agent: allow them with uidgid", cred.UID, cred.GID))
 		return
 	case len(d.clients) >= d.cfg.MaxClients:
@@ -320,6 +335,16 @@ func (d *Door) accepted(fd int) {
 		return
 	}
 	d.clients[c.id] = c
+}
+
+// anyGuest reports whether a process may come in for a service of its own.
+func (d *Door) anyGuest(cred service.Cred) bool {
+	for _, r := range d.cfg.Rules {
+		if r.Guests != nil && r.Guests(cred) {
+			return true
+		}
+	}
+	return false
 }
 
 // complaints bounds what bad clients can write into the log.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,7 +19,9 @@ import (
 
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/door/native/frame"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
@@ -42,7 +45,34 @@ func TestMain(m *testing.M) {
 		fmt.Println(err, errors.Is(err, service.ErrAccess))
 	case "flood":
 		flood()
+	case "leave a child":
+		leaveChild()
 	}
+}
+
+// leaveChild opens a service, starts a process that has its socket as well, and
+// waits to be killed.
+func leaveChild() {
+	sock, err := net.Dial("unixpacket", os.Getenv(socket))
+	if err != nil {
+		panic(err)
+	}
+	file, err := sock.(*net.UnixConn).File()
+	if err != nil {
+		panic(err)
+	}
+	for _, p := range [][]byte{frame.Hello{Min: 1, Max: 1, Packet: frame.MaxPacket, Message: frame.MaxMessage}.AppendTo(nil), open(1, groups.ID, 1<<20)} {
+		if _, err := sock.Write(p); err != nil {
+			panic(err)
+		}
+	}
+	child := exec.Command("sleep", "600")
+	child.ExtraFiles = []*os.File{file}
+	if err := child.Start(); err != nil {
+		panic(err)
+	}
+	fmt.Println("child", child.Process.Pid)
+	select {}
 }
 
 // flood multicasts until it is killed.
@@ -367,6 +397,33 @@ func TestMember_AccessRefused(t *testing.T) {
 	p.Wait(patience)
 	if out := p.Output(); !strings.Contains(out, "user 65534 and group 65534 may not use this agent") || !strings.Contains(out, "true") {
 		t.Errorf("got %s", out)
+	}
+}
+
+// A child that has the socket does not keep a dead client alive.
+func TestMember_ClientDiesBeforeItsChild(t *testing.T) {
+	run := t.TempDir()
+	n := startMember(t, run)
+	clients := func() int {
+		for _, s := range n.Status().Services {
+			if s.Name == "groups" {
+				return s.Clients
+			}
+		}
+		return -1
+	}
+	p := act(t, run, "leave a child", func(*exec.Cmd) {})
+	p.WaitOutput(patience, "child ")
+	var child int
+	if _, err := fmt.Sscanf(p.Output(), "child %d", &child); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Kill(child, syscall.SIGKILL) })
+	testenv.Eventually(t, patience, "a client", func() (bool, any) { return clients() == 1, clients() })
+	p.Signal(syscall.SIGKILL)
+	testenv.Eventually(t, patience, "its end", func() (bool, any) { return clients() == 0, clients() })
+	if err := syscall.Kill(child, 0); err != nil {
+		t.Errorf("the child has ended too: %v", err)
 	}
 }
 

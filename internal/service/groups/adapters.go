@@ -109,9 +109,12 @@ func find(list []adapter, node proto.NodeID, network uint8) *adapter {
 	return &list[i]
 }
 
-// adaptersChanged tells what is different from before: first who went, then who
-// came. The node that listed its adapters may have dropped one; zero: none did.
+// adaptersChanged tells what is different from before: first the table, then who
+// went, then who came. The node that listed its adapters may have dropped one; zero: none did.
 func (d *domain) adaptersChanged(old []adapter, listed proto.NodeID) {
+	if !slices.Equal(addresses(old), addresses(d.adapters)) {
+		d.out.addressed()
+	}
 	for n := range uint8(MaxNetworks) {
 		gone := change{group: adapterGroup(n), full: d.adapterProviders(n)}
 		came := gone
@@ -143,9 +146,6 @@ func (d *domain) adaptersChanged(old []adapter, listed proto.NodeID) {
 		if len(came.joined) > 0 {
 			d.out.changed(came)
 		}
-	}
-	if !slices.Equal(addresses(old), addresses(d.adapters)) {
-		d.out.addressed()
 	}
 }
 

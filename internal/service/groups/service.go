@@ -111,7 +111,7 @@ func (s *Service) Info() service.Info {
 		CallQuit:        {Name: "quit", Flow: true},
 	}
 	calls[0].Name, calls[2].Name = "none", "none"
-	return service.Info{Name: "groups", ID: ID, Versions: service.Range{Min: 1, Max: 1}, RunsWithoutQuorum: true, Independent: true, Calls: calls[:]}
+	return service.Info{Name: "groups", ID: ID, Versions: service.Range{Min: 1, Max: 1}, RunsWithoutQuorum: true, Independent: true, ClientBytes: MaxWaiting, Calls: calls[:]}
 }
 
 // Start implements service.Service.

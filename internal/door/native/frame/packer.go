@@ -11,6 +11,7 @@ type Packer struct {
 	start  int    // of what is not sent
 	cut    int    // of cuts: the end of the packet at start, if there is one
 	last   int    // where the packet begins that is being filled
+	sent   uint64 // bytes, ever
 }
 
 // NewPacker makes packets of at most that many bytes, which the other end's
@@ -19,6 +20,9 @@ func NewPacker(packet uint32) Packer { return Packer{packet: int(min(packet, Max
 
 // Len is the number of bytes that wait to be sent.
 func (p *Packer) Len() int { return len(p.buf) - p.start }
+
+// Gone is how many bytes were sent, ever.
+func (p *Packer) Gone() uint64 { return p.sent }
 
 // Next is the next packet; empty: there is none. It is valid until the next call
 // of another method than Len.
@@ -31,7 +35,8 @@ func (p *Packer) Next() []byte {
 
 // Sent says that the packet of Next is sent.
 func (p *Packer) Sent() {
-	p.start += len(p.Next())
+	n := len(p.Next())
+	p.start, p.sent = p.start+n, p.sent+uint64(n)
 	if p.cut < len(p.cuts) {
 		p.cut++
 	}
@@ -56,7 +61,9 @@ func (p *Packer) compact() {
 }
 
 // Reset forgets everything.
-func (p *Packer) Reset() { *p = Packer{packet: p.packet, buf: p.buf[:0], cuts: p.cuts[:0]} }
+func (p *Packer) Reset() {
+	*p = Packer{packet: p.packet, buf: p.buf[:0], cuts: p.cuts[:0], sent: p.sent + uint64(p.Len())}
+}
 
 // room sees to it that a message of that size is part of the right packet.
 // False: it is larger than one.
