@@ -1,0 +1,173 @@
+package capi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/admin"
+	"github.com/moothall/moothall/internal/link"
+	"github.com/moothall/moothall/internal/testenv"
+)
+
+// patience bounds what takes a second on a machine with time to spare.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// compiler skips the test without one.
+func compiler(t testing.TB) {
+	t.Helper()
+	for _, tool := range []string{"cc", "make", "objcopy"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s: the C libraries cannot be built (scripts/testdeps.sh installs gcc and make)", tool)
+		}
+	}
+}
+
+// libraries are built once for each sanitizer.
+var libraries struct {
+	sync.Mutex
+	dirs map[string]string
+}
+
+// build makes the libraries, with a sanitizer unless it is empty, and gives their
+// directory.
+func build(t testing.TB, sanitizer string) string {
+	t.Helper()
+	compiler(t)
+	libraries.Lock()
+	defer libraries.Unlock()
+	if dir := libraries.dirs[sanitizer]; dir != "" {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "capi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.AtExit(func() { os.RemoveAll(dir) })
+	run(t, exec.Command("make", "-s", "OUT="+dir, "SANITIZE="+sanitizer))
+	if libraries.dirs == nil {
+		libraries.dirs = map[string]string{}
+	}
+	libraries.dirs[sanitizer] = dir
+	return dir
+}
+
+func run(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return string(out)
+}
+
+// program compiles a program and links it statically with the library.
+func program(t testing.TB, sanitizer string, sources ...string) string {
+	t.Helper()
+	dir := build(t, sanitizer)
+	binary := filepath.Join(t.TempDir(), "program")
+	args := []string{"-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-pthread", "-Iinclude", "-o", binary}
+	if sanitizer != "" {
+		args = append(args, "-fsanitize="+sanitizer, "-fno-omit-frame-pointer")
+	}
+	run(t, exec.Command("cc", append(append(args, sources...), filepath.Join(dir, "libha_gs_r.a"))...))
+	return binary
+}
+
+// hall is some agents on loopback.
+type hall struct {
+	t      testing.TB
+	dir    string
+	agents []*testenv.Process
+}
+
+// agents starts agents with nodes 1 to n and waits until they are one ring.
+func agents(t testing.TB, n int) *hall {
+	t.Helper()
+	binary := testenv.Binary(t)
+	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	h := &hall{t: t, dir: dir}
+	var hosts []netip.Addr
+	for i := range n {
+		hosts = append(hosts, netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)}))
+	}
+	port, err := link.FreePorts(hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: capi\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", port)
+	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
+	for i, host := range hosts {
+		fmt.Fprintf(&b, "node {\nnodeid: %d\nring0_addr: %s\n}\n", i+1, host)
+	}
+	conf := filepath.Join(dir, "corosync.conf")
+	if err := os.WriteFile(conf, []byte(b.String()+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		h.agents = append(h.agents, testenv.Start(t, exec.Command(binary, "agent", "-c", conf, "--node", fmt.Sprint(i+1),
+			"--state", filepath.Join(dir, fmt.Sprint("state", i+1)), "--run", h.runDir(i+1), "--no-corosync-door")))
+	}
+	for i := range n {
+		testenv.Eventually(t, patience, "one ring", func() (bool, any) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			st, err := admin.New(h.runDir(i + 1)).Status(ctx)
+			return err == nil && st.State == "operational" && st.Ring != nil && len(st.Ring.Members) == n, errors.Join(err)
+		})
+	}
+	return h
+}
+
+func (h *hall) runDir(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
+
+// client starts a program beside the agent of a node.
+func (h *hall) client(node int, binary string, args ...string) (*testenv.Process, io.WriteCloser) {
+	h.t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return testenv.Start(h.t, cmd), stdin
+}
+
+// The oldest provider leads; when its process ends, the next one does.
+func TestLeaderExample(t *testing.T) {
+	binary := program(t, "address,undefined", "examples/leader.c")
+	h := agents(t, 3)
+	var clients []*testenv.Process
+	for node := range 3 {
+		c, _ := h.client(node+1, binary, "demo", "7")
+		c.WaitOutput(patience, "leader is 7/1")
+		clients = append(clients, c)
+	}
+	clients[0].WaitOutput(patience, "record is 7/1")
+	clients[0].Signal(os.Kill)
+	for _, c := range clients[1:] {
+		c.WaitOutput(patience, "leader is 7/2")
+		c.WaitOutput(patience, "record is 7/2")
+	}
+	h.agents[1].Signal(os.Kill) // 7/2 ends with its agent
+	if code := clients[1].Wait(patience); code != 0 {
+		t.Errorf("exit %d\n%s", code, clients[1].Output())
+	}
+	clients[2].WaitOutput(patience, "leader is 7/3")
+}

@@ -1,0 +1,385 @@
+/* native.c - one connection: messages in both directions, calls and their answers. */
+#include "state.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void put_header(struct writer *w, size_t size, enum kind kind, uint16_t connection)
+{
+    write_u32(w, (uint32_t)size);
+    write_u16(w, (uint16_t)kind);
+    write_u16(w, connection);
+}
+
+void fail(struct native *n, uint16_t code)
+{
+    if (n->ended)
+        return;
+    n->ended = true;
+    n->code = code;
+    shutdown(n->socket, SHUT_RDWR); /* wakes who waits on it */
+    native_changed(n);
+}
+
+bool send_packet(struct native *n, const void *data, size_t len)
+{
+    while (!n->ended) {
+        if (send(n->socket, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+            return true;
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN && errno != ENOBUFS) {
+            receive(n); /* the agent may have said why */
+            fail(n, 0);
+            return false;
+        }
+        struct pollfd p = { .fd = n->socket, .events = POLLOUT };
+        native_unlock(n);
+        poll(&p, 1, -1);
+        native_lock(n);
+    }
+    return false;
+}
+
+/* Sends a message in pieces that the agent takes. */
+static bool send_parts(struct native *n, const uint8_t *data, size_t len)
+{
+    const size_t fields = HEADER_LEN + 8, room = n->agent_packet - fields;
+    for (size_t at = 0; at < len;) {
+        size_t piece = len - at < room ? len - at : room;
+        struct writer w = { 0 };
+        put_header(&w, fields + piece, KIND_PART, 0);
+        write_u32(&w, (uint32_t)len);
+        write_u32(&w, (uint32_t)at);
+        write_bytes(&w, data + at, piece);
+        bool sent = !w.failed && send_packet(n, w.data, w.len);
+        if (w.failed)
+            fail(n, 0);
+        write_free(&w);
+        if (!sent)
+            return false;
+        at += piece;
+    }
+    return true;
+}
+
+bool send_message(struct native *n, const void *data, size_t len)
+{
+    while (n->writing && !n->ended)
+        pthread_cond_wait(&n->change, &n->lock);
+    if (n->ended)
+        return false;
+    n->writing = true;
+    bool sent = len <= n->agent_packet ? send_packet(n, data, len) : send_parts(n, data, len);
+    n->writing = false;
+    pthread_cond_broadcast(&n->change);
+    return sent;
+}
+
+static bool take_opened(struct native *n, struct reader *r)
+{
+    read_bytes(r, 8 + 8); /* number of the connection, incarnation of the node */
+    uint32_t grant = read_u32(r);
+    if (!read_all(r) || n->open || grant == 0 || grant > 67108864)
+        return false;
+    n->grant = n->credit = grant;
+    n->open = true;
+    return true;
+}
+
+static bool take_answer(struct native *n, struct reader *r)
+{
+    uint32_t number = read_u32(r);
+    uint16_t code = read_u16(r);
+    read_u16(r);
+    struct pending **p = &n->calls;
+    while (*p != NULL && (*p)->number != number)
+        p = &(*p)->next;
+    struct pending *call = *p;
+    if (r->bad || call == NULL)
+        return false;
+    size_t len = (size_t)(r->end - r->at);
+    if (len > 0) {
+        call->answer.body = malloc(len);
+        if (call->answer.body == NULL)
+            return false;
+        memcpy(call->answer.body, r->at, len);
+    }
+    call->answer.code = code;
+    call->answer.len = (uint32_t)len;
+    call->done = true;
+    *p = call->next;
+    return true;
+}
+
+static bool take_credit(struct native *n, struct reader *r)
+{
+    uint32_t bytes = read_u32(r);
+    read_u32(r);
+    if (!read_all(r) || !n->open || bytes > n->grant - n->credit)
+        return false;
+    n->credit += bytes;
+    return true;
+}
+
+static bool take_part(struct native *n, struct reader *r);
+
+/* Takes one message off a packet, or a whole one made of parts. */
+static bool take_message(struct native *n, struct reader *packet, bool in_part)
+{
+    uint32_t size = read_u32(packet);
+    uint16_t kind = read_u16(packet), connection = read_u16(packet);
+    if (packet->bad || size < HEADER_LEN)
+        return false;
+    const uint8_t *fields = read_bytes(packet, size - HEADER_LEN);
+    if (fields == NULL || (n->total != 0 && kind != KIND_PART))
+        return false;
+    struct reader r = read_from(fields, size - HEADER_LEN);
+    if (kind == KIND_PART)
+        return !in_part && take_part(n, &r);
+    if (kind == KIND_CLOSED && (connection == 0 || connection == CONNECTION)) {
+        fail(n, read_u16(&r));
+        return true;
+    }
+    if (connection != CONNECTION)
+        return false;
+    switch (kind) {
+    case KIND_OPENED:
+        return take_opened(n, &r);
+    case KIND_ANSWER:
+        return take_answer(n, &r);
+    case KIND_EVENT:
+        return queue_event(n, &r, size);
+    case KIND_CREDIT:
+        return take_credit(n, &r);
+    }
+    return false;
+}
+
+static bool take_part(struct native *n, struct reader *r)
+{
+    uint32_t total = read_u32(r), at = read_u32(r);
+    size_t len = (size_t)(r->end - r->at);
+    if (r->bad || len == 0)
+        return false;
+    if (n->total == 0) {
+        if (total < HEADER_LEN || total > MAX_MESSAGE || (n->whole = malloc(total)) == NULL)
+            return false;
+        n->total = total;
+        n->got = 0;
+    }
+    if (total != n->total || at != n->got || len > n->total - n->got)
+        return false;
+    memcpy(n->whole + n->got, r->at, len);
+    n->got += (uint32_t)len;
+    if (n->got < n->total)
+        return true;
+    struct reader whole = read_from(n->whole, n->total);
+    n->total = 0;
+    bool right = take_message(n, &whole, true) && read_all(&whole);
+    free(n->whole);
+    n->whole = NULL;
+    return right;
+}
+
+static bool take_packet(struct native *n, size_t len)
+{
+    struct reader r = read_from(n->packet, len);
+    while (r.at < r.end && !n->ended)
+        if (!take_message(n, &r, false))
+            return false;
+    return true;
+}
+
+void receive(struct native *n)
+{
+    bool reset = false;
+    while (!n->ended) {
+        ssize_t len = recv(n->socket, n->packet, sizeof n->packet, MSG_DONTWAIT | MSG_TRUNC);
+        if (len > 0 && (size_t)len <= sizeof n->packet && take_packet(n, (size_t)len))
+            continue;
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (len < 0 && errno == ECONNRESET && !reset) {
+            reset = true; /* what the agent said comes behind it */
+            continue;
+        }
+        fail(n, 0);
+    }
+}
+
+void native_pump(struct native *n)
+{
+    receive(n);
+    settle(n);
+    native_changed(n);
+}
+
+void native_wait(struct native *n, bool for_events)
+{
+    if (n->polling || n->ended) {
+        pthread_cond_wait(&n->change, &n->lock);
+        return;
+    }
+    uint64_t kicks;
+    struct pollfd p[] = { { .fd = n->socket, .events = POLLIN }, { .fd = n->kick, .events = POLLIN }, { .fd = n->wakeup, .events = POLLIN } };
+    n->polling = true;
+    native_unlock(n);
+    poll(p, for_events ? 3 : 2, -1);
+    native_lock(n);
+    n->polling = false;
+    (void)!read(n->kick, &kicks, sizeof kicks);
+    native_pump(n);
+}
+
+/* Waits for credit and sends a request. */
+static enum native_error request(struct native *n, struct writer *w)
+{
+    enum native_error e = NATIVE_OK;
+    while (!n->ended && n->credit <= 0)
+        native_wait(n, false);
+    if (w->failed)
+        e = NATIVE_MEMORY;
+    else if (n->ended || w->len > n->agent_message)
+        e = NATIVE_ENDED;
+    else {
+        n->credit -= (int64_t)w->len;
+        if (!send_message(n, w->data, w->len))
+            e = NATIVE_ENDED;
+    }
+    write_free(w);
+    return e;
+}
+
+static void forget(struct native *n, const struct pending *call)
+{
+    struct pending **p = &n->calls;
+    while (*p != NULL && *p != call)
+        p = &(*p)->next;
+    if (*p != NULL)
+        *p = call->next;
+}
+
+enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a)
+{
+    struct pending call = { .number = ++n->last_call, .next = n->calls };
+    n->calls = &call;
+    struct writer w = { 0 };
+    put_header(&w, HEADER_LEN + 8 + len, KIND_CALL, CONNECTION);
+    write_u32(&w, call.number);
+    write_u16(&w, function);
+    write_u16(&w, 0);
+    write_bytes(&w, body, len);
+    enum native_error e = request(n, &w);
+    while (e == NATIVE_OK && !call.done && !n->ended)
+        native_wait(n, false);
+    if (call.done) {
+        *a = call.answer;
+        return NATIVE_OK;
+    }
+    forget(n, &call);
+    return e != NATIVE_OK ? e : NATIVE_ENDED;
+}
+
+enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag, const void *body, size_t len)
+{
+    struct writer w = { 0 };
+    put_header(&w, HEADER_LEN + 12 + len, KIND_CAST, CONNECTION);
+    write_u64(&w, tag);
+    write_u16(&w, function);
+    write_u16(&w, 0);
+    write_bytes(&w, body, len);
+    return request(n, &w);
+}
+
+void native_end(struct native *n) { fail(n, NATIVE_CODE_OK); }
+
+bool native_ended(const struct native *n) { return n->ended; }
+
+int native_descriptor(const struct native *n) { return n->descriptor; }
+
+void native_lock(struct native *n) { pthread_mutex_lock(&n->lock); }
+
+void native_unlock(struct native *n) { pthread_mutex_unlock(&n->lock); }
+
+/* Opens the service and waits until it is. */
+static enum native_error open_service(struct native *n, uint16_t *code)
+{
+    struct writer w = { 0 };
+    put_header(&w, HEADER_LEN + 8, KIND_OPEN, CONNECTION);
+    write_u16(&w, n->config.service);
+    write_u16(&w, 0);
+    write_u32(&w, n->config.window);
+    bool failed = w.failed;
+    native_lock(n);
+    if (!failed)
+        send_message(n, w.data, w.len);
+    while (!failed && !n->open && !n->ended)
+        native_wait(n, false);
+    *code = n->code;
+    bool open = n->open;
+    native_unlock(n);
+    write_free(&w);
+    return failed ? NATIVE_MEMORY : open ? NATIVE_OK : NATIVE_CONNECT;
+}
+
+enum native_error native_open(struct native **out, const struct native_config *config, uint16_t *code)
+{
+    struct native *n = calloc(1, sizeof *n);
+    *code = 0;
+    if (n == NULL)
+        return NATIVE_MEMORY;
+    n->config = *config;
+    n->window = config->window;
+    n->refs = 1;
+    n->last = &n->first;
+    n->socket = n->wakeup = n->kick = n->descriptor = -1;
+    pthread_mutex_init(&n->lock, NULL);
+    pthread_cond_init(&n->change, NULL);
+    enum native_error e = dial(n, code);
+    if (e == NATIVE_OK)
+        e = open_service(n, code);
+    if (e != NATIVE_OK)
+        native_unref(n);
+    else
+        *out = n;
+    return e;
+}
+
+void native_abandon(struct native *n)
+{
+    int fds[] = { n->descriptor, n->wakeup, n->kick, n->socket };
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+void native_ref(struct native *n)
+{
+    native_lock(n);
+    n->refs++;
+    native_unlock(n);
+}
+
+void native_unref(struct native *n)
+{
+    native_lock(n);
+    int left = --n->refs;
+    native_unlock(n);
+    if (left > 0)
+        return;
+    native_abandon(n);
+    while (n->first != NULL) {
+        struct native_event *e = n->first;
+        n->first = e->next;
+        free(e);
+    }
+    free(n->whole);
+    pthread_cond_destroy(&n->change);
+    pthread_mutex_destroy(&n->lock);
+    free(n);
+}
