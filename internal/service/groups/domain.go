@@ -47,6 +47,8 @@ type outside interface {
 	judge(p *protocol) bool
 	// decided ends a protocol of the council.
 	decided(p *protocol, approved bool)
+	// over gives the minutes of a protocol.
+	over(m Minutes)
 	// changed is what subscribers see; system groups are there by name.
 	changed(c change)
 	// addressed says that the table of adapters is another one.

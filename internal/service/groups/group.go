@@ -238,7 +238,7 @@ func (d *domain) propose(g *group, m *member, kind Kind, q *Proposal, serial uin
 	case StateValueChange:
 		p.proposed, p.fresh = notNil(q.Data), true
 	case ProviderMessage:
-		p.message = notNil(q.Data)
+		p.message, p.size = notNil(q.Data), len(q.Data)
 	case AttributeChange:
 		if q.Attrs == nil || !q.Attrs.valid() || q.Attrs.Source != g.attrs.Source {
 			fail(BadGroupAttributes, nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/groups/groupstest"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
@@ -18,7 +19,9 @@ type world struct {
 	*servicetest.Cluster
 	t       servicetest.T
 	clients []*lib
-	scripts []Script // that were run, with done of each
+	minutes []Minutes // of node 1
+	merged  []string  // of all nodes
+	scripts []Script  // that were run, with done of each
 	ends    []func(ok, timedOut bool)
 	held    bool // scripts do not end by themselves
 	fails   bool // scripts are not successful
@@ -28,8 +31,14 @@ type world struct {
 func start(t servicetest.T, n int) *world {
 	w := &world{t: t}
 	votes := quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: uint32(n)}}
-	w.Cluster = servicetest.New(t, n, func(servicetest.NodeID) []service.Service {
-		return []service.Service{quorum.New(votes), New(Config{Domain: "d", Run: w.run})}
+	w.Cluster = servicetest.New(t, n, func(id servicetest.NodeID) []service.Service {
+		c := Config{Domain: "d", Run: w.run, Merged: func(groups []string, by []proto.NodeID) {
+			w.merged = append(w.merged, fmt.Sprint(id, ": ", groups, " by ", by))
+		}}
+		if id == 1 {
+			c.Over = func(m Minutes) { w.minutes = append(w.minutes, m) }
+		}
+		return []service.Service{quorum.New(votes), New(c)}
 	})
 	w.Split(w.All())
 	w.Run()

@@ -57,6 +57,7 @@ func (s *Service) notify(to *member, g *group, kind uint16, e event, ends bool) 
 // opened implements outside.
 func (s *Service) opened(g *group) {
 	p := g.active
+	s.began[g.name] = s.x.Now()
 	if p.limit == 0 || len(s.silent(g)) == 0 {
 		return
 	}
@@ -66,6 +67,7 @@ func (s *Service) opened(g *group) {
 
 // closed implements outside.
 func (s *Service) closed(g *group) {
+	delete(s.began, g.name)
 	if t, ok := s.timers[g.name]; ok {
 		t.Stop()
 		delete(s.timers, g.name)
@@ -136,6 +138,13 @@ func (s *Service) scriptDone(group string, instance int16, seq uint64, ok, timed
 	if seq != 0 {
 		b := body.AppendU32(body.AppendU64(body.AppendU16(nil, uint16(instance)), seq), bits)
 		s.owe(owed{fn: msgScript, group: group, body: b})
+	}
+}
+
+// over implements outside.
+func (s *Service) over(m Minutes) {
+	if s.cfg.Over != nil {
+		s.cfg.Over(m)
 	}
 }
 

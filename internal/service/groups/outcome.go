@@ -96,6 +96,7 @@ func (d *domain) finish(g *group, approved bool, summary uint32) {
 			approved, summary = false, ExplicitReject
 		}
 	}
+	refused := len(strangers) > 0
 	if approved && g.isCouncil() && !d.out.judge(p) {
 		approved, summary = false, ExplicitReject
 	}
@@ -144,6 +145,9 @@ func (d *domain) finish(g *group, approved bool, summary uint32) {
 	if len(c.joined)+len(c.left) > 0 || stated {
 		d.out.changed(c)
 	}
+	m := g.minutes(p, approved, summary)
+	m.NoSource = refused
+	d.out.over(m)
 	d.follow(g, before, stated)
 	if g.alive && len(g.members) == 0 {
 		d.end(g)

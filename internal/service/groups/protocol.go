@@ -34,6 +34,10 @@ type protocol struct {
 	voters    []voter
 	running   []Provider // whose scripts run
 	tardy     []Provider
+
+	// For the minutes of this node, no part of the state.
+	casts []Cast
+	size  int // of the proposer's message
 }
 
 type leaver struct {
@@ -78,6 +82,7 @@ func (d *domain) start(g *group, p *protocol) {
 // open begins a phase.
 func (d *domain) open(g *group) {
 	p := g.active
+	p.turnPage()
 	for i := range p.voters {
 		p.voters[i] = voter{Provider: p.voters[i].Provider}
 	}
@@ -109,6 +114,7 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 	if r.Default == Approve || r.Default == Reject {
 		p.def = r.Default
 	}
+	p.cast(q, r.Vote, 0)
 	if r.Vote == Reject && !g.isCouncil() {
 		d.finish(g, false, ExplicitReject)
 	} else {
@@ -156,6 +162,7 @@ func (d *domain) byDefault(g *group, cause uint32, who func(*voter) bool) bool {
 		}
 		p.defaulted = true
 		p.causes |= cause
+		p.cast(v.Provider, p.def, cause)
 		p.latest |= DefaultApprove | cause
 		if p.def == Reject && !g.isCouncil() {
 			d.finish(g, false, DefaultReject)

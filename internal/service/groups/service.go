@@ -22,6 +22,10 @@ type Config struct {
 	Allow func(service.Cred) bool
 	// Council votes for this node among the nodes; nil: it is against everything.
 	Council Council
+	// Over is given the minutes of each protocol, of all groups. Merged is told that
+	// the groups of this side were dissolved in a merge. Nil: nobody wants to know.
+	Over   func(Minutes)
+	Merged func(groups []string, survivors []proto.NodeID)
 	// Run starts a deactivate script, logs how it ended, and calls done on the
 	// executive's goroutine when it has. Nil: there is nobody to run scripts, all
 	// are unsuccessful.
@@ -52,6 +56,7 @@ type Service struct {
 	members  []proto.NodeID         // as of the last activation
 	ring     proto.RingID           // of the last activation
 	timers   map[string]phaseTimer  // of phases in work, by group
+	began    map[string]time.Time   // phases in work, by group; for people
 	forming  bool                   // msgForm is on its way
 	owed     []owed                 // messages that found no room, oldest first
 	ended    map[uint64]endedClient // of connections that are gone, until all know
@@ -82,7 +87,7 @@ const owedRetry = 20 * time.Millisecond
 
 // New makes the service.
 func New(c Config) *Service {
-	s := &Service{cfg: c, timers: map[string]phaseTimer{}, ended: map[uint64]endedClient{}}
+	s := &Service{cfg: c, timers: map[string]phaseTimer{}, began: map[string]time.Time{}, ended: map[uint64]endedClient{}}
 	s.adopt(&domain{})
 	return s
 }

@@ -178,6 +178,14 @@ func (s *Service) dissolveAll(r *round) {
 		t.Stop()
 		delete(s.timers, name)
 	}
+	clear(s.began)
+	var names []string
+	for _, g := range s.d.groups {
+		names = append(names, g.name)
+	}
+	if len(names) > 0 && s.cfg.Merged != nil {
+		s.cfg.Merged(names, r.part)
+	}
 	if used {
 		s.x.Log().Warn("the groups of this side were dissolved in a merge", "label", "GS_DOM_MERGE_ER", "survivors", r.part)
 	}
