@@ -33,7 +33,7 @@ func (p *Provider) Serve(ctx context.Context, h Handler) error {
 		if n, ok := ev.(NPhase); ok {
 			err = p.ballot(ctx, h, n)
 		}
-		if err != nil && !errors.Is(err, VoteNotExpected) && !errors.Is(err, ErrClosed) { // how it ended the stream tells
+		if err != nil && !errors.Is(err, VoteNotExpected) && !errors.Is(err, ErrOut) && !errors.Is(err, ErrClosed) { // of an end the stream tells
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ func Example() {
 		defer p.Goodbye(ctx)
 		providers = append(providers, p)
 	}
-	go vote(ctx, providers[0])
+	go approve(ctx, providers[0])
 
 	b := providers[1]
 	for ev, err := range b.All(ctx) {
@@ -56,8 +56,8 @@ func Example() {
 	// state approved, members [1/1 1/2], state "v2"
 }
 
-// vote approves whatever is proposed.
-func vote(ctx context.Context, p *groups.Provider) {
+// approve votes for whatever is proposed.
+func approve(ctx context.Context, p *groups.Provider) {
 	for ev, err := range p.All(ctx) {
 		if err != nil {
 			return

@@ -74,7 +74,7 @@ func TestAgreeOn(t *testing.T) {
 // A provider that ends during the vote does not decide.
 func TestAgreeOn_VoterEnds(t *testing.T) {
 	ctx := soon(t)
-	clients := embedded(t, cluster(t, 2))
+	_, clients := within(t, 2)
 	a := served(t, ctx, clients[:1], func(groups.ProviderID, groups.NPhase) error { return nil })[0]
 	b, err := clients[1].Join(ctx, "agree", groups.Attributes{})
 	must(t, err)
@@ -95,7 +95,8 @@ func TestAgreeOn_VoterEnds(t *testing.T) {
 
 func TestServe_NobodyDecides(t *testing.T) {
 	ctx := soon(t)
-	p, err := embedded(t, cluster(t, 1))[0].Join(ctx, "g", groups.Attributes{})
+	_, clients := within(t, 1)
+	p, err := clients[0].Join(ctx, "g", groups.Attributes{})
 	must(t, err)
 	if err := p.Serve(ctx, groups.Handler{}); err == nil {
 		t.Error("served without a vote")
@@ -137,7 +138,7 @@ func TestBarrier(t *testing.T) {
 // Nobody waits for who has failed, unless too few are left.
 func TestBarrier_OneEnds(t *testing.T) {
 	ctx := soon(t)
-	clients := embedded(t, cluster(t, 3))
+	_, clients := within(t, 3)
 	bs := make([]*groups.Barrier, 3)
 	for i, c := range clients {
 		var err error
@@ -230,8 +231,7 @@ func TestLeader(t *testing.T) {
 // Each side of a divided cluster has a leader, for those who want that.
 func TestLeader_WithoutQuorum(t *testing.T) {
 	ctx := soon(t)
-	c := cluster(t, 3)
-	clients := embedded(t, c)
+	c, clients := within(t, 3)
 	var ls []*groups.Leader
 	for i := range 2 {
 		l, err := clients[i].Lead(ctx, "boss", groups.WithoutQuorum())
@@ -250,11 +250,11 @@ func TestLeader_WithoutQuorum(t *testing.T) {
 // Run works while this program leads, and no longer.
 func TestLeader_Run(t *testing.T) {
 	ctx := soon(t)
-	c := cluster(t, 3)
+	c, clients := within(t, 3)
 	leads := make(chan groups.NodeID, 10)
 	ended := make(chan error, 3)
 	finish := make(chan bool)
-	for i, client := range embedded(t, c) {
+	for i, client := range clients {
 		l, err := client.Lead(ctx, "boss")
 		must(t, err)
 		id := groups.NodeID(i + 1)

@@ -98,7 +98,7 @@ func (p *Provider) Leave(ctx context.Context, code uint32, options ...ProposeOpt
 func (p *Provider) Goodbye(ctx context.Context) error {
 	err := p.call(ctx, gs.CallGoodbye, gs.TokenRequest{}.AppendTo(nil))
 	p.Close()
-	if errors.Is(err, ErrClosed) || errors.Is(err, BadMemberToken) || errors.Is(err, NotAMember) {
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrOut) || errors.Is(err, NotAMember) {
 		return nil // it is out already
 	}
 	return p.told("goodbye to", err)

@@ -301,8 +301,8 @@ func (p *Provider) payOwed(ctx context.Context) error {
 	p.mu.Lock()
 	p.owes = false
 	p.mu.Unlock()
-	if errors.Is(err, VoteNotExpected) || errors.Is(err, ErrClosed) {
-		return nil // the protocol has ended; why the connection did, the stream tells
+	if errors.Is(err, VoteNotExpected) || errors.Is(err, ErrOut) || errors.Is(err, ErrClosed) {
+		return nil // the protocol has ended; of another end the stream tells
 	}
 	return err
 }

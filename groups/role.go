@@ -105,10 +105,13 @@ func (r *role) call(ctx context.Context, fn uint16, body []byte) error {
 		return err
 	}
 	reply, err := gs.ParseReply(b)
-	if err == nil && reply.Code != gs.OK {
-		err = Code(reply.Code)
+	switch {
+	case err != nil || reply.Code == gs.OK:
+		return err
+	case reply.Code == gs.BadMemberToken: // the stream has not been read so far
+		return fmt.Errorf("%w: %w", ErrOut, BadMemberToken)
 	}
-	return err
+	return Code(reply.Code)
 }
 
 // raw waits for the next event and answers checks. Its body is valid until the next
