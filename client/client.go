@@ -15,6 +15,7 @@ import (
 	"github.com/moothall/moothall/internal/door/native/frame"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/session/named"
 	"github.com/moothall/moothall/service"
 )
 
@@ -89,7 +90,7 @@ type Client struct {
 	err   error
 }
 
-var _ session.Session = (*Client)(nil)
+var _ service.NamedSession = (*Client)(nil)
 
 // Dial connects to an agent. When the agent refuses the program, the error wraps
 // service.ErrAccess; when it speaks another protocol, service.ErrVersion.
@@ -185,6 +186,11 @@ func (c *Client) Open(ctx context.Context, id uint16) (session.Conn, error) {
 		return nil, err // not a typed nil
 	}
 	return conn, nil
+}
+
+// OpenNamed connects to a service of other people by its name.
+func (c *Client) OpenNamed(ctx context.Context, name string) (session.Conn, error) {
+	return named.Open(ctx, c, name)
 }
 
 // redialGap is the pause between attempts to find the agent again.

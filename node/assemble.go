@@ -112,19 +112,11 @@ func (n *Node) receiveBudget(payload int) int {
 	return receive / (payload + overhead) * 3 / 4
 }
 
-// services are what every member runs.
-func (n *Node) services() []func() service.Service {
-	return []func() service.Service{
-		func() service.Service {
-			q := quorum.New(n.votes())
-			n.keys.quorum = q
-			return q
-		},
-		n.keys.cmap,
-		n.keys.cfg,
-		n.keys.cpg,
-		n.groupServices,
-	}
+// quorumService makes the service of one life.
+func (n *Node) quorumService() service.Service {
+	q := quorum.New(n.votes())
+	n.keys.quorum = q
+	return q
 }
 
 // votes is the configuration of the quorum service, as reloaded last.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/link"
+	"github.com/moothall/moothall/service"
 )
 
 // Cluster is several members in this process, on loopback, with faults to order:
@@ -22,6 +23,7 @@ type Cluster struct {
 	conf *config.Config
 	dir  string
 	key  []byte
+	own  []func() service.Service
 
 	mu    sync.Mutex // guards what follows
 	nodes []*Node    // by id-1; nil: it does not run
@@ -33,8 +35,9 @@ const MaxCluster = 200
 
 // StartCluster starts n members of a new cluster, with a key, on free ports of
 // loopback addresses and with a state directory that Close removes. It returns
-// when all are members of one ring.
-func StartCluster(ctx context.Context, n int) (*Cluster, error) {
+// when all are members of one ring. Each member runs the services besides the
+// built-in ones (Config.Services).
+func StartCluster(ctx context.Context, n int, services ...func() service.Service) (*Cluster, error) {
 	if n < 1 || n > MaxCluster {
 		return nil, fmt.Errorf("node: a cluster of %d nodes, 1 to %d are possible", n, MaxCluster)
 	}
@@ -42,7 +45,7 @@ func StartCluster(ctx context.Context, n int) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{dir: dir, key: make([]byte, 256), nodes: make([]*Node, n), cuts: map[[2]config.NodeID]bool{}}
+	c := &Cluster{dir: dir, key: make([]byte, 256), own: services, nodes: make([]*Node, n), cuts: map[[2]config.NodeID]bool{}}
 	rand.Read(c.key)
 	if c.conf, err = loopback(n); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -82,7 +85,7 @@ func (c *Cluster) Start(ctx context.Context, id config.NodeID) (*Node, error) {
 	case c.Node(id) != nil:
 		return nil, fmt.Errorf("node: node %d runs already", id)
 	}
-	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)), RunDir: c.RunDir(id),
+	n, err := Start(ctx, Config{Cluster: c.conf, Self: id, Key: c.key, StateDir: filepath.Join(c.dir, fmt.Sprint(id)), RunDir: c.RunDir(id), Services: c.own,
 		Log: slog.New(slog.DiscardHandler), Drop: func(to config.NodeID) bool { return c.isCut(id, to) }})
 	if err != nil {
 		return nil, err

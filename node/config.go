@@ -9,6 +9,7 @@ import (
 
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/service"
 )
 
 // Config says which node of which cluster runs, and where.
@@ -33,6 +34,13 @@ type Config struct {
 	// CorosyncDoor serves Corosync's client libraries. A network namespace has one
 	// such door.
 	CorosyncDoor bool
+
+	// Services are services of other people that this member runs besides the
+	// built-in ones (package service), one function each. Their ids are
+	// service.FirstID to service.LastID. A function is called once to see what the
+	// service is and once for each life of the member, which may start anew inside of
+	// the process: it makes a new value each time. All nodes should run the same ones.
+	Services []func() service.Service
 
 	// Reload reads the cluster's configuration anew, resolved, when somebody asks
 	// all members to do so. Problems are what is no error. Nil: this member

@@ -107,6 +107,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 // start opens everything in the order in which a later part needs an earlier
 // one: the record must be durable before the first packet (ordering 2.2).
 func (n *Node) start() error {
+	others, err := n.cfg.checkServices()
+	if err != nil {
+		return failed(PartService, err)
+	}
 	st, found, err := store.Open(n.state, n.self.ID, store.Options{Forget: n.cfg.ForgetRing, FS: n.cfg.Disk})
 	if err != nil {
 		return failed(PartState, err)
@@ -137,6 +141,7 @@ func (n *Node) start() error {
 		return failed(PartDoor, err)
 	}
 	n.keys = newKeys(n)
+	n.keys.nameServices(others)
 	if n.loop, err = executive.NewLoop(n.loopConfig(record, !found.First)); err != nil {
 		return failed(PartService, err)
 	}

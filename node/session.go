@@ -7,10 +7,11 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/session/local"
+	"github.com/moothall/moothall/internal/session/named"
 	"github.com/moothall/moothall/service"
 )
 
-var _ session.Session = (*Node)(nil)
+var _ service.NamedSession = (*Node)(nil)
 
 // Open connects this program to one service of the member.
 func (n *Node) Open(ctx context.Context, id uint16) (session.Conn, error) {
@@ -29,4 +30,9 @@ func (n *Node) Open(ctx context.Context, id uint16) (session.Conn, error) {
 		return nil, fmt.Errorf("open service %d: %w", id, code)
 	}
 	return c, nil
+}
+
+// OpenNamed connects this program to a service of other people by its name.
+func (n *Node) OpenNamed(ctx context.Context, name string) (session.Conn, error) {
+	return named.Open(ctx, n, name)
 }

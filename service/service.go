@@ -59,11 +59,11 @@ type Service interface {
 // Info describes a service; it never changes.
 type Info struct {
 	Name              string
-	ID                uint16 // below 64; services synchronise and see changes in this order
+	ID                uint16 // FirstID to LastID unless built in; services synchronise and see changes in this order
 	Versions          Range  // of the service's messages and state
-	RunsWithoutQuorum bool
-	Independent       bool // its process phase may run beside others' (ordering 4.1)
-	ClientBytes       int  // of events that may wait here for one client; zero: as many as for any
+	RunsWithoutQuorum bool   // it goes on outside of the primary component
+	Independent       bool   // its process phase may run beside others' (ordering 4.1)
+	ClientBytes       int    // of events that may wait here for one client; zero: as many as for any
 	Calls             []Call
 }
 
@@ -91,7 +91,11 @@ type Request struct {
 	Reply func(code Code, body []byte)
 }
 
-// Syncer is what a service with replicated state implements besides.
+// Syncer is what a service with replicated state implements besides. A round
+// goes: SyncDigest, when the regular configuration was seen; SyncInit; SyncProcess
+// until it is done, unless all digests are equal; SyncActivate, at the same place
+// of the order everywhere, when all members are done. A change of the
+// configuration amid that is SyncAbort, and another round follows.
 type Syncer interface {
 	SyncDigest() Digest // of the replicated state now; goes into this node's Hello
 	// SyncInit begins a round. The state stays as it is until SyncActivate.
@@ -136,8 +140,9 @@ type Peer struct {
 	Has      bool     // false: that member does not run this service
 }
 
-// Dumper prints the replicated state canonically, equal at all members at quiet
-// points. Optional.
+// Dumper prints the replicated state canonically, equal at all members when
+// nothing is under way: package servicetest compares what the nodes print.
+// Optional.
 type Dumper interface{ Dump(w io.Writer) }
 
 // MsgClass separates the messages of a synchronisation round from all others.
@@ -181,8 +186,9 @@ type Source struct {
 type Executive interface {
 	// Self is the node that the service runs on.
 	Self() NodeID
-	// Multicast orders one message, own delivery included. ErrTryAgain leaves
-	// nothing behind. The body is copied.
+	// Multicast orders one message, own delivery included, which comes after it
+	// returned. ErrTryAgain and ErrTooBig leave nothing behind. While a round runs,
+	// Normal messages wait and are ordered behind it. The body is copied.
 	Multicast(fn uint16, class MsgClass, level Level, src Source, body []byte) error
 	// Room reports whether a message of that size would be taken now.
 	Room(bytes int) bool

@@ -1,0 +1,51 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/moothall/moothall/internal/service/cmap"
+	"github.com/moothall/moothall/internal/session/named"
+	"github.com/moothall/moothall/service"
+)
+
+// builtIn are the services that every member runs.
+func (n *Node) builtIn() []func() service.Service {
+	return []func() service.Service{n.quorumService, n.keys.cmap, n.keys.cfg, n.keys.cpg, n.groupServices}
+}
+
+// services are all that this member runs.
+func (n *Node) services() []func() service.Service {
+	return slices.Concat(n.builtIn(), n.cfg.Services)
+}
+
+// checkServices looks at services of other people before anything starts, and
+// tells what they are. Their ids and names must be free.
+func (c *Config) checkServices() ([]service.Info, error) {
+	var infos []service.Info
+	for _, f := range c.Services {
+		info := f().Info()
+		if err := info.Check(); err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	for i, a := range infos {
+		for _, b := range infos[:i] {
+			switch {
+			case a.ID == b.ID:
+				return nil, fmt.Errorf("node: services %s and %s have the same id %d: give one of them another, %d to %d", b.Name, a.Name, a.ID, service.FirstID, service.LastID)
+			case a.Name == b.Name:
+				return nil, fmt.Errorf("node: services %d and %d have the same name %s", b.ID, a.ID, a.Name)
+			}
+		}
+	}
+	return infos, nil
+}
+
+// nameServices writes down where clients find services of other people.
+func (k *keys) nameServices(infos []service.Info) {
+	for _, info := range infos {
+		k.normal.Set(named.Key(info.Name), cmap.U16(info.ID))
+	}
+}
