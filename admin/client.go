@@ -68,6 +68,17 @@ func (c *Client) Group(ctx context.Context, name string) (Group, error) {
 	return get[Group](ctx, c, "/v1/groups/"+url.PathEscape(name))
 }
 
+// GroupServices asks for Group Services as the node sees them.
+func (c *Client) GroupServices(ctx context.Context) (GroupServices, error) {
+	return get[GroupServices](ctx, c, "/v1/groupservices")
+}
+
+// VotingGroup asks for one group of Group Services. An *Error with
+// http.StatusNotFound says that there is none of that name.
+func (c *Client) VotingGroup(ctx context.Context, name string) (VotingGroup, error) {
+	return get[VotingGroup](ctx, c, "/v1/groupservices/"+url.PathEscape(name))
+}
+
 // Decisions asks for the entries of the decision log with a number above since,
 // the oldest limit of them; zero: no limit.
 func (c *Client) Decisions(ctx context.Context, since uint64, limit int) (Decisions, error) {

@@ -161,7 +161,7 @@ type Counter struct {
 type Decision struct {
 	No     uint64    `json:"no"` // rising from 1 in a life of the process, never used twice
 	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind"` // view, quorum, round, stall, suspect, refused, stale-view, client, restart or stop
+	Kind   string    `json:"kind"` // view, quorum, round, stall, suspect, refused, stale-view, client, restart, stop, why, quarantine or vote
 	Ring   string    `json:"ring,omitempty"`
 	Node   NodeID    `json:"node,omitempty"`   // whom it is about
 	Reason string    `json:"reason,omitempty"` // a dashed word

@@ -23,10 +23,11 @@ const scriptLog = "deactivate.log"
 func (n *Node) groupServices() service.Service {
 	runner := script.NewRunner(script.NewLog(filepath.Join(n.state, scriptLog)))
 	var s *groupservices.Service
-	s = n.keys.self.Groups(groupservices.Config{Domain: n.Cluster(), Allow: n.mayUseGroups, Run: func(run groupservices.Script, done func(ok, late bool)) {
+	s = n.keys.self.Groups(groupservices.Config{Domain: n.Cluster(), Allow: n.mayUseGroups, Over: n.voted, Merged: n.groupsMerged, Run: func(run groupservices.Script, done func(ok, late bool)) {
 		go func() {
 			ok, late := n.deactivate(runner, &run)
 			n.post(func(*executive.Core) {
+				n.scriptEnded(&run, ok, late)
 				if n.keys.providers == s { // it still lives
 					done(ok, late)
 				}

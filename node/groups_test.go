@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -9,8 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
 )
 
@@ -123,6 +127,71 @@ func TestGroupServices_Adapters(t *testing.T) {
 				return // before that, the link may have told which adapter it is not
 			}
 		}
+	}
+}
+
+// The documents, the decision log and the metrics tell the same story.
+func TestGroupServices_AreExplained(t *testing.T) {
+	conf, run := cluster(t, 2, 1), t.TempDir()
+	a, b := start(t, node.Config{Cluster: conf, Self: 1, RunDir: run}), start(t, node.Config{Cluster: conf, Self: 2})
+	formed(t, a, b)
+	agent := admin.New(run)
+	doc, err := agent.GroupServices(t.Context())
+	if err != nil || doc.State != "not established" || len(doc.Groups) != 0 || doc.Domain != a.Cluster() {
+		t.Fatalf("%+v, %v", doc, err)
+	}
+	attrs := groups.Attributes{Phases: groups.NPhase, DefaultVote: groups.Reject}
+	first := provider(t, a, attrs)
+	first.until(groups.EventApproved, groups.Join, 1)
+	second := provider(t, b, attrs)
+	done := make(chan groups.Notification)
+	go func() { done <- second.until(groups.EventApproved, groups.Join, 2) }()
+	first.until(groups.EventApproved, groups.Join, 2)
+	<-done
+	first.call(groups.CallState, groups.Proposal{Phases: groups.NPhase, Limit: 1, Data: []byte("x")}.AppendTo(nil))
+	first.until(groups.EventRejected, groups.StateValueChange, 2)
+	var g admin.VotingGroup
+	testenv.Eventually(t, patience, "the outcome", func() (bool, any) {
+		var err error
+		g, err = agent.VotingGroup(t.Context(), "g")
+		return err == nil && len(g.Recent) == 3, g.Recent
+	})
+	why := "provider 1/1 of n1 proposed the state value \"x\"; rejected in phase 1 by default: provider 1/2 of n2 did not vote within 1 s, and the default vote is reject."
+	if last := g.Recent[2]; !strings.HasSuffix(last.Text, why) || last.Outcome != "default-rejected" || len(last.Votes) != 2 {
+		t.Errorf("%+v", last)
+	}
+	if len(g.Providers) != 2 || g.Leader != 1 || !g.Providers[0].Local || g.Providers[0].PID != int32(os.Getpid()) || g.Providers[1].NodeName != "n2" || g.Attributes.DefaultVote != "reject" {
+		t.Errorf("%+v", g)
+	}
+	doc, err = agent.GroupServices(t.Context())
+	if err != nil || doc.State != "established" || doc.Nameserver == 0 || len(doc.Nodes) != 2 || len(doc.Clients) != 1 || len(doc.Recent) < 3 {
+		t.Errorf("%+v, %v", doc, err)
+	}
+	found := 0
+	for _, d := range a.Status().Decisions {
+		if d.Kind == "vote" && (strings.HasSuffix(d.Text, why) || strings.Contains(d.Text, "wanted to join; approved in phase 1")) {
+			found++
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d decisions of 3 are in the log", found)
+	}
+	page := scrape(t, agent)
+	for name, want := range map[string]float64{
+		"moothall_groupservices_groups": 1, "moothall_groupservices_providers": 2, "moothall_groupservices_late_total": 1,
+	} {
+		if got := page.value(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for _, line := range []string{`kind="join",outcome="approved"} 2`, `kind="state",outcome="default-rejected"} 1`} {
+		if !strings.Contains(page.text, "moothall_groupservices_protocols_total{"+line) {
+			t.Errorf("the metrics have no %s:\n%s", line, page.text)
+		}
+	}
+	_, err = agent.VotingGroup(t.Context(), "none")
+	if refused, ok := errors.AsType[*admin.Error](err); !ok || refused.Code != http.StatusNotFound {
+		t.Errorf("a group that is not there: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,7 +24,9 @@ func (n *Node) openFront() (*httpdoor.Door, error) {
 	if n.cfg.RunDir == "" && listen.Listen == "" {
 		return nil, nil
 	}
-	return httpdoor.Listen(httpdoor.Config{Backend: (*front)(n), Events: n.events, RunDir: n.cfg.RunDir, HTTP: listen, Log: n.log, More: n.explainRoutes()})
+	more := n.explainRoutes()
+	maps.Copy(more, n.voteRoutes())
+	return httpdoor.Listen(httpdoor.Config{Backend: (*front)(n), Events: n.events, RunDir: n.cfg.RunDir, HTTP: listen, Log: n.log, More: more})
 }
 
 // RunningError says that another agent answers in the run directory.

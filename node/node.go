@@ -54,6 +54,7 @@ type Node struct {
 	current atomic.Pointer[config.Config]                    // whose nodes and times are in force
 	addrs   atomic.Pointer[map[netip.AddrPort]config.NodeID] // of current
 
+	protocols     protocols
 	noGroupsUsers sync.Once // says that there is no group of them
 
 	looking atomic.Bool // at the own adapters, soon

@@ -14,7 +14,7 @@ has. They do not change their meaning.
    1  the command failed; the message says why and what to try
    2  wrong command, flag or argument
    3  not quorate (status --check), or nobody would be (whatif)
-   4  what was asked for is not there (members, nodes, readmit, send, whatif, why)
+   4  what was asked for is not there (gs, members, nodes, readmit, send, whatif, why)
  130  interrupted, or nobody reads the output any more (play)
 
 Those of an agent are Corosync's where it has one for the case:

@@ -91,6 +91,7 @@ var commands = []func() *cobra.Command{
 	newConfigCommand,
 	newEventsCommand,
 	newExitCodesTopic,
+	newGroupServicesCommand,
 	newGroupsCommand,
 	newKeyCommand,
 	newListenCommand,

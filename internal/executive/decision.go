@@ -23,11 +23,12 @@ const (
 	DecisionStop                               // this member came to its end
 	DecisionWhy                                // the members told each other why nodes came or went
 	DecisionQuarantine                         // a node is kept out for a while, or let in again
+	DecisionVote                               // providers of a group decided something, or may not any more
 )
 
 // String is the dashed word of logs and JSON.
 func (k DecisionKind) String() string {
-	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop", "why", "quarantine"}[k]
+	return [...]string{"none", "view", "quorum", "round", "stall", "suspect", "refused", "stale-view", "client", "restart", "stop", "why", "quarantine", "vote"}[k]
 }
 
 // MarshalText makes JSON documents print a kind as String does.
@@ -87,6 +88,10 @@ func (c *Core) decide(d Decision) {
 		f(&d)
 	}
 }
+
+// Note adds an entry for what a service decided and its node has words for. The
+// number and the time are filled in.
+func (c *Core) Note(d Decision) { c.decide(d) }
 
 // Decisions returns the entries with a number above since, oldest first. The
 // slice is a copy; what entries point to is not to be changed.

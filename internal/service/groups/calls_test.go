@@ -25,7 +25,7 @@ var bodies = []servicetest.Body{
 	servicetest.A(SubscribeRequest{Token: 1, Wants: WantState, Group: []byte("g")}, ParseSubscribe),
 	servicetest.A(ResponseRequest{Check: 4, OK: true}, ParseResponse),
 
-	servicetest.A(Notification{Token: 1, Kind: Expel, Seq: 2, Summary: ExplicitApprove, Limit: 3, Phases: NPhase, Phase: 4, ProposedBy: nobody,
+	servicetest.A(Notification{Token: 1, Kind: Expel, Seq: 2, Summary: ExplicitApprove, Limit: 3, Phases: NPhase, Phase: 4, ProposedBy: Nobody,
 		Changed: UpdatedMembership, Current: []Provider{{1, 2}}, Changing: []Provider{{3, 4}}, Leaves: []LeaveInfo{{ProviderExpelled, 5}}, Deactivate: 6,
 		Flag: []byte("f"), State: []byte("s"), Proposed: []byte{}, Source: []byte("x"), Message: []byte("m"), Attrs: &attrs27}, ParseNotification),
 	servicetest.A(Announcement{Token: 1, Summary: GroupDissolved, List: []Provider{{1, 2}}, Ends: true}, ParseAnnouncement),

@@ -126,7 +126,7 @@ func (d *domain) next(g *group) {
 		case len(g.joins) > 0:
 			d.join(g)
 		case g.reflect != nil:
-			p := &protocol{kind: SourceStateReflection, phases: g.attrs.ReflectPhases, limit: g.attrs.ReflectLimit, proposer: nobody, source: g.reflect}
+			p := &protocol{kind: SourceStateReflection, phases: g.attrs.ReflectPhases, limit: g.attrs.ReflectLimit, proposer: Nobody, source: g.reflect}
 			g.reflect = nil
 			d.start(g, p)
 		default:
@@ -147,7 +147,7 @@ func (g *group) some(list []member) []member {
 }
 
 func (d *domain) failureLeave(g *group, failed []member) {
-	p := &protocol{kind: FailureLeave, phases: g.attrs.Phases, limit: g.attrs.TimeLimit, proposer: nobody}
+	p := &protocol{kind: FailureLeave, phases: g.attrs.Phases, limit: g.attrs.TimeLimit, proposer: Nobody}
 	for _, m := range g.some(failed) {
 		p.leavers = append(p.leavers, leaver{m.Provider, LeaveInfo{Reason: m.failed}})
 	}
@@ -158,7 +158,7 @@ func (d *domain) failureLeave(g *group, failed []member) {
 }
 
 func (d *domain) castOut(g *group, out []member) {
-	p := &protocol{kind: CastOut, phases: g.attrs.Phases, limit: g.attrs.TimeLimit, proposer: nobody}
+	p := &protocol{kind: CastOut, phases: g.attrs.Phases, limit: g.attrs.TimeLimit, proposer: Nobody}
 	for _, m := range g.some(out) {
 		p.leavers = append(p.leavers, leaver{m.Provider, LeaveInfo{Reason: SourceProviderLeave}})
 	}

@@ -26,7 +26,7 @@ type Minutes struct {
 	Phases   uint8
 	Phase    uint32 // the last one
 	Limit    int32
-	Proposer Provider // {-1, -1}: the service itself
+	Proposer Provider // or Nobody
 	Approved bool
 	Summary  uint32
 	Default  Vote
@@ -99,6 +99,9 @@ func (m *Minutes) Text(name func(proto.NodeID) string) string {
 	return text
 }
 
+// On is the node that a provider is on.
+func (m *Minutes) On(p Provider) proto.NodeID { return on(m.Group, p) }
+
 // sentence writes minutes down.
 type sentence struct {
 	*Minutes
@@ -108,9 +111,9 @@ type sentence struct {
 // who names one provider.
 func (w *sentence) who(p Provider) string {
 	if w.Group == CouncilName {
-		return w.name(p.sits())
+		return w.name(w.On(p))
 	}
-	return fmt.Sprintf("provider %d/%d of %s", p.Instance, p.Node, w.name(p.node()))
+	return fmt.Sprintf("provider %d/%d of %s", p.Instance, p.Node, w.name(w.On(p)))
 }
 
 // maxNamed is how many providers a sentence names.
@@ -138,6 +141,9 @@ func and(names []string) string {
 
 // matter is what the protocol was about.
 func (w *sentence) matter() string {
+	if w.Group == CouncilName {
+		return w.who(w.Proposer) + " asked all nodes"
+	}
 	switch w.Kind {
 	case Join:
 		return w.all(w.Joiners) + " wanted to join"

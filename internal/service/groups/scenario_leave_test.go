@@ -57,7 +57,7 @@ func TestScenario_27_ProcessDies(t *testing.T) {
 	w.settle()
 	all([]*lib{a, c}, "AP failure-leave 1 EA UM cur=1/1,1/3 chg=1/2 failure")
 	n, err := ParseNotification(a.Events[len(a.Events)-1].Body)
-	if err != nil || n.ProposedBy != nobody {
+	if err != nil || n.ProposedBy != Nobody {
 		t.Errorf("proposed by %v, %v", n.ProposedBy, err)
 	}
 }

@@ -479,7 +479,7 @@ func (p *actor) outOf(kind uint16, seat *part, n Notification) bool {
 
 // proposer says who proposed, where it is not clear.
 func proposer(n Notification) string {
-	clear := nobody
+	clear := Nobody
 	switch n.Kind {
 	case Join, Leave:
 		clear = n.Changing[0]

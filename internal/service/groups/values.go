@@ -94,6 +94,9 @@ const (
 	Reject
 )
 
+// String is the word used in documents; NullVote is empty.
+func (v Vote) String() string { return [4]string{"", "approve", "continue", "reject"}[v&3] }
+
 // Phases of a protocol.
 const (
 	OnePhase uint8 = 1
@@ -204,8 +207,8 @@ func reserved(name string) bool { return systemGroup(name) || name == CouncilNam
 // Provider names one provider of a group.
 type Provider struct{ Instance, Node int16 }
 
-// nobody proposes what the service starts by itself.
-var nobody = Provider{-1, -1}
+// Nobody proposes what the service starts by itself.
+var Nobody = Provider{-1, -1}
 
 func (p Provider) node() proto.NodeID { return proto.NodeID(uint16(p.Node)) }
 

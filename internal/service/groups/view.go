@@ -81,9 +81,12 @@ type ClientView struct {
 	Responsive  bool
 }
 
+// On is the node that a provider is on.
+func (g *GroupView) On(p Provider) proto.NodeID { return on(g.Name, p) }
+
 // on is the node of a group's provider.
-func (g *group) on(p Provider) proto.NodeID {
-	if g.isCouncil() {
+func on(group string, p Provider) proto.NodeID {
+	if group == CouncilName {
 		return p.sits()
 	}
 	return p.node()
@@ -120,7 +123,7 @@ func (s *Service) View() View {
 func (s *Service) viewGroup(g *group) GroupView {
 	v := GroupView{Name: g.name, Alive: g.alive, State: slices.Clone(g.state), Attrs: g.attrs, Subscribers: s.watchers(g.name)}
 	for _, m := range g.members {
-		p := ProviderView{Provider: m.Provider, On: g.on(m.Provider), Failed: m.failed, CastOut: m.castOut}
+		p := ProviderView{Provider: m.Provider, On: on(g.name, m.Provider), Failed: m.failed, CastOut: m.castOut}
 		p.Local = p.On == s.self
 		if c := s.client(service.Source{Node: s.self, Conn: m.conn}); p.Local && c != nil && c.said != nil {
 			p.PID = c.said.PID
@@ -149,7 +152,7 @@ func (s *Service) viewProtocol(g *group, p *protocol) *ProtocolView {
 		v.Leavers = append(v.Leavers, l.Provider)
 	}
 	for _, o := range p.voters {
-		v.Voters = append(v.Voters, VoterView{o.Provider, g.on(o.Provider), o.vote})
+		v.Voters = append(v.Voters, VoterView{o.Provider, on(g.name, o.Provider), o.vote})
 	}
 	return v
 }
