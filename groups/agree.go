@@ -93,7 +93,7 @@ func (p *Provider) try(ctx context.Context, value []byte, options []ProposeOptio
 		return ev, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-p.ended:
+	case <-p.life.Done():
 	}
 	select {
 	case ev := <-mine.outcome: // it came before the end
@@ -116,7 +116,7 @@ func (p *Provider) await(ctx context.Context, turn <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-p.ended:
+	case <-p.life.Done():
 		return p.failure()
 	}
 }

@@ -70,6 +70,42 @@ type Protocol struct {
 	Flag            []byte // of an expel, for the scripts
 }
 
+// about is a protocol in words.
+func (p *Protocol) about() string {
+	s := p.Kind.String()
+	if p.ProposedBy != (ProviderID{}) {
+		s += fmt.Sprint(" proposed by ", p.ProposedBy)
+	}
+	if p.Changing != nil {
+		s += fmt.Sprint(", changing ", p.Changing)
+	}
+	for _, l := range p.Leaves {
+		s += fmt.Sprintf(" (%v)", l.Reason)
+	}
+	if p.Proposed != nil {
+		s += fmt.Sprintf(", value %q", p.Proposed)
+	}
+	if p.Message != nil {
+		s += fmt.Sprintf(", message %q", p.Message)
+	}
+	return s + fmt.Sprintf(", members %v, phase %d", p.Members, p.Phase)
+}
+
+// String is the event for logs.
+func (n NPhase) String() string { return "vote on " + n.about() }
+
+// String is the event for logs.
+func (a Approved) String() string { return "approved: " + a.about() + ", " + a.Summary.String() }
+
+// String is the event for logs.
+func (r Rejected) String() string {
+	s := "rejected: " + r.about() + ", " + r.Summary.String()
+	if r.Objection != nil {
+		s += fmt.Sprintf(", %v objected: %s", r.Objection.By, r.Objection.Reason)
+	}
+	return s
+}
+
 // Leave is why one provider leaves.
 type Leave struct {
 	Reason Reason

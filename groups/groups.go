@@ -122,7 +122,7 @@ func (c *Client) join(ctx context.Context, group string, a Attributes, options [
 		err = r.enter(ctx, &q)
 	}
 	if err != nil {
-		r.conn.Close()
+		_ = r.fail(err)
 		return nil, err
 	}
 	return newProvider(r, q.Instance, *attributes(&attrs)), nil

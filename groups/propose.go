@@ -43,7 +43,7 @@ func Deactivate(phase int, flag string) ProposeOption {
 }
 
 // ProposeState proposes a state value for the group, of MaxState bytes at most. It
-// returns when the proposal is on its way; the stream brings what becomes of it: an
+// returns when the proposal is on its way, or, with ctx, before that is known; the stream brings what becomes of it: an
 // Approved or Rejected of KindState that this provider proposed, or a DelayedError.
 // One proposal of a provider may be on its way: until its outcome was received, and
 // while a protocol waits for votes, proposals Collide.
@@ -142,14 +142,32 @@ func (p *Provider) propose(ctx context.Context, fn uint16, kind Kind, body gs.Pr
 	if err != nil {
 		return nil, err
 	}
-	if err = p.call(ctx, fn, q.AppendTo(nil)); err != nil {
-		p.mu.Lock()
-		if p.pending == mine {
-			p.pending = nil
-		}
-		p.mu.Unlock()
+	sent := make(chan error, 1)
+	go func() { sent <- p.bring(mine, fn, q.AppendTo(nil)) }()
+	select {
+	case err := <-sent:
+		return mine, err
+	case <-ctx.Done():
+		return nil, ctx.Err() // it goes on: what has come of it is known before the next one is sent
 	}
-	return mine, err
+}
+
+// bring sends a proposal, and forgets it when it was refused.
+func (p *Provider) bring(mine *proposal, fn uint16, body []byte) error {
+	err := p.call(p.life, fn, body)
+	if err == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending == mine {
+		p.pending = nil
+		p.turned()
+	}
+	if p.failed != nil {
+		err = p.failed
+	}
+	return err
 }
 
 // checkProposal finds what the service would refuse, or close the connection for.

@@ -148,7 +148,7 @@ func (p *Provider) understand(raw session.Event) (Event, error) {
 func (p *Provider) notified(kind uint16, n Protocol, limit int32) (ev Event, out string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.members, p.state = n.Members, n.State
+	p.members, p.state = slices.Clone(n.Members), slices.Clone(n.State)
 	if n.Seq != p.seq {
 		p.objection = nil
 	}
@@ -160,12 +160,11 @@ func (p *Provider) notified(kind uint16, n Protocol, limit int32) (ev Event, out
 	p.seq = n.Seq
 	if kind == gs.EventNPhase {
 		p.open, p.asked, p.phase = true, true, uint32(n.Phase)
-		p.owes = p.objected == n.Seq
+		p.owes = p.objected == n.Seq || p.objection != nil && p.objection.By == p.id
 		return NPhase{n, time.Duration(limit) * time.Second, p.objection}, ""
 	}
 	p.open, p.asked, p.owes = false, false, false
-	close(p.turn)
-	p.turn = make(chan struct{})
+	p.turned()
 	ev = Rejected{n, p.objection}
 	if kind == gs.EventApproved {
 		ev = Approved{n}
@@ -181,6 +180,12 @@ func (p *Provider) notified(kind uint16, n Protocol, limit int32) (ev Event, out
 	}
 	p.joined = true
 	return ev, ""
+}
+
+// turned wakes who waits to propose; with mu held.
+func (p *Provider) turned() {
+	close(p.turn)
+	p.turn = make(chan struct{})
 }
 
 // answered is the outcome of a proposal of this provider; with mu held.
@@ -270,19 +275,15 @@ func (p *Provider) vote(ctx context.Context, q gs.VoteRequest) error {
 func (p *Provider) Object(ctx context.Context, reason string) error {
 	p.mu.Lock()
 	known := p.objection != nil
-	seq := p.seq
+	if !known && p.asked {
+		p.objected = p.seq // before the next phase can be there
+	}
 	p.mu.Unlock()
 	if known { // another reason would be told by one more phase
 		return p.Vote(ctx, Reject)
 	}
 	o := Objection{p.id, reason}
 	err := p.vote(ctx, gs.VoteRequest{Vote: gs.Continue, Default: gs.Reject, Message: o.message()})
-	if err == nil {
-		p.mu.Lock()
-		p.objected = seq
-		p.owes = p.asked && p.seq == seq // somebody else has received the phase already
-		p.mu.Unlock()
-	}
 	return p.told("object in", err)
 }
 

@@ -25,9 +25,11 @@ type role struct {
 	batch []session.Event // as the connection gave it; bodies are valid until it is asked again
 	next  int             // of batch
 
+	life context.Context // ends with the stream
+	end  context.CancelFunc
+
 	mu     sync.Mutex // guards what follows, and what the provider says of itself
 	failed error      // ends the stream
-	ended  chan struct{}
 }
 
 // batchSize is how many events are asked for at once.
@@ -55,7 +57,7 @@ func open(ctx context.Context, s session.Session, group string, hello gs.HelloRe
 	if err != nil {
 		return nil, err
 	}
-	r := &role{conn: conn, group: group, ended: make(chan struct{})}
+	r := newRole(conn, group)
 	hello.Level, hello.PID = gs.Level, int32(os.Getpid())
 	reply, err := gs.HelloReply{}, error(nil)
 	b, err := r.ask(ctx, gs.CallHello, hello.AppendTo(nil))
@@ -66,11 +68,17 @@ func open(ctx context.Context, s session.Session, group string, hello gs.HelloRe
 		err = Code(reply.Code)
 	}
 	if err != nil {
-		conn.Close()
+		_ = r.fail(err)
 		return nil, err
 	}
 	r.node = NodeID(reply.Node)
 	return r, nil
+}
+
+func newRole(conn session.Conn, group string) *role {
+	r := &role{conn: conn, group: group}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
 }
 
 func connect(ctx context.Context, s session.Session) (session.Conn, error) {
@@ -175,7 +183,7 @@ func (r *role) fail(err error) error {
 	defer r.mu.Unlock()
 	if r.failed == nil {
 		r.failed = err
-		close(r.ended)
+		r.end()
 		r.conn.Close()
 	}
 	return fmt.Errorf("groups: %q: %w", r.group, r.failed)

@@ -44,7 +44,7 @@ func (c *Client) subscribe(ctx context.Context, group string, wants []Wants) (*S
 		err = r.first(ctx, all&(WantState|WantMembership) != 0)
 	}
 	if err != nil {
-		r.conn.Close()
+		_ = r.fail(err)
 		return nil, err
 	}
 	return &Subscriber{r}, nil
