@@ -132,29 +132,32 @@ func (n *Node) scriptEnded(s *groupservices.Script, ok, late bool) {
 		Text: fmt.Sprintf("Group %s: the deactivate script for provider %d/%d, process %d, %s (%s, %s).", name, s.Instance, n.self.ID, s.PID, text, s.Path, s.Reason)})
 }
 
-// voteMetrics are the numbers of Group Services.
-func (n *Node) voteMetrics(p *obs.Page, v groupservices.View, counts []labelledPair, late uint64, scripts []labelled) {
-	groups, providers, working := 0, 0, 0
-	for _, g := range v.Groups {
-		if g.System {
-			continue
-		}
-		groups++
-		providers += len(g.Providers)
-		if g.Protocol != nil {
-			working++
-		}
-	}
-	p.One(obs.Gauge, "groupservices_groups", "Groups of Group Services.", float64(groups))
-	p.One(obs.Gauge, "groupservices_providers", "Providers of all of them.", float64(providers))
-	p.One(obs.Gauge, "groupservices_protocols_working", "Protocols in work.", float64(working))
+// voteCounts are the numbers of Group Services, a copy.
+type voteCounts struct {
+	groups, providers, working int
+	ended                      []labelledPair
+	late                       uint64
+	scripts                    []labelled
+}
+
+// voteCounts are those of now, on the member's goroutine.
+func (n *Node) voteCounts() voteCounts {
+	c := voteCounts{ended: sortedPairs(n.protocols.counts), late: n.protocols.late, scripts: sorted(n.protocols.scripts)}
+	c.groups, c.providers, c.working = n.keys.providers.Count()
+	return c
+}
+
+func (c *voteCounts) metrics(p *obs.Page) {
+	p.One(obs.Gauge, "groupservices_groups", "Groups of Group Services.", float64(c.groups))
+	p.One(obs.Gauge, "groupservices_providers", "Providers of all of them.", float64(c.providers))
+	p.One(obs.Gauge, "groupservices_protocols_working", "Protocols in work.", float64(c.working))
 	p.Family(obs.Counter, "groupservices_protocols_total", "Protocols of groups that came to their end, by kind and outcome.")
-	for _, c := range counts {
-		p.Count(c.value, "kind", c.labels[0], "outcome", c.labels[1])
+	for _, e := range c.ended {
+		p.Count(e.value, "kind", e.labels[0], "outcome", e.labels[1])
 	}
-	p.One(obs.Counter, "groupservices_late_total", "Default votes for providers that did not vote in time.", float64(late))
+	p.One(obs.Counter, "groupservices_late_total", "Default votes for providers that did not vote in time.", float64(c.late))
 	p.Family(obs.Counter, "groupservices_scripts_total", "Deactivate scripts run here, by result.")
-	for _, s := range scripts {
+	for _, s := range c.scripts {
 		p.Count(s.value, "result", s.label)
 	}
 }

@@ -21,16 +21,22 @@ func (n *Node) GroupServices(ctx context.Context) (admin.GroupServices, error) {
 	out := admin.GroupServices{Time: time.Now(), Version: n.cfg.Version, Domain: n.Cluster(),
 		Node:  admin.Self{ID: n.self.ID, Name: n.self.Name, Started: n.started, PID: os.Getpid()},
 		Nodes: []admin.GroupServicesNode{}, Clients: []admin.GroupServicesClient{}, Groups: []admin.VotingGroup{}, Recent: []admin.VotingOutcome{}}
+	var v groupservices.View
+	var recent []outcome
+	var ready bool
 	err := n.ask(ctx, func(c *executive.Core) {
-		out.Node.Incarnation = c.Incarnation()
-		v := n.keys.providers.View()
-		n.describeDomain(&out, &v, c.Ready())
-		for i := range v.Groups {
-			out.Groups = append(out.Groups, n.votingGroup(&v.Groups[i]))
-		}
-		out.Recent = n.outcomes("")
+		out.Node.Incarnation, ready = c.Incarnation(), c.Ready()
+		v, recent = n.keys.providers.View(), n.outcomes("")
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	n.describeDomain(&out, &v, ready)
+	for i := range v.Groups {
+		out.Groups = append(out.Groups, n.votingGroup(&v.Groups[i]))
+	}
+	out.Recent = n.votingOutcomes(recent)
+	return out, nil
 }
 
 func (n *Node) describeDomain(out *admin.GroupServices, v *groupservices.View, ready bool) {
@@ -58,43 +64,46 @@ func (n *Node) describeDomain(out *admin.GroupServices, v *groupservices.View, r
 
 // VotingGroup describes one group of Group Services.
 func (n *Node) VotingGroup(ctx context.Context, name string) (out admin.VotingGroup, err error) {
-	found := false
-	err = n.ask(ctx, func(*executive.Core) {
-		v := n.keys.providers.View()
-		i := slices.IndexFunc(v.Groups, func(g groupservices.GroupView) bool { return g.Name == name })
-		recent := n.outcomes(name)
-		switch {
-		case i >= 0:
-			out = n.votingGroup(&v.Groups[i])
-		case len(recent) > 0: // it is no more
-			out = admin.VotingGroup{Providers: []admin.VotingProvider{}, Waiting: []admin.VotingProvider{}, StateValue: []byte{}}
-			out.Name, out.Bytes = groupName(name)
-		default:
-			return
-		}
-		found, out.Recent = true, recent
-	})
-	if err == nil && !found {
-		err = noSuch("no group %q has providers; moot gs groups lists those that have", name)
+	var v groupservices.View
+	var recent []outcome
+	if err := n.ask(ctx, func(*executive.Core) { v, recent = n.keys.providers.View(), n.outcomes(name) }); err != nil {
+		return out, err
 	}
-	return out, err
+	i := slices.IndexFunc(v.Groups, func(g groupservices.GroupView) bool { return g.Name == name })
+	switch {
+	case i >= 0:
+		out = n.votingGroup(&v.Groups[i])
+	case len(recent) > 0: // it is no more
+		out = admin.VotingGroup{Providers: []admin.VotingProvider{}, Waiting: []admin.VotingProvider{}, StateValue: []byte{}}
+		out.Name, out.Bytes = groupName(name)
+	default:
+		return out, noSuch("no group %q has providers; moot gs groups lists those that have", name)
+	}
+	out.Recent = n.votingOutcomes(recent)
+	return out, nil
 }
 
-// outcomes are the last ones, of one group or (empty) of all.
-func (n *Node) outcomes(group string) []admin.VotingOutcome {
-	list := []admin.VotingOutcome{}
-	for i := range slices.Backward(n.protocols.recent) {
-		o := &n.protocols.recent[i]
-		if group != "" && o.Group != group {
-			continue
-		}
+// outcomes are the last ones, of one group or (empty) of all; on the member's
+// goroutine.
+func (n *Node) outcomes(group string) (list []outcome) {
+	for _, o := range slices.Backward(n.protocols.recent) {
 		if len(list) == maxRecent {
 			break
 		}
-		list = append(list, n.votingOutcome(o))
+		if group == "" || o.Group == group {
+			list = append(list, o)
+		}
 	}
 	slices.Reverse(list)
 	return list
+}
+
+func (n *Node) votingOutcomes(list []outcome) []admin.VotingOutcome {
+	out := []admin.VotingOutcome{}
+	for i := range list {
+		out = append(out, n.votingOutcome(&list[i]))
+	}
+	return out
 }
 
 func (n *Node) votingOutcome(o *outcome) admin.VotingOutcome {

@@ -15,7 +15,6 @@ import (
 	"github.com/moothall/moothall/internal/obs"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/resync"
-	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/wire"
 )
@@ -137,15 +136,12 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	p.Sample(1, "cluster", n.Cluster(), "node", nodeLabel(n.self.ID), "name", n.self.Name, "version", n.cfg.Version, "go", runtime.Version())
 	process(p, n.started)
 	var st executive.Status
-	var views, decisions, scripts []labelled
-	var ended []labelledPair
-	var domain groupservices.View
-	var late uint64
+	var views, decisions []labelled
+	var votes voteCounts
 	err := n.ask(ctx, func(core *executive.Core) {
 		st = core.Status()
 		views, decisions = sorted(n.meters.views), sorted(n.meters.decisions)
-		domain, late = n.keys.providers.View(), n.protocols.late
-		ended, scripts = sortedPairs(n.protocols.counts), sorted(n.protocols.scripts)
+		votes = n.voteCounts()
 	})
 	p.One(obs.Gauge, "node_answering", "1 while the node does its work; the metrics of the ring are missing when it is 0.", obs.Flag(err == nil))
 	n.diskMetrics(p)
@@ -156,7 +152,7 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	n.quorumMetrics(p, st)
 	n.messageMetrics(p, st)
 	n.linkMetrics(p, st)
-	n.voteMetrics(p, domain, ended, late, scripts)
+	votes.metrics(p)
 	localMetrics(p, st, n.loop.Gaps(), decisions)
 	return p
 }

@@ -27,7 +27,8 @@ that led to that ring.
 All members tell each other what they saw, so the answer is the same at each of
 them. A cause is named only where there is evidence; what a node alone can know,
 such as that its process was stopped, it tells when it is back.
-docs/explanations.md lists the reasons and what to do about them.
+docs/explanations.md lists the reasons and what to do about them. What groups that
+vote decided, moot gs why explains.
 
 EXIT STATUS
   0  explained; that no cause is known is an explanation too

@@ -111,6 +111,23 @@ func TestAdapterGroups_Removed(t *testing.T) {
 	}
 }
 
+// A change that is taken back while all are being told of it is told as well.
+func TestAdapterGroups_ThereAndBack(t *testing.T) {
+	w := adapted(t, 2)
+	s := w.client(1)
+	w.settle()
+	s.subscribe(0, enMembership, WantMembership)
+	s.forget()
+	svc := w.Node(2).Service(ID).(*Service)
+	up := slices.Clone(svc.adapters)
+	down := slices.Clone(up)
+	down[0].Up = false
+	svc.SetAdapters(down)
+	svc.SetAdapters(up)
+	w.settle()
+	s.saw("SU M full=0/1", "SU M full=0/1,0/2")
+}
+
 // Who wants the table of adapters has it after hello, and again when it changes.
 func TestAdapterTable(t *testing.T) {
 	w := adapted(t, 2)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
@@ -192,10 +193,18 @@ func (c *client) hello(q *HelloRequest, req *service.Request) outcome {
 	return outcome{later: true}
 }
 
+// formPatience is how long clients wait for the domain before the log says so.
+const formPatience = 10 * time.Second
+
 // form has the domain formed, once.
 func (s *Service) form() {
 	if !s.forming {
 		s.forming = true
+		s.x.After(formPatience, func() {
+			if s.forming {
+				s.x.Log().Warn("the domain is not formed yet: this node waits for its ring", "label", "GS_DOM_NOT_FORM_WA", "clients", len(s.clients))
+			}
+		})
 		s.owe(owed{fn: msgForm})
 	}
 }

@@ -127,7 +127,11 @@ func (s *Service) Start(x service.Executive) error {
 }
 
 // Stop implements service.Service.
-func (s *Service) Stop() {}
+func (s *Service) Stop() {
+	if s.d.formed {
+		s.x.Log().Info("this node leaves the domain", "label", "GS_STOP_ST")
+	}
+}
 
 // ConfigChange implements service.Service. What changes does so when the
 // synchronisation is activated.
@@ -147,6 +151,9 @@ func (s *Service) deliver(m *service.Message) error {
 	case !slices.Contains(s.members, m.From) || m.Class != service.Normal:
 		return nil // of a node that this one is not synchronised with
 	case m.Func == msgForm:
+		if !s.d.formed {
+			s.x.Log().Info("the domain is formed", "label", "GS_START_ST", "ring", s.ring)
+		}
 		s.d.form(s.ring, s.members)
 		s.formed()
 		s.tellAdapters()
@@ -233,6 +240,9 @@ func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 			return err
 		}
 		s.d.setAdapters(m.From, list)
+		if m.From == s.self {
+			s.tellAdapters() // they may have changed meanwhile, and back
+		}
 		return nil
 	}
 	return fmt.Errorf("unknown message %d", m.Func)

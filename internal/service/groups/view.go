@@ -99,10 +99,7 @@ func (s *Service) View() View {
 	for _, h := range d.hosts {
 		v.Hosts = append(v.Hosts, HostView{h.node, h.term})
 	}
-	for _, g := range d.groups {
-		v.Groups = append(v.Groups, s.viewGroup(g))
-	}
-	v.Groups = append(v.Groups, s.viewSystem()...)
+	watchers := map[string]int{}
 	for _, c := range s.clients {
 		if c.said == nil {
 			continue
@@ -113,15 +110,23 @@ func (s *Service) View() View {
 				k.Providers++
 			} else {
 				k.Subscribers++
+				watchers[r.group]++
 			}
 		}
 		v.Clients = append(v.Clients, k)
+	}
+	for _, g := range d.groups {
+		v.Groups = append(v.Groups, s.viewGroup(g))
+	}
+	v.Groups = append(v.Groups, s.viewSystem()...)
+	for i := range v.Groups {
+		v.Groups[i].Subscribers = watchers[v.Groups[i].Name]
 	}
 	return v
 }
 
 func (s *Service) viewGroup(g *group) GroupView {
-	v := GroupView{Name: g.name, Alive: g.alive, State: slices.Clone(g.state), Attrs: g.attrs, Subscribers: s.watchers(g.name)}
+	v := GroupView{Name: g.name, Alive: g.alive, State: slices.Clone(g.state), Attrs: g.attrs}
 	for _, m := range g.members {
 		p := ProviderView{Provider: m.Provider, On: on(g.name, m.Provider), Failed: m.failed, CastOut: m.castOut}
 		p.Local = p.On == s.self
@@ -163,7 +168,7 @@ func (s *Service) viewSystem() (list []GroupView) {
 		if len(providers) == 0 {
 			return
 		}
-		v := GroupView{Name: name, System: true, Alive: true, Subscribers: s.watchers(name)}
+		v := GroupView{Name: name, System: true, Alive: true}
 		for _, p := range providers {
 			v.Providers = append(v.Providers, ProviderView{Provider: p, On: p.node(), Local: p.node() == s.self})
 		}
@@ -178,8 +183,14 @@ func (s *Service) viewSystem() (list []GroupView) {
 	return list
 }
 
-// watchers counts the subscribers of a group here.
-func (s *Service) watchers(group string) (n int) {
-	s.subscribers(group, func(*client, *role) { n++ })
-	return n
+// Count counts groups of programs, their providers, and protocols in work.
+func (s *Service) Count() (groups, providers, protocols int) {
+	for _, g := range s.d.groups {
+		groups++
+		providers += len(g.members)
+		if g.active != nil {
+			protocols++
+		}
+	}
+	return groups, providers, protocols
 }
