@@ -25,8 +25,9 @@ type Term struct {
 //
 // A leader that is cut off learns it a moment later than the others choose another
 // one. What must not be done by two at once has to carry the fence to where it takes
-// effect, and be refused there if a higher one was seen. Fences grow as long as the
-// cluster keeps its rings on disk, over restarts too.
+// effect, and be refused there if a higher one was seen. Fences grow over restarts of
+// nodes and of the whole cluster too, for the numbers of rings do, which nodes keep on
+// disk.
 type Leader struct {
 	client *Client
 	name   string
@@ -60,8 +61,7 @@ func (c *Client) Lead(ctx context.Context, name string, options ...LeadOption) (
 	for _, o := range options {
 		o(l)
 	}
-	var err error
-	if l.p, err = c.join(ctx, name, candidate, nil); err != nil {
+	if err := l.enter(ctx); err != nil {
 		return nil, fmt.Errorf("groups: lead %q: %w", name, err)
 	}
 	var life context.Context
@@ -109,14 +109,25 @@ func (l *Leader) follow(ctx context.Context) {
 		err := l.campaign(ctx)
 		if err == nil {
 			l.note(func() { l.now = Term{} })
-			var p *Provider
-			if p, err = l.client.join(ctx, l.name, candidate, nil); err == nil {
-				l.note(func() { l.p = p })
-				continue
-			}
+			err = l.enter(ctx)
 		}
-		l.note(func() { l.end(err) })
-		return
+		if err != nil {
+			l.note(func() { l.end(err) })
+			return
+		}
+	}
+}
+
+// enter joins the group. NotOK is a merge that came between.
+func (l *Leader) enter(ctx context.Context) error {
+	for {
+		p, err := l.client.join(ctx, l.name, candidate, nil)
+		if err == nil {
+			l.note(func() { l.p = p })
+		}
+		if !errors.Is(err, NotOK) {
+			return err
+		}
 	}
 }
 

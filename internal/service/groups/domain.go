@@ -105,9 +105,13 @@ func (d *domain) host(n proto.NodeID) (host, bool) {
 	return host{}, false
 }
 
-// protocolBits leave room for the protocols of one life of the domain: their numbers
-// fence, so they have to go on rising when the whole cluster was stopped. Rings do.
+// protocolBits leave room for the protocols of one ring.
 const protocolBits = 32
+
+// number has protocols numbered above those of all rings before. Clients fence with
+// the numbers: they have to rise also when those who counted further are gone, or
+// were stopped and forgot. Rings do.
+func (d *domain) number(ring proto.RingID) { d.seq = max(d.seq, ring.Seq<<protocolBits) }
 
 // form begins the domain, by its first user. The members are ascending.
 func (d *domain) form(ring proto.RingID, members []proto.NodeID) {
@@ -115,7 +119,7 @@ func (d *domain) form(ring proto.RingID, members []proto.NodeID) {
 		return
 	}
 	d.formed, d.id = true, ring
-	d.seq = ring.Seq << protocolBits
+	d.number(ring)
 	for _, n := range members {
 		d.hosts = append(d.hosts, host{node: n})
 	}
@@ -182,6 +186,7 @@ func (d *domain) viewChange(ring proto.RingID, came, members []proto.NodeID) {
 	if !d.formed {
 		return
 	}
+	d.number(ring)
 	var lost, kept []proto.NodeID
 	for _, h := range d.hosts {
 		if slices.Contains(came, h.node) {
