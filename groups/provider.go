@@ -258,8 +258,9 @@ func (p *Provider) vote(ctx context.Context, q gs.VoteRequest) error {
 	case !asked:
 		return VoteNotExpected
 	}
-	err := p.call(ctx, gs.CallVote, q.AppendTo(nil))
-	if err != nil && !errors.Is(err, VoteNotExpected) {
+	// No answer is awaited: what the service could object to is a phase that is over.
+	err := p.conn.Cast(ctx, gs.CallVote, 0, q.AppendTo(nil))
+	if err != nil {
 		p.mu.Lock()
 		p.asked = p.open && p.seq == q.Seq && p.phase == q.Phase // it may be tried again
 		p.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 )
 
 // Calls, the Func of a service.Request (group services C.9). All are answered with
-// a Reply but CallHello.
+// a Reply but CallHello. A vote is never refused for want of room, so it may be a cast:
+// an answer that nobody needs would wake each voter once more.
 const (
 	CallHello       uint16 = 1
 	CallJoin        uint16 = 3

@@ -142,7 +142,7 @@ func (c *client) call(req *service.Request) (outcome, error) {
 	if c.said == nil {
 		return says(NotOK), nil
 	}
-	if !c.s.d.formed { // after a merge; it is about to be
+	if !c.s.d.formed && req.Func != CallVote { // after a merge; it is about to be
 		return outcome{door: service.ErrAgain}, nil
 	}
 	switch req.Func {
@@ -353,11 +353,9 @@ func (c *client) vote(q *VoteRequest, req *service.Request) outcome {
 	case q.Seq < r.seq || q.Phase < r.phase:
 		return says(OK) // too late; the client did not know
 	}
-	door := c.s.send(msgVote, c.source(req.Tag), r.group, append(body.AppendU16(nil, uint16(r.instance)), req.Body...))
-	if door == service.OK {
-		r.voted = true
-	}
-	return sent(door)
+	r.voted = true
+	c.s.owe(owed{fn: msgVote, src: c.source(req.Tag), group: r.group, body: append(body.AppendU16(nil, uint16(r.instance)), req.Body...)})
+	return says(OK)
 }
 
 // goodbye is answered when its message comes back.

@@ -340,9 +340,12 @@ func (s *Service) send(fn uint16, src service.Source, group string, rest []byte)
 
 // owe sends a message, now or as soon as there is room.
 func (s *Service) owe(o owed) {
+	if len(s.owed) == 0 && s.send(o.fn, o.src, o.group, o.body) == service.OK {
+		return
+	}
 	s.owed = append(s.owed, o)
 	if len(s.owed) == 1 {
-		s.payOwed()
+		s.x.After(owedRetry, s.payOwed)
 	}
 }
 
