@@ -35,6 +35,20 @@ func TestBench_Transfer(t *testing.T) {
 	})
 }
 
+func TestBench_Groups(t *testing.T) {
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		moot := testenv.Binary(t)
+		r, err := bench.RunVotes(t.Context(), stage, bench.NewMoot(moot, false), []string{moot, "bench", "program"},
+			bench.VoteConfig{Groups: 3, Providers: 4, Measure: 200 * time.Millisecond, Trials: 20}, t.Logf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.OnePhase.PerSec == 0 || r.TwoPhase.Latency.Max == 0 || r.Idle.Trials != 18 || r.Idle.Agreed.P50 == 0 || r.Idle.Ratio == 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{"1": 1, "64KiB": 64 << 10, "3MiB": 3 << 20, "1024GiB": 1 << 40, "": 0, "0": 0, "-1GiB": 0, "1GB": 0, "1025GiB": 0, "99999999999999999999": 0} {
 		if n, err := parseSize(text); n != want || (err == nil) != (want > 0) {

@@ -26,6 +26,9 @@
 // Each repeat starts the daemons afresh, in alternating order; tables show
 // medians over the repeats.
 //
+// RunVotes measures Group Services: programs on package groups vote, and a process
+// group's agreed message on the same agents is the yardstick.
+//
 // # Fairness
 //
 // All daemons run without real-time scheduling unless Options.Realtime is set;

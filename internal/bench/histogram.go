@@ -109,6 +109,7 @@ func (h *Histogram) UnmarshalJSON(text []byte) error {
 // Latency is what tables and JSON show of a histogram; all zero without times.
 type Latency struct {
 	P50  time.Duration `json:"p50_ns"`
+	P90  time.Duration `json:"p90_ns"`
 	P99  time.Duration `json:"p99_ns"`
 	P999 time.Duration `json:"p999_ns"`
 	Max  time.Duration `json:"max_ns"`
@@ -116,7 +117,7 @@ type Latency struct {
 
 // Latency summarises the histogram.
 func (h *Histogram) Latency() Latency {
-	return Latency{P50: h.Quantile(0.5), P99: h.Quantile(0.99), P999: h.Quantile(0.999), Max: h.Max()}
+	return Latency{P50: h.Quantile(0.5), P90: h.Quantile(0.9), P99: h.Quantile(0.99), P999: h.Quantile(0.999), Max: h.Max()}
 }
 
 // median is the middle value; the mean of the two middle ones of an even count.

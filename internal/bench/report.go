@@ -40,12 +40,12 @@ func (s *Series) Median(i int) (Measurement, bool) {
 		return median(v)
 	}
 	times := func(f func(*Measurement) Latency) Latency {
-		var p50, p99, p999, largest []time.Duration
+		var p50, p90, p99, p999, largest []time.Duration
 		for j := range runs {
 			l := f(&runs[j])
-			p50, p99, p999, largest = append(p50, l.P50), append(p99, l.P99), append(p999, l.P999), append(largest, l.Max)
+			p50, p90, p99, p999, largest = append(p50, l.P50), append(p90, l.P90), append(p99, l.P99), append(p999, l.P999), append(largest, l.Max)
 		}
-		return Latency{median(p50), median(p99), median(p999), median(largest)}
+		return Latency{median(p50), median(p90), median(p99), median(p999), median(largest)}
 	}
 	return Measurement{
 		MsgPerSec:   floats(func(m *Measurement) float64 { return m.MsgPerSec }),

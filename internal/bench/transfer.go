@@ -1,13 +1,10 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"time"
 )
 
@@ -42,16 +39,12 @@ const (
 func RunTransfer(ctx context.Context, stage *Stage, d Daemon, program []string, size int64, rate int, idle time.Duration, say func(string, ...any)) (*Transfer, error) {
 	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
-	x := &transferRun{ctx: ctx, stage: stage, command: program}
-	defer x.stop()
-	for _, n := range stage.Nodes {
-		p, err := StartProcess(d, stage, n)
-		if err != nil {
-			return nil, err
-		}
-		x.daemons = append(x.daemons, p)
+	x, err := gather(ctx, stage, d, program)
+	if err != nil {
+		return nil, err
 	}
-	r, err := x.measure(size, rate, idle, say)
+	defer x.stop()
+	r, err := x.transfer(size, rate, idle, say)
 	if err != nil {
 		return nil, x.daemons[0].Explain(err)
 	}
@@ -59,16 +52,7 @@ func RunTransfer(ctx context.Context, stage *Stage, d Daemon, program []string, 
 	return r, nil
 }
 
-// transferRun is the processes of a run.
-type transferRun struct {
-	ctx     context.Context
-	stage   *Stage
-	command []string
-	daemons []*Process
-	helpers []*helper
-}
-
-func (x *transferRun) measure(size int64, rate int, idle time.Duration, say func(string, ...any)) (*Transfer, error) {
+func (x *company) transfer(size int64, rate int, idle time.Duration, say func(string, ...any)) (*Transfer, error) {
 	r := &Transfer{Size: size, Rate: rate}
 	var talkers []*helper
 	for i := range x.stage.Nodes {
@@ -119,50 +103,6 @@ func (x *transferRun) measure(size int64, rate int, idle time.Duration, say func
 	return r, nil
 }
 
-// helper is a program that says one JSON text for each line that it is told, and
-// one, null, when it is ready.
-type helper struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *json.Decoder
-	stderr bytes.Buffer
-	stop   func() bool
-}
-
-// start starts a program on a node and waits until it is ready.
-func (x *transferRun) start(node int, args ...string) (*helper, error) {
-	n := x.stage.Nodes[node]
-	h := &helper{cmd: n.Command(x.command[0], append(append([]string(nil), x.command[1:]...), args...)...)}
-	h.cmd.Stderr = &h.stderr
-	in, err := h.cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := h.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := h.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %q on %s: %w", args[0], n.Name, err)
-	}
-	h.in, h.out = in, json.NewDecoder(out)
-	h.stop = context.AfterFunc(x.ctx, func() { _ = h.cmd.Process.Kill() })
-	x.helpers = append(x.helpers, h)
-	return h, h.said(nil)
-}
-
-// said reads what the program says next.
-func (h *helper) said(v any) error {
-	if v == nil {
-		v = new(any)
-	}
-	if err := h.out.Decode(v); err != nil {
-		_ = h.cmd.Process.Kill()
-		return fmt.Errorf("%q: %w", h.cmd.Args[len(h.cmd.Args)-2], errors.Join(err, h.cmd.Wait(), errors.New(h.stderr.String())))
-	}
-	return nil
-}
-
 // lap asks talkers for the latencies since it asked last.
 func lap(talkers []*helper) (*Histogram, error) {
 	for _, h := range talkers {
@@ -179,17 +119,6 @@ func lap(talkers []*helper) (*Histogram, error) {
 		all.Merge(&one)
 	}
 	return all, nil
-}
-
-func (x *transferRun) stop() {
-	for _, h := range x.helpers {
-		h.stop()
-		_ = h.cmd.Process.Kill()
-		_ = h.cmd.Wait()
-	}
-	for _, d := range x.daemons {
-		d.Stop(context.WithoutCancel(x.ctx))
-	}
 }
 
 // WriteJSON prints the measurement.

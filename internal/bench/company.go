@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// company is the processes of a run: daemons, and programs beside them.
+type company struct {
+	ctx     context.Context
+	stage   *Stage
+	command []string // of the programs
+	daemons []*Process
+	helpers []*helper
+}
+
+// gather starts a daemon on each node.
+func gather(ctx context.Context, stage *Stage, d Daemon, program []string) (*company, error) {
+	x := &company{ctx: ctx, stage: stage, command: program}
+	for _, n := range stage.Nodes {
+		p, err := StartProcess(d, stage, n)
+		if err != nil {
+			x.stop()
+			return nil, err
+		}
+		x.daemons = append(x.daemons, p)
+	}
+	return x, nil
+}
+
+// helper is a program that says one JSON text for each line that it is told, and
+// one, null, when it is ready.
+type helper struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *json.Decoder
+	stderr bytes.Buffer
+	stop   func() bool
+}
+
+// start starts a program on a node and waits until it is ready.
+func (x *company) start(node int, args ...string) (*helper, error) {
+	n := x.stage.Nodes[node]
+	h := &helper{cmd: n.Command(x.command[0], append(append([]string(nil), x.command[1:]...), args...)...)}
+	h.cmd.Stderr = &h.stderr
+	in, err := h.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %q on %s: %w", args[0], n.Name, err)
+	}
+	h.in, h.out = in, json.NewDecoder(out)
+	h.stop = context.AfterFunc(x.ctx, func() { _ = h.cmd.Process.Kill() })
+	x.helpers = append(x.helpers, h)
+	return h, h.said(nil)
+}
+
+// said reads what the program says next.
+func (h *helper) said(v any) error {
+	if v == nil {
+		v = new(any)
+	}
+	if err := h.out.Decode(v); err != nil {
+		_ = h.cmd.Process.Kill()
+		return fmt.Errorf("%q: %w", h.cmd.Args[len(h.cmd.Args)-2], errors.Join(err, h.cmd.Wait(), errors.New(h.stderr.String())))
+	}
+	return nil
+}
+
+func (x *company) stop() {
+	for _, h := range x.helpers {
+		h.stop()
+		_ = h.cmd.Process.Kill()
+		_ = h.cmd.Wait()
+	}
+	for _, d := range x.daemons {
+		d.Stop(context.WithoutCancel(x.ctx))
+	}
+}
