@@ -74,6 +74,11 @@ func (n *Node) mayUseGroups(c service.Cred) bool {
 		})
 		return false
 	}
+	return memberOf(g, c)
+}
+
+// memberOf reports whether a process has a group, or its user is listed in it.
+func memberOf(g *user.Group, c service.Cred) bool {
 	if g.Gid == strconv.FormatUint(uint64(c.GID), 10) {
 		return true
 	}

@@ -12,10 +12,12 @@ import (
 	"testing"
 
 	"github.com/moothall/moothall/admin"
+	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
+	"github.com/moothall/moothall/service"
 )
 
 // Group Services run on real members: a provider of each joins, votes, and sees a
@@ -130,6 +132,52 @@ func TestGroupServices_Adapters(t *testing.T) {
 	}
 }
 
+// A program that does not take its events is cut off when 1 MiB waits for it, and
+// its providers fail.
+func TestGroupServices_SlowClient(t *testing.T) {
+	conf, run := cluster(t, 2, 1), t.TempDir()
+	a, b := start(t, node.Config{Cluster: conf, Self: 1, RunDir: run}), start(t, node.Config{Cluster: conf, Self: 2})
+	formed(t, a, b)
+	attrs := groups.Attributes{Phases: groups.OnePhase, DefaultVote: groups.Approve}
+	talker := provider(t, b, attrs)
+	talker.until(groups.EventApproved, groups.Join, 1)
+	const window = 10_000
+	c, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(run, node.AgentSocket), Window: window})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	slow := connected(t, c, attrs, "")
+	talker.until(groups.EventApproved, groups.Join, 2)
+	body := groups.Proposal{Phases: groups.OnePhase, Data: make([]byte, groups.MaxMessage)}.AppendTo(nil)
+	sent := 0
+	for batch, out := make([]session.Event, 1), false; !out; sent++ {
+		talker.call(groups.CallMessage, body)
+		for kind := groups.Kind(0); kind != groups.ProviderMessage && !out; {
+			if _, err := talker.c.Recv(talker.ctx, batch); err != nil {
+				t.Fatal(err)
+			}
+			n, err := groups.ParseNotification(batch[0].Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kind, out = n.Kind, n.Kind == groups.FailureLeave
+		}
+	}
+	if least := groups.MaxWaiting / (groups.MaxMessage + 200); sent < least || sent > 2*least {
+		t.Errorf("it was cut off after %d messages, at least %d fit into the bound", sent, least)
+	}
+	testenv.Eventually(t, patience, "the decision", func() (bool, any) {
+		ds := a.Status().Decisions
+		return slices.ContainsFunc(ds, func(d node.Decision) bool { return d.Reason == "slow-client" }), ds
+	})
+	for batch, err := make([]session.Event, 64), error(nil); err == nil; {
+		if _, err = slow.c.Recv(slow.ctx, batch); err != nil && !errors.Is(err, service.ErrOverflow) && service.CodeOf(err) != service.ErrQueueFull {
+			t.Errorf("it is told %v", err)
+		}
+	}
+}
+
 // The documents, the decision log and the metrics tell the same story.
 func TestGroupServices_AreExplained(t *testing.T) {
 	conf, run := cluster(t, 2, 1), t.TempDir()
@@ -209,7 +257,12 @@ func provider(t *testing.T, n *node.Node, attrs groups.Attributes) *programInGro
 
 func scriptedProvider(t *testing.T, n *node.Node, attrs groups.Attributes, script string) *programInGroup {
 	t.Helper()
-	c, err := n.Open(t.Context(), groups.ID)
+	return connected(t, n, attrs, script)
+}
+
+func connected(t *testing.T, s session.Session, attrs groups.Attributes, script string) *programInGroup {
+	t.Helper()
+	c, err := s.Open(t.Context(), groups.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
