@@ -2,7 +2,6 @@ package capi_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -23,6 +22,12 @@ import (
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { testenv.Main(m) }
+
+// Sanitizers.
+const (
+	memory = "address,undefined"
+	races  = "thread"
+)
 
 // compiler skips the test without one.
 func compiler(t testing.TB) {
@@ -55,7 +60,7 @@ func build(t testing.TB, sanitizer string) string {
 		t.Fatal(err)
 	}
 	testenv.AtExit(func() { os.RemoveAll(dir) })
-	run(t, exec.Command("make", "-s", "OUT="+dir, "SANITIZE="+sanitizer))
+	run(t, exec.Command("make", "-s", "-j2", "OUT="+dir, "SANITIZE="+sanitizer))
 	if libraries.dirs == nil {
 		libraries.dirs = map[string]string{}
 	}
@@ -95,7 +100,6 @@ type hall struct {
 // agents starts agents with nodes 1 to n and waits until they are one ring.
 func agents(t testing.TB, n int) *hall {
 	t.Helper()
-	binary := testenv.Binary(t)
 	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
 	if err != nil {
 		t.Fatal(err)
@@ -120,19 +124,31 @@ func agents(t testing.TB, n int) *hall {
 	if err := os.WriteFile(conf, []byte(b.String()+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	h.agents = make([]*testenv.Process, n)
 	for i := range n {
-		h.agents = append(h.agents, testenv.Start(t, exec.Command(binary, "agent", "-c", conf, "--node", fmt.Sprint(i+1),
-			"--state", filepath.Join(dir, fmt.Sprint("state", i+1)), "--run", h.runDir(i+1), "--no-corosync-door")))
+		h.start(i + 1)
 	}
 	for i := range n {
-		testenv.Eventually(t, patience, "one ring", func() (bool, any) {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			st, err := admin.New(h.runDir(i + 1)).Status(ctx)
-			return err == nil && st.State == "operational" && st.Ring != nil && len(st.Ring.Members) == n, errors.Join(err)
-		})
+		h.formed(i + 1)
 	}
 	return h
+}
+
+func (h *hall) start(node int) {
+	h.t.Helper()
+	h.agents[node-1] = testenv.Start(h.t, exec.Command(testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
+		"--state", filepath.Join(h.dir, fmt.Sprint("state", node)), "--run", h.runDir(node), "--no-corosync-door"))
+}
+
+// formed waits until a node sees one ring of all.
+func (h *hall) formed(node int) {
+	h.t.Helper()
+	testenv.Eventually(h.t, patience, "one ring", func() (bool, any) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		st, err := admin.New(h.runDir(node)).Status(ctx)
+		return err == nil && st.State == "operational" && st.Ring != nil && len(st.Ring.Members) == len(h.agents), err
+	})
 }
 
 func (h *hall) runDir(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
@@ -151,7 +167,7 @@ func (h *hall) client(node int, binary string, args ...string) (*testenv.Process
 
 // The oldest provider leads; when its process ends, the next one does.
 func TestLeaderExample(t *testing.T) {
-	binary := program(t, "address,undefined", "examples/leader.c")
+	binary := program(t, memory, "examples/leader.c")
 	h := agents(t, 3)
 	var clients []*testenv.Process
 	for node := range 3 {
@@ -170,4 +186,59 @@ func TestLeaderExample(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, clients[1].Output())
 	}
 	clients[2].WaitOutput(patience, "leader is 7/3")
+}
+
+// Every function gives the codes that are specified, and a sanitizer sees nothing.
+func TestCalls(t *testing.T) {
+	binary := program(t, memory, "testdata/calls.c")
+	p, _ := agents(t, 1).client(1, binary)
+	allRight(t, p)
+	for _, callback := range []string{"n-phase", "protocol approved", "protocol rejected", "announcement"} {
+		if want := `ha_gs_join: group "silent": no ` + callback + " callback"; strings.Count(p.Output(), want) != 1 {
+			t.Errorf("no warning %q", want)
+		}
+	}
+}
+
+// allRight waits for the end of a program of testdata.
+func allRight(t *testing.T, p *testenv.Process) {
+	t.Helper()
+	code, out := p.Wait(patience), p.Output()
+	if code != 0 || !strings.HasSuffix(out, "all right\n") || strings.Contains(out, "runtime error") || strings.Contains(out, "WARNING") {
+		t.Fatalf("exit %d", code)
+	}
+}
+
+// Threads do everything at once, and no two use the same memory without order.
+func TestThreads(t *testing.T) {
+	for _, sanitizer := range []string{races, memory} {
+		t.Run(sanitizer, func(t *testing.T) {
+			binary := program(t, sanitizer, "testdata/threads.c")
+			p, _ := agents(t, 1).client(1, binary)
+			allRight(t, p)
+		})
+	}
+}
+
+// The end of the agent is told to providers, then to subscribers, and everything
+// after it fails until there is an agent again.
+func TestAgentDies(t *testing.T) {
+	binary := program(t, memory, "testdata/death.c")
+	for _, how := range []string{"polling", "blocking"} {
+		t.Run(how, func(t *testing.T) {
+			h := agents(t, 1)
+			p, stdin := h.client(1, binary, how)
+			p.WaitOutput(patience, "AP 2")
+			h.agents[0].Signal(os.Kill)
+			p.WaitOutput(patience, "alone")
+			if want := "AN 1 0x200\nAN 2 0x200\nSU 0 0x100\nSU 3 0x100\nnot ok\n"; !strings.Contains(p.Output(), want) {
+				t.Errorf("got %s, want %s", p.Output(), want)
+			}
+			h.agents[0].Wait(patience)
+			h.start(1)
+			h.formed(1)
+			stdin.Close()
+			allRight(t, p)
+		})
+	}
 }

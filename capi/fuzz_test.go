@@ -1,0 +1,233 @@
+package capi_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/internal/door/native/frame"
+	"github.com/moothall/moothall/internal/service/groups"
+	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/service"
+)
+
+// sessions is how many agents a victim meets; some seconds.
+const sessions = 1500
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// events are one event of each kind, as an agent sends them to token 0, the
+// provider of the victim, and token 1, its subscriber.
+func events() (list [][]byte) {
+	ab := []groups.Provider{{Instance: 1, Node: 1}, {Instance: 7, Node: 2}}
+	attrs := groups.Attributes{Phases: groups.NPhase, ReflectPhases: groups.OnePhase, DefaultVote: groups.Approve, Source: "source"}
+	n := groups.Notification{Kind: groups.Join, Seq: 9, Phases: groups.NPhase, Phase: 1, ProposedBy: ab[0], Current: ab[1:], Changing: ab[:1], State: []byte("state")}
+	approved := n
+	approved.Current = ab
+	expel := groups.Notification{Kind: groups.Expel, Seq: 10, Phases: groups.OnePhase, Phase: 1, Current: ab[:1], Changing: ab[1:],
+		Leaves: []groups.LeaveInfo{{Reason: groups.ProviderExpelled}}, Deactivate: 1, Flag: []byte("flag"),
+		Proposed: []byte("proposed"), Source: []byte("source"), Message: []byte("message"), Attrs: &attrs}
+	special := []groups.Special{{Flag: 1, Size: 4, Data: make([]byte, 8)}, {Flag: 2, Size: 16, Data: make([]byte, 32)}}
+	for _, e := range []frame.Event{
+		{Kind: groups.EventNPhase, Body: n.AppendTo(nil)},
+		{Kind: groups.EventApproved, Body: approved.AppendTo(nil)},
+		{Kind: groups.EventApproved, Body: expel.AppendTo(nil)},
+		{Kind: groups.EventRejected, Body: n.AppendTo(nil)},
+		{Kind: groups.EventAnnounce, Body: groups.Announcement{Summary: groups.NoResponse, List: ab}.AppendTo(nil)},
+		{Kind: groups.EventSubscription, Body: groups.Subscription{Token: 1, Has: 0x4f, State: []byte("x"), Full: ab, Changing: ab[1:], Special: special}.AppendTo(nil)},
+		{Kind: groups.EventDelayedError, Body: groups.DelayedError{Kind: groups.StateValueChange, Code: groups.Collide}.AppendTo(nil)},
+		{Kind: groups.EventDelayedError, Body: groups.DelayedError{Token: 1, Kind: groups.SubscriptionRequest, Code: groups.UnknownGroup, Ends: true}.AppendTo(nil)},
+		{Kind: groups.EventCheck, Body: groups.Check{Number: 3}.AppendTo(nil)},
+		{Kind: groups.EventAdapters, Body: groups.Adapters{List: []groups.AdapterAddr{{Addr: loopback, Node: 1, Interface: "lo"}}}.AppendTo(nil)},
+		{Kind: 28, Body: []byte("\x04\x00\x00\x00text")},
+		{Kind: 99, Body: []byte("of a later agent")},
+	} {
+		list = append(list, e.AppendTo(nil, 1))
+	}
+	return list
+}
+
+// liar is an agent that says wrong things, the same for the same seed.
+type liar struct {
+	random *rand.Rand
+	sock   net.Conn
+	dec    frame.Decoder
+	lies   int // how many, at most
+}
+
+// twist changes a packet, or does not.
+func (l *liar) twist(packet []byte) []byte {
+	if l.lies == 0 || l.random.IntN(4) != 0 {
+		return packet
+	}
+	l.lies--
+	// The victim may wait for what it did not understand.
+	_ = l.sock.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	b := slices.Clone(packet)
+	at := l.random.IntN(len(b))
+	switch l.random.IntN(6) {
+	case 0:
+		b[at] ^= 1 << l.random.IntN(8)
+	case 1:
+		b[at] = [...]byte{0, 1, 0x7f, 0x80, 0xff}[l.random.IntN(5)]
+	case 2:
+		b = b[:at+1]
+	case 3:
+		b = slices.Insert(b, at, make([]byte, 1+l.random.IntN(9))...)
+	case 4:
+		b = slices.Delete(b, at, min(len(b), at+1+l.random.IntN(9)))
+	default:
+		for i := range min(4, len(b)-at) {
+			b[at+i] = 0xff
+		}
+	}
+	return b
+}
+
+func (l *liar) send(packet []byte) bool {
+	packet = l.twist(packet)
+	if len(packet) == 0 {
+		return true
+	}
+	_, err := l.sock.Write(packet)
+	return err == nil
+}
+
+// whole sends a message, in parts now and then.
+func (l *liar) whole(message []byte) bool {
+	if l.random.IntN(8) != 0 {
+		return l.send(message)
+	}
+	small := frame.NewPacker(uint32(frame.HeaderLen + 8 + 1 + l.random.IntN(len(message))))
+	small.Raw(message)
+	for ; small.Len() > 0; small.Sent() {
+		if !l.send(small.Next()) {
+			return false
+		}
+	}
+	return true
+}
+
+// serve is one session, up to its end.
+func (l *liar) serve(all [][]byte) {
+	defer l.sock.Close()
+	buf := make([]byte, frame.MaxPacket)
+	if _, err := l.sock.Read(buf); err != nil {
+		return
+	}
+	welcome := frame.Welcome{Version: 1, Packet: uint32(1024 + l.random.IntN(2)*99000), Message: frame.MaxMessage, Node: 1, Agent: "liar", Cluster: "capi"}
+	if !l.send(welcome.AppendTo(nil)) {
+		return
+	}
+	for calls := 0; calls < 12; {
+		n, err := l.sock.Read(buf)
+		if err != nil || n == 0 {
+			return
+		}
+		for p := buf[:n]; len(p) > 0; {
+			m, rest, err := l.dec.Next(p)
+			if err != nil {
+				return
+			}
+			p = rest
+			switch m.Kind {
+			case frame.KindOpen:
+				if !l.send(frame.Opened{ID: 1, Window: 1 << 16}.AppendTo(nil, 1)) {
+					return
+				}
+			case frame.KindCall:
+				calls++
+				if !l.answer(m, all) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// answer answers a call, with some events around it.
+func (l *liar) answer(m frame.Message, all [][]byte) bool {
+	q, err := frame.ParseCall(m)
+	if err != nil {
+		return false
+	}
+	for range l.random.IntN(3) {
+		if !l.whole(all[l.random.IntN(len(all))]) {
+			return false
+		}
+	}
+	body := groups.Reply{}.AppendTo(nil)
+	if q.Func == groups.CallHello {
+		body = groups.HelloReply{Level: groups.Level, Node: 1}.AppendTo(nil)
+	}
+	code := service.OK
+	if q.Func != groups.CallHello && l.random.IntN(10) == 0 {
+		code = service.ErrAgain
+	}
+	out := frame.NewPacker(frame.MaxPacket)
+	out.Answer(1, frame.Answer{ID: q.ID, Code: code, Body: body})
+	out.Credit(1, frame.Credit{Bytes: uint32(m.Size())})
+	return l.send(slices.Clone(out.Next()))
+}
+
+// A program that uses the library survives an agent that says anything: it is told
+// that the agent has gone, and reads no memory that is not its own.
+func TestAgentLies(t *testing.T) {
+	binary := program(t, memory, "testdata/victim.c")
+	dir, err := os.MkdirTemp("", "gs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.Listen("unixpacket", filepath.Join(dir, "agent.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	all := events()
+	go func() {
+		for n := 0; ; n++ {
+			sock, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4}
+			l.serve(all)
+		}
+	}()
+	cmd := exec.Command(binary, fmt.Sprint(sessions))
+	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+dir)
+	allRight(t, testenv.Start(t, cmd))
+}
+
+// The events of this test are those of the service; a change of theirs shows here.
+func TestEventsAreWellFormed(t *testing.T) {
+	for _, b := range events() {
+		m := frame.Parse(b)
+		e, err := frame.ParseEvent(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch e.Kind {
+		case groups.EventNPhase, groups.EventApproved, groups.EventRejected:
+			_, err = groups.ParseNotification(e.Body)
+		case groups.EventSubscription:
+			_, err = groups.ParseSubscription(e.Body)
+		case groups.EventDelayedError:
+			_, err = groups.ParseDelayedError(e.Body)
+		case groups.EventAdapters:
+			_, err = groups.ParseAdapters(e.Body)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, hex.Dump(b))
+		}
+	}
+}

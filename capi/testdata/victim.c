@@ -1,0 +1,66 @@
+/* victim.c - a program whose agent says anything. It has as many sessions as its
+ * argument says; each takes what it is given until the connection ends. */
+#include "test.h"
+
+static void on_phase(const ha_gs_n_phase_notification_t *n)
+{
+    touch_proposal(n->gs_proposal);
+    ha_gs_vote(n->gs_provider_token, HA_GS_VOTE_APPROVE, NULL, NULL, HA_GS_NULL_VOTE);
+}
+
+static void on_approved(const ha_gs_approved_notification_t *n) { touch_proposal(n->gs_proposal); }
+static void on_rejected(const ha_gs_rejected_notification_t *n) { touch_proposal(n->gs_proposal); }
+static void on_announcement(const ha_gs_announcement_notification_t *n) { touch_list(n->gs_announcement); }
+static void on_subscription(const ha_gs_subscription_notification_t *n) { touch_subscription(n); }
+
+static void on_delayed_error(const ha_gs_delayed_error_notification_t *n)
+{
+    TRUE(n->gs_delayed_return_code <= HA_GS_BACKLEVEL_PROVIDERS);
+    touch(n->gs_failing_request, sizeof *n->gs_failing_request);
+}
+
+static ha_gs_callback_rc_t on_check(const ha_gs_responsiveness_notification_t *n)
+{
+    touch(n, sizeof *n);
+    return HA_GS_CALLBACK_OK;
+}
+
+static void session(void)
+{
+    ha_gs_responsiveness_t r = { .gs_responsiveness_type = HA_GS_PING_RESPONSIVENESS, .gs_responsiveness_interval = 1, .gs_responsiveness_response_time_limit = 1 };
+    ha_gs_group_attributes_t a = attributes("g", HA_GS_N_PHASE);
+    ha_gs_proposal_info_t q = { .gs_join_request = { &a, 1, NULL, on_phase, on_approved, on_rejected, on_announcement, NULL } };
+    ha_gs_state_value_t v = { 1, "x" };
+    ha_gs_descriptor_t fd;
+    ha_gs_token_t provider = -1, subscriber, another;
+    ha_gs_adapter_info info = { 0 };
+    fc_eid_t id;
+    ha_gs_rc_t rc = ha_gs_init(&fd, HA_GS_SOCKET_NO_SIGNAL | HA_GS_ENABLE_ADAPTER_INFO, &r, NULL, on_check, on_delayed_error, NULL);
+    if (rc != HA_GS_OK) {
+        TRUE(rc <= HA_GS_BACKLEVEL_PROVIDERS);
+        return;
+    }
+    ha_gs_join(&provider, &q);
+    q.gs_subscribe_request = (ha_gs_subscribe_request_t){ HA_GS_SUBSCRIBE_STATE, "g", on_subscription };
+    ha_gs_subscribe(&subscriber, &q);
+    q.gs_state_change_request = (ha_gs_state_change_request_t){ HA_GS_1_PHASE, 0, &v };
+    ha_gs_change_state_value(provider, &q);
+    do {
+        q.gs_subscribe_request = (ha_gs_subscribe_request_t){ HA_GS_SUBSCRIBE_STATE, "h", on_subscription };
+        if (ha_gs_subscribe(&another, &q) == HA_GS_OK)
+            ha_gs_unsubscribe(another);
+        ha_gs_get_adapter_info(&info);
+        rc = ha_gs_dispatch(HA_GS_NON_BLOCKING);
+    } while (rc == HA_GS_OK);
+    WANT(rc, HA_GS_NOT_OK);
+    ha_gs_get_ffdc_id(id);
+    ha_gs_quit();
+}
+
+int main(int argc, char **argv)
+{
+    for (int n = argc > 1 ? atoi(argv[1]) : 1; n > 0; n--)
+        session();
+    puts("all right");
+    return 0;
+}
