@@ -45,6 +45,11 @@ func (f *fake) Call(_ context.Context, fn uint16, _ []byte) ([]byte, error) {
 	return gs.Reply{Code: f.code}.AppendTo(nil), nil
 }
 
+func (f *fake) Cast(_ context.Context, fn uint16, _ uint64, _ []byte) error {
+	f.calls = append(f.calls, fn)
+	return nil
+}
+
 func (f *fake) Recv(ctx context.Context, dst []session.Event) (int, error) {
 	if len(f.events) == 0 {
 		return 0, errors.Join(session.ErrClosed, ctx.Err())

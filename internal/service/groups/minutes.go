@@ -67,8 +67,8 @@ func (g *group) minutes(p *protocol, approved bool, summary uint32) Minutes {
 	return m
 }
 
-// SeqText writes a protocol's number for people: the ring in which the domain was
-// formed, and the number since then.
+// SeqText writes a protocol's number for people: the ring in which it ran, and its
+// number there.
 func SeqText(seq uint64) string {
 	return fmt.Sprintf("%d.%d", seq>>protocolBits, seq&(1<<protocolBits-1))
 }
