@@ -23,8 +23,7 @@ func (n *Node) watchAdapters(o *executive.Observer) {
 		if session != nil {
 			session(e)
 		}
-		switch e.Kind {
-		case seal.EventLinkUp, seal.EventLinkDown, seal.EventLinkState:
+		if e.Kind == seal.EventLinkUp || e.Kind == seal.EventLinkDown {
 			n.lookAtAdapters()
 		}
 	}

@@ -124,14 +124,16 @@ func credential(uid, gid uint32, euid, egid int) (*syscall.Credential, error) {
 }
 
 // start starts a command from a thread with the scheduling of an ordinary
-// process: the agent's may be real-time, and its children would have it too. The
-// thread ends with the goroutine that made it so.
+// process, and without the capabilities that a service manager gave the agent:
+// its children would have both. The thread ends with the goroutine that made it
+// so.
 func start(cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlocked
 		a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
 		_ = unix.SchedSetAttr(0, &a, 0) // not permitted: then the agent has no better one either
+		_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 		started <- cmd.Start()
 	}()
 	return <-started
