@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,6 +39,9 @@ type Config struct {
 	// Socket is the agent's socket. Empty: that of MOOTHALL_SOCKET, else agent.sock in
 	// the directory MOOTHALL_RUN_DIR, else DefaultSocket.
 	Socket string
+	// Conn, if not nil, leads to the agent already and is used in the place of
+	// Socket: the agent gave it to this program. The Client closes it.
+	Conn *net.UnixConn
 	// Reconnect lets Open dial anew after the agent has gone.
 	Reconnect bool
 	// Window bounds the events of one connection that wait for the program, in
@@ -48,6 +52,9 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	c.Socket = cmp.Or(c.Socket, usualSocket(os.Getenv))
 	c.Window = cmp.Or(c.Window, 1<<20)
+	if c.Conn != nil && c.Reconnect {
+		return c, errors.New("client: a connection that was given cannot be dialled anew: leave Reconnect out")
+	}
 	if c.Window < 0 || c.Window > frame.MaxWindow {
 		return c, fmt.Errorf("client: a window of %d bytes, want 1 to %d", c.Window, frame.MaxWindow)
 	}

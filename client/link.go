@@ -44,14 +44,11 @@ const (
 
 // dialLink connects and greets. The link does nothing before start.
 func dialLink(ctx context.Context, cfg Config, gone func(error)) (*link, error) {
-	sock, err := new(net.Dialer).DialContext(ctx, "unixpacket", cfg.Socket)
+	sock, err := connect(ctx, cfg)
 	if err != nil {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op.Err
-		}
 		return nil, err
 	}
-	l := &link{sock: sock.(*net.UnixConn), gone: gone, wake: make(chan struct{}, 1), conns: map[uint16]*conn{}}
+	l := &link{sock: sock, gone: gone, wake: make(chan struct{}, 1), conns: map[uint16]*conn{}}
 	stop := context.AfterFunc(ctx, func() { _ = sock.SetDeadline(time.Unix(1, 0)) })
 	l.welcome, err = l.greet()
 	if !stop() && ctx.Err() != nil {
@@ -64,6 +61,21 @@ func dialLink(ctx context.Context, cfg Config, gone func(error)) (*link, error) 
 	_ = l.sock.SetWriteBuffer(buffers) // a smaller one only makes it slower
 	l.out = frame.NewPacker(l.welcome.Packet)
 	return l, nil
+}
+
+// connect opens the socket, unless there is one.
+func connect(ctx context.Context, cfg Config) (*net.UnixConn, error) {
+	if cfg.Conn != nil {
+		return cfg.Conn, nil
+	}
+	sock, err := new(net.Dialer).DialContext(ctx, "unixpacket", cfg.Socket)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err
+		}
+		return nil, err
+	}
+	return sock.(*net.UnixConn), nil
 }
 
 func (l *link) greet() (frame.Welcome, error) {

@@ -83,6 +83,12 @@ type Client interface {
 	Closed()          // exactly once, after the last Call
 }
 
+// Holder is implemented by a Client whose service cannot take calls at times.
+// While Holding reports true, calls with Flow wait, as they do while a round
+// runs; the executive asks before each of them and whenever it has done
+// something. Optional.
+type Holder interface{ Holding() bool }
+
 // Request is one client call.
 type Request struct {
 	Func  uint16

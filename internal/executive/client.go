@@ -42,6 +42,7 @@ type Handle struct {
 	cred   service.Cred
 	sink   Sink
 	client service.Client
+	holder service.Holder // client, if it may keep calls waiting
 
 	closed  bool // no calls and no events any more
 	done    bool // the service knows
@@ -99,6 +100,7 @@ func (c *Core) Open(id uint16, cred service.Cred, sink Sink) (*Handle, service.C
 		return nil, service.CodeOf(err)
 	}
 	h.client = client
+	h.holder, _ = client.(service.Holder)
 	c.signalOne(h)
 	return h, service.OK
 }
@@ -147,7 +149,7 @@ func (h *Handle) Call(fn uint16, tag uint64, body []byte, reply func(service.Cod
 	if int(fn) >= len(calls) {
 		return ErrBadCall
 	}
-	if !calls[fn].Flow || len(h.calls) == 0 && h.core.mayCall(h.host) {
+	if !calls[fn].Flow || len(h.calls) == 0 && h.mayCall() {
 		h.pass(fn, tag, body, reply)
 		return nil
 	}
@@ -249,7 +251,9 @@ func (c *Core) finishClients() {
 }
 
 // mayCall reports whether calls that need room are passed on now.
-func (c *Core) mayCall(h *host) bool { return !c.holds(h) && c.hasRoom(0) }
+func (h *Handle) mayCall() bool {
+	return !h.core.holds(h.host) && h.core.hasRoom(0) && !(h.holder != nil && h.holder.Holding())
+}
 
 // holds reports whether a round keeps the service's clients waiting.
 func (c *Core) holds(h *host) bool {
@@ -271,7 +275,7 @@ func (c *Core) drain() {
 		passed = false
 		for i := 0; i < len(c.waiting); {
 			h := c.waiting[i]
-			if !c.mayCall(h.host) {
+			if !h.mayCall() {
 				i++
 				continue
 			}

@@ -16,6 +16,7 @@ var floors = map[string]int{
 	"internal/seal":      1,
 	"internal/explain":   1,
 	"service":            2,
+	"service/remote":     beside, // it dials
 	"internal/service":   3,
 	"internal/link":      4,
 	"internal/store":     4,

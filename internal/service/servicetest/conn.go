@@ -75,7 +75,8 @@ func (cn *Conn) flush() (moved bool) {
 	for len(cn.held) > 0 && !cn.dead {
 		a := cn.held[0]
 		flow := cn.h.info.Calls[a.req.Func].Flow
-		if flow && (cn.node.round != nil || cn.node.Full) {
+		holder, _ := cn.client.(service.Holder)
+		if flow && (cn.node.round != nil || cn.node.Full || holder != nil && holder.Holding()) {
 			return moved
 		}
 		cn.held = cn.held[1:]
