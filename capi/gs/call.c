@@ -6,7 +6,19 @@
 /* How long to wait before the agent is asked again. */
 static const long first_pause = 1000000, longest_pause = 100000000; /* ns */
 
-static ha_gs_rc_t ended(const struct gs *g) { return g->quit ? HA_GS_NO_INIT : HA_GS_NOT_OK; }
+static ha_gs_rc_t code_of(const struct gs *g, enum native_error e)
+{
+    if (e == NATIVE_OK)
+        return HA_GS_OK;
+    return e == NATIVE_MEMORY ? HA_GS_NO_MEMORY : g->quit ? HA_GS_NO_INIT : HA_GS_NOT_OK;
+}
+
+ha_gs_rc_t cast(struct gs *g, uint16_t function, struct writer *w)
+{
+    enum native_error e = w->failed ? NATIVE_MEMORY : native_cast(g->native, function, 0, w->data, w->len);
+    write_free(w);
+    return code_of(g, e);
+}
 
 ha_gs_rc_t call(struct gs *g, uint16_t function, struct writer *w)
 {
@@ -16,7 +28,7 @@ ha_gs_rc_t call(struct gs *g, uint16_t function, struct writer *w)
         struct native_answer a = { 0 };
         enum native_error e = native_call(g->native, function, w->data, w->len, &a);
         if (e != NATIVE_OK) {
-            rc = e == NATIVE_MEMORY ? HA_GS_NO_MEMORY : ended(g);
+            rc = code_of(g, e);
             break;
         }
         struct reader r = read_from(a.body, a.len);

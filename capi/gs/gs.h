@@ -160,6 +160,8 @@ ha_gs_token_t event_token(const struct native_event *e);
 
 /* Has the service do something, trying again as long as it asks for that. */
 ha_gs_rc_t call(struct gs *g, uint16_t function, struct writer *w);
+/* Tells the service something that it does not answer. */
+ha_gs_rc_t cast(struct gs *g, uint16_t function, struct writer *w);
 
 /* copy.c: deep copies of requests, each in one piece of memory. */
 ha_gs_proposal_info_t *copy_request(ha_gs_request_t kind, const ha_gs_proposal_info_t *info);

@@ -328,17 +328,10 @@ PUBLIC ha_gs_rc_t ha_gs_vote(ha_gs_token_t token, ha_gs_vote_value_t vote, const
     if (message != NULL)
         write_text(&w, message->gs_message, (size_t)message->gs_length);
 
-    uint64_t seq = r->seq;
-    uint32_t phase = r->phase;
+    /* Nobody waits for an answer: what the agent could object to is a phase that is
+     * over, and of that the program has still to hear. */
     r->asked = false;
-    hold_role(r);
-    rc = call(g, CALL_VOTE, &w);
-    /* The phase is over, or even the role; the program has still to hear of that. */
-    if (rc == HA_GS_VOTE_NOT_EXPECTED || rc == HA_GS_BAD_MEMBER_TOKEN || rc == HA_GS_NOT_A_MEMBER)
-        rc = HA_GS_OK;
-    if (rc != HA_GS_OK && r->open && r->seq == seq && r->phase == phase)
-        r->asked = true; /* nothing was cast */
-    release_role(g, r);
+    rc = cast(g, CALL_VOTE, &w);
     return leave(g, rc);
 }
 

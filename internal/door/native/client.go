@@ -120,6 +120,8 @@ func (c *client) read() (more bool) {
 			return false
 		case errors.Is(err, unix.EINTR):
 			continue
+		case errors.Is(err, unix.ECONNRESET):
+			continue // it closed without reading all; the kernel says so once, before what it sent
 		case err != nil || n == 0:
 			c.hungUp()
 			return false

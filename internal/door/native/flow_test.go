@@ -16,6 +16,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/testenv"
@@ -64,7 +65,7 @@ func startDoor(t testing.TB, change func(*native.Config)) string {
 			Totem: totem.Config{Self: 1, Inc: 1, Cluster: 7, Rand: random, Nodes: []totem.Node{{ID: 1, Votes: 1}},
 				Limits: totem.Limits{Undelivered: 2 << 20}},
 			Record: record, NewSalt: random.Uint64, Wall: time.Now(),
-			Services: []func() service.Service{func() service.Service { return cpg.New() }},
+			Services: []func() service.Service{func() service.Service { return cpg.New() }, func() service.Service { return groups.New(groups.Config{}) }},
 			Limits:   executive.Limits{SlowClient: proto.Tick(slowAfter)},
 		},
 	})
