@@ -13,7 +13,7 @@ import (
 )
 
 // TestScenario_84_Random has processes join, propose, vote as they like and die,
-// on nodes that split, crash and merge. All nodes of a ring hold the same, no
+// on nodes that split, crash, merge and change their adapters. All nodes of a ring hold the same, no
 // provider is in two protocols at once, what it is told of members and state fits
 // together, all that were in a group to the end were told the same, and the groups
 // have exactly the providers that live.
@@ -122,6 +122,7 @@ func (g *game) end() {
 	g.look()
 	g.checkSeats()
 	g.checkSame()
+	g.checkAdapters()
 }
 
 func sorted[T any](m map[int32]T) (keys []int32) {
@@ -146,7 +147,7 @@ func (g *game) pick() *player {
 }
 
 func (g *game) act() {
-	what := g.n(24, "action")
+	what := g.n(26, "action")
 	switch what {
 	case 0, 1, 2:
 		g.enter()
@@ -170,9 +171,36 @@ func (g *game) act() {
 	case 21:
 		n := g.node()
 		n.Full = !n.Full
+	case 22, 23:
+		g.plug()
 	default:
 		for _, n := range g.Nodes() {
 			n.Full = false
+		}
+	}
+}
+
+// plug changes the adapters of a node.
+func (g *game) plug() {
+	n := g.node()
+	if !n.Up() {
+		return
+	}
+	var list []Adapter
+	for i := range uint8(g.n(3, "adapters")) {
+		list = append(list, Adapter{Network: i, Up: g.n(2, "up") == 0})
+	}
+	n.Service(ID).(*Service).SetAdapters(list)
+}
+
+// checkAdapters demands that all know what each node says.
+func (g *game) checkAdapters() {
+	for _, n := range g.Nodes() {
+		d := n.Service(ID).(*Service).d
+		for _, o := range g.Nodes() {
+			if want := o.Service(ID).(*Service).adapters; d.formed && !slices.Equal(d.adaptersOf(o.ID()), want) {
+				g.t.Fatalf("node %d knows %+v of node %d, which has %+v", n.ID(), d.adaptersOf(o.ID()), o.ID(), want)
+			}
 		}
 	}
 }
