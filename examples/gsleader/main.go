@@ -1,6 +1,6 @@
 // Command gsleader elects a leader with Group Services: the oldest provider of the
-// group demo.elect, which writes its node and instance into the group's state value,
-// for whoever subscribes to that. Programs in C may be in the same election.
+// group demo, which writes itself into the group's state value, for whoever subscribes
+// to that. capi/examples/leader.c takes part in the same election.
 package main
 
 import (
@@ -27,26 +27,25 @@ func main() {
 
 // elect takes part until ctx ends, and prints each new record of who leads.
 func elect(ctx context.Context, c *groups.Client, out io.Writer) error {
-	p, err := c.Join(ctx, "demo.elect", groups.Attributes{Version: 1, Phases: groups.NPhases, Batch: groups.BatchBoth,
-		DefaultVote: groups.Approve, TimeLimit: 10 * time.Second})
+	p, err := c.Join(ctx, "demo", groups.Attributes{Phases: groups.NPhases, Batch: groups.BatchBoth, DefaultVote: groups.Approve, TimeLimit: 10 * time.Second})
 	if err != nil {
 		return err
 	}
 	defer p.Goodbye(context.WithoutCancel(ctx))
-	own := fmt.Sprintf("%d/%d", p.ID().Node, p.ID().Instance)
+	record := ""
 	for ev, err := range p.All(ctx) {
-		switch ev := ev.(type) {
-		case nil:
+		if err != nil {
 			return err
-		case groups.NPhase:
-			err = p.Vote(ctx, groups.Approve) // whoever wants to come, and whoever is gone
-		case groups.Approved:
-			if ev.Changed&groups.UpdatedState != 0 {
-				fmt.Fprintf(out, "%s leads\n", ev.State)
-			}
 		}
-		if m := p.Members(); err == nil && len(m) > 0 && m[0] == p.ID() && string(p.State()) != own {
-			err = p.ProposeState(ctx, []byte(own))
+		if _, ok := ev.(groups.NPhase); ok { // somebody wants to come, or is gone
+			err = p.Vote(ctx, groups.Approve)
+		}
+		if s := string(p.State()); s != record {
+			record = s
+			fmt.Fprintf(out, "%s leads\n", record)
+		}
+		if m := p.Members(); err == nil && len(m) > 0 && m[0] == p.ID() && record != p.ID().String() {
+			err = p.ProposeState(ctx, []byte(p.ID().String()))
 		}
 		if err != nil && !errors.Is(err, groups.Collide) { // that is tried again after the next event
 			return err

@@ -35,16 +35,16 @@ func TestElect(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	outs[1].until(t, "2/1 leads\n")
-	outs[2].until(t, "2/1 leads\n")
+	outs[1].until(t, "1/2 leads\n")
+	outs[2].until(t, "1/2 leads\n")
 	c.Kill(2)
-	outs[2].until(t, "3/1 leads\n")
+	outs[2].until(t, "1/3 leads\n")
 }
 
 // candidates waits until there are so many.
 func candidates(t *testing.T, n *node.Node, want int) {
 	t.Helper()
-	s, err := groups.New(n).Subscribe(t.Context(), "demo.elect", groups.WantMembership)
+	s, err := groups.New(n).Subscribe(t.Context(), "demo", groups.WantMembership)
 	if err != nil {
 		t.Fatal(err)
 	}
