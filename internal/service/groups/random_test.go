@@ -147,7 +147,7 @@ func (g *game) pick() *player {
 }
 
 func (g *game) act() {
-	what := g.n(26, "action")
+	what := g.n(24, "action")
 	switch what {
 	case 0, 1, 2:
 		g.enter()
@@ -171,7 +171,7 @@ func (g *game) act() {
 	case 21:
 		n := g.node()
 		n.Full = !n.Full
-	case 22, 23:
+	case 22:
 		g.plug()
 	default:
 		for _, n := range g.Nodes() {
