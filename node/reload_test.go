@@ -201,3 +201,54 @@ func TestReload_Steps(t *testing.T) {
 	reload(t, nodes[0], "") // what is not about votes needs no quorum
 	token(t, 2650*time.Millisecond, nodes[0])
 }
+
+// A node that dies, and one that comes, while the nodes vote on a reload: the vote
+// begins anew among those who are there.
+func TestReload_NodesChangeMeanwhile(t *testing.T) {
+	c := cluster(t, 3, 1)
+	var f files
+	f.all(c)
+	asked, release := make(chan struct{}, 9), make(chan struct{})
+	slow := func(id config.NodeID) func(context.Context) (*config.Config, config.Problems, error) {
+		return func(ctx context.Context) (*config.Config, config.Problems, error) {
+			asked <- struct{}{}
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return f.of(id)(ctx)
+		}
+	}
+	a := start(t, node.Config{Cluster: c, Self: 1, Reload: f.of(1)})
+	b := start(t, node.Config{Cluster: c, Self: 2, Reload: f.of(2)})
+	d := start(t, node.Config{Cluster: c, Self: 3, Reload: slow(3)})
+	formed(t, a, b, d)
+	f.all(edited(c, func(c *config.Config) { c.Totem.Token = 5 * time.Second }))
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := a.Reload(t.Context())
+		done <- err
+	}()
+	<-asked
+	d.Halt()
+	if err := <-done; err != nil {
+		t.Fatalf("after a node died: %v", err)
+	}
+	formed(t, a, b)
+	token(t, 5650*time.Millisecond, a, b)
+
+	// It comes back with the old file in force, while the others are asked.
+	d = start(t, node.Config{Cluster: c, Self: 3, Reload: slow(3), StateDir: t.TempDir()})
+	formed(t, a, b, d)
+	f.all(edited(c, func(c *config.Config) { c.Totem.Token = 4 * time.Second }))
+	go func() {
+		_, _, err := b.Reload(t.Context())
+		done <- err
+	}()
+	<-asked
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatalf("with all three: %v", err)
+	}
+	token(t, 4650*time.Millisecond, a, b, d)
+}
