@@ -341,10 +341,11 @@ func (c *client) watchProcess() {
 }
 
 // processEnded is the client's end, whoever has its socket. What it sent before
-// is served.
+// is served: no more of that is there than the kernel holds.
 func (c *client) processEnded() {
+	for n := 0; n <= buffers && !c.dead && c.read(); n += turnBytes {
+	}
 	if !c.dead {
-		c.read()
 		c.hungUp()
 	}
 }
