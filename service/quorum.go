@@ -106,6 +106,11 @@ type QuorumViewer interface {
 // own activation. Optional.
 type QuorumListener interface{ QuorumChanged() }
 
+// Bystander is implemented by a service that needs quorum and wants to know that a
+// round ended without it: the ring is not the primary component, or not any more.
+// Optional.
+type Bystander interface{ PassedBy() }
+
 // Chooser is implemented by a Syncer that chooses who sends by a rule of its own
 // instead of the one of ordering 4.1. It must decide by r alone; r.Sender is
 // the choice of the general rule.

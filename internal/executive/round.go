@@ -73,6 +73,11 @@ func (c *Core) finished() {
 			c.view.currency, c.view.left = service.CurrencyNow, false
 		}
 	}
+	for _, h := range c.hosts {
+		if b, ok := h.svc.(service.Bystander); ok && !h.active() {
+			b.PassedBy()
+		}
+	}
 	c.signal()
 }
 

@@ -105,6 +105,17 @@ func (r *Reader) Bytes(n int) []byte { return r.take(n, "bytes") }
 // Short takes a byte string of up to 255 bytes, its length in one byte in front.
 func (r *Reader) Short() []byte { return r.take(int(r.U8()), "short string") }
 
+// Text takes a byte string of at most limit bytes, its length in four bytes in
+// front. An empty one is not nil, unless the Reader failed.
+func (r *Reader) Text(limit int) []byte {
+	n := r.Count(1)
+	if n > limit {
+		r.Fail("string")
+		return nil
+	}
+	return r.take(n, "string")
+}
+
 // Len is the number of bytes that are left; zero after a failure.
 func (r *Reader) Len() int { return len(r.b) }
 
@@ -182,6 +193,11 @@ func AppendShort[T ~string | ~[]byte](b []byte, s T) []byte {
 		s = s[:255]
 	}
 	return append(append(b, byte(len(s))), s...)
+}
+
+// AppendText appends a byte string with its length in four bytes in front.
+func AppendText[T ~string | ~[]byte](b []byte, s T) []byte {
+	return append(AppendU32(b, uint32(len(s))), s...)
 }
 
 // AppendNodes appends a list of node ids.

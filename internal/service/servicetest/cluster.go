@@ -41,6 +41,7 @@ type ring struct {
 	id      proto.RingID
 	members []NodeID
 	log     []entry
+	safe    int // so many of log have come to all members: one delivered a safe message there
 }
 
 // entry is one place in the order of a ring.
@@ -51,6 +52,8 @@ type entry struct {
 	barrier *barrier // of a round
 	msg     service.Message
 }
+
+func (e *entry) safe() bool { return e.msg.Level == service.Safe }
 
 // New starts nodes 1 to n with the services that the function makes; each is in
 // a ring of its own, whose round still has to be run.
@@ -232,10 +235,21 @@ func (c *Cluster) cut(old *ring, together []NodeID) int {
 	for _, id := range together {
 		from = max(from, c.Node(id).pos)
 	}
-	if c.Cut == nil {
-		return len(old.log)
+	cut := len(old.log)
+	if c.Cut != nil {
+		cut = from + c.Cut(len(old.log)-from+1)
 	}
-	return from + c.Cut(len(old.log)-from+1)
+	for i := from; i < len(old.log); i++ {
+		// What came to all is delivered, up to a safe message of which that is not
+		// known; that and what follows is left for the transitional configuration.
+		if old.log[i].safe() {
+			return min(cut, i)
+		}
+		if i < old.safe {
+			cut = max(cut, i+1)
+		}
+	}
+	return cut
 }
 
 func without(a, b []NodeID) (rest []NodeID) {

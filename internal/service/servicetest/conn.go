@@ -19,6 +19,7 @@ type Conn struct {
 	closed error     // why the service closed it
 	dead   bool
 	tags   uint64
+	asked  map[uint64]*Answer // of a service that needs quorum, by tag: not answered
 }
 
 // Event is one Push.
@@ -33,7 +34,15 @@ type Answer struct {
 	Code service.Code
 	Body []byte
 
-	req service.Request
+	req     service.Request
+	refused bool // by the node: what the service says counts no more
+}
+
+// refuse answers in the service's place: the node is not in the primary component.
+func (a *Answer) refuse() {
+	if !a.Done {
+		a.Done, a.Code, a.refused = true, service.ErrAgain, true
+	}
 }
 
 // Open connects to the service with an id, as a process with the pid that the
@@ -41,7 +50,7 @@ type Answer struct {
 func (n *Node) Open(id uint16) *Conn {
 	n.c.t.Helper()
 	n.c.conns++
-	cn := &Conn{node: n, h: n.hosted(id), id: n.c.conns}
+	cn := &Conn{node: n, h: n.hosted(id), id: n.c.conns, asked: map[uint64]*Answer{}}
 	n.conns = append(n.conns, cn)
 	client, err := cn.h.s.Open(cn)
 	if err != nil {
@@ -60,6 +69,10 @@ func (cn *Conn) Call(fn uint16, body []byte) *Answer {
 	cn.tags++
 	a := &Answer{req: service.Request{Func: fn, Tag: cn.tags, Body: slices.Clone(body)}}
 	a.req.Reply = func(code service.Code, body []byte) {
+		delete(cn.asked, a.req.Tag)
+		if a.refused {
+			return
+		}
 		if a.Done {
 			cn.node.c.t.Fatalf("call %d of service %q is answered twice", fn, cn.h.info.Name)
 		}
@@ -80,9 +93,16 @@ func (cn *Conn) flush() (moved bool) {
 			return moved
 		}
 		cn.held = cn.held[1:]
+		moved = true
+		if !cn.h.info.RunsWithoutQuorum && !cn.h.info.Calls[a.req.Func].Local {
+			if !cn.node.primary() {
+				a.refuse()
+				continue
+			}
+			cn.asked[a.req.Tag] = a
+		}
 		cn.client.Call(a.req)
 		scribble(a.req.Body)
-		moved = true
 	}
 	return moved
 }

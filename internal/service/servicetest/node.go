@@ -128,6 +128,9 @@ func (n *Node) deliver() bool {
 	}
 	e := n.ring.log[n.pos]
 	n.pos++
+	if e.safe() {
+		n.ring.safe = max(n.ring.safe, n.pos)
+	}
 	n.take(e)
 	return true
 }
@@ -143,13 +146,26 @@ func (n *Node) take(e entry) {
 		// of a round that was cut off
 	default:
 		h := n.hosted(e.service)
-		if h == nil || !n.serves(h) {
+		if h == nil {
+			return
+		}
+		if !n.serves(h) {
+			n.refuse(e.msg.Src)
 			return
 		}
 		m := e.msg
 		m.Body = slices.Clone(m.Body)
 		h.s.Deliver(m)
 		scribble(m.Body)
+	}
+}
+
+// refuse answers the call behind a message that nobody acts on.
+func (n *Node) refuse(src service.Source) {
+	for _, cn := range n.conns {
+		if a := cn.asked[src.Tag]; a != nil && src.Node == n.id && src.Conn == cn.id {
+			a.refuse()
+		}
 	}
 }
 
@@ -165,7 +181,8 @@ func (n *Node) finish(next *ring, trans []NodeID, cut int) {
 	left := without(n.ring.members, trans)
 	n.tell(service.ConfigChange{Kind: service.Transitional, Ring: next.id, Members: trans, Left: left, Primary: n.quorum.Quorate})
 	for ; n.pos < len(n.ring.log); n.pos++ {
-		if e := n.ring.log[n.pos]; slices.Contains(trans, e.from) && e.hello == nil && e.barrier == nil {
+		e := n.ring.log[n.pos]
+		if (slices.Contains(trans, e.from) || n.pos < n.ring.safe) && e.hello == nil && e.barrier == nil {
 			n.take(e)
 		}
 	}

@@ -124,6 +124,11 @@ func (n *Node) next() {
 	if r.at == len(r.list) {
 		n.round = nil
 		n.came = slices.Clone(n.ring.members)
+		for _, h := range n.services {
+			if b, ok := h.s.(service.Bystander); ok && !n.serves(h) {
+				b.PassedBy()
+			}
+		}
 		if n.c.Resume != nil {
 			n.c.Resume(n)
 		}

@@ -1,0 +1,250 @@
+package events
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/internal/service/servicetest"
+	"github.com/moothall/moothall/service"
+)
+
+var (
+	ring27    = proto.RingID{Seq: 8, Rep: 1, Inc: 3}
+	place27   = place{ring27, 5}
+	members27 = []Member{{1, 1, 1, "one"}, {3, 2, 4, ""}}
+	content27 = Content{Re: 1, Priority: 2, Retention: 3, Published: 4, Publisher: []byte("me"), Patterns: [][]byte{[]byte("a"), {}}, Data: []byte("data")}
+	fact27    = Fact{Kind: NewMembership, Seq: 2, Trans: 4, Quorate: true, Members: members27, In: members27[1:], Out: []Member{{2, 1, 1, "two"}}}
+	event27   = &event{id: 1<<32 | 1001, seq: 7, from: Process{1, 2}, timed: true, content: content27, until: zero27}
+	zero27    = time.Unix(0, 0).UTC()
+	state27   = snapshot{&state{view: ring27, at: place27, seq: 2, trans: 4, members: members27, in: members27[1:], out: members27[:1],
+		eligible: []proto.NodeID{1, 2, 3}, counters: []counter{{1, 1009}, {3, 1000}}, topics: []*topic{
+			{name: "a", number: 1<<32 | 1002, created: true, opts: Options{3, true}, seq: 9, kept: []*event{event27}, bytes: event27.size()},
+			{name: "b", number: 3<<32 | 1000, members: []entrant{{Process{1, 2}, 3, 4}}}}}}
+	entry27 = entry{at: place27, from: 3, fn: msgPublish, src: service.Source{Node: 3, Conn: 1, Tag: 2}, body: []byte("body")}
+)
+
+// snapshot is a state as a body; all that is kept for a time is over at once.
+type snapshot struct{ *state }
+
+func (s snapshot) AppendTo(b []byte) []byte { return s.state.appendTo(b, zero27) }
+
+func parseSnapshot(b []byte) (snapshot, error) {
+	d, err := parseState(b, zero27)
+	if err == nil {
+		for _, t := range d.topics {
+			for _, e := range t.kept {
+				if !e.timed && !e.until.Equal(zero27) || e.until.Before(zero27) {
+					return snapshot{}, errors.New("a time that nobody says")
+				}
+			}
+		}
+	}
+	return snapshot{d}, err
+}
+
+// inner are bodies between nodes.
+type (
+	commitBody  struct{ commit }
+	offerBody   struct{ offer }
+	toldBody    struct{ told }
+	broughtBody struct{ brought }
+)
+
+func (c commitBody) AppendTo(b []byte) []byte  { return c.appendTo(b) }
+func (o offerBody) AppendTo(b []byte) []byte   { return o.appendTo(b) }
+func (t toldBody) AppendTo(b []byte) []byte    { return t.appendTo(b) }
+func (t broughtBody) AppendTo(b []byte) []byte { return t.appendTo(b) }
+
+func parseBrought(b []byte) (broughtBody, error) {
+	r := body.NewReader(b)
+	t := takeBrought(&r)
+	if t.event != nil {
+		t.event.until = zero27
+	}
+	return broughtBody{*t}, r.Close()
+}
+
+var bodies = []servicetest.Body{
+	servicetest.A(OpenRequest{64, true}, ParseOpen),
+	servicetest.A(OpenReply{3, 5}, ParseOpenReply),
+	servicetest.A(GrantRequest{9}, ParseGrant),
+	servicetest.A(RegisterRequest{1, Group, []byte("g"), true}, ParseRegister),
+	servicetest.A(SubscribeRequest{1, 2, []byte("t"), StartAt, 3, []Filter{{Prefix, []byte("a")}, {PassAll, []byte{}}}}, ParseSubscribe),
+	servicetest.A(SubRequest{1}, ParseSub),
+	servicetest.A(PublishRequest{[]byte("t"), content27}, ParsePublish),
+	servicetest.A(PublishReply{1, 2}, ParsePublishReply),
+	servicetest.A(CreateRequest{[]byte("t"), Options{9, true}}, ParseCreate),
+	servicetest.A(NameRequest{[]byte("t")}, ParseName),
+	servicetest.A(ClearRequest{[]byte("t"), 1001}, ParseClear),
+	servicetest.A(Description{"t", 1, true, Options{9, false}, 2, 1, 2, []Process{{1, 2}}}, ParseDescription),
+	servicetest.A(ListReply{[]Description{{Name: "t"}, {Name: "u"}}}, ParseListReply),
+	servicetest.A(StatusReply{Limbo, fact27}, ParseStatusReply),
+
+	servicetest.A(MemberEvent{1, fact27}, ParseMember),
+	servicetest.A(LinkEvent{1, Link{Connect, true, 2, 3, netip.MustParseAddr("fd00::1")}}, ParseLink),
+	servicetest.A(LinkEvent{1, Link{Kind: Eligible, Node: 2}}, ParseLink),
+	servicetest.A(EntryEvent{1, true, Process{2, 3}, "g"}, ParseEntry),
+	servicetest.A(MessageEvent{1, 2, "t", 3, 4, Process{5, 6}, content27}, ParseMessage),
+	servicetest.A(EndEvent{1, Slow}, ParseEnd),
+
+	servicetest.A(commitBody{commit{ring27, 4, []proto.NodeID{1, 2}, []newcomer{{1, "one", 1}, {3, "", 0}}}},
+		func(b []byte) (commitBody, error) { c, err := parseCommit(b); return commitBody{c}, err }),
+	servicetest.A(offerBody{offer{latest: ring27, at: place27, born: 1, trans: 2, weight: 3, state: service.Digest{4}, held: []place{place27}}},
+		func(b []byte) (offerBody, error) { o, err := parseOffer(b); return offerBody{*o}, err }),
+	servicetest.A(toldBody{told{state: []byte("state"), at: place27, held: []entry{entry27}}},
+		func(b []byte) (toldBody, error) { t, err := parseTold(b); return toldBody{t}, err }),
+	servicetest.A(broughtBody{brought{"t", 1, Options{1, true}, 2, event27, 3}}, parseBrought),
+	servicetest.A(broughtBody{brought{name: "t", number: 1}}, parseBrought),
+	servicetest.A(state27, parseSnapshot),
+}
+
+func TestBodies_RoundTrip(t *testing.T) { servicetest.RoundTrip(t, bodies) }
+
+func FuzzBodies(f *testing.F) { servicetest.FuzzBodies(f, bodies) }
+
+// FuzzMessages gives any messages to a node: none harms, whatever it says.
+func FuzzMessages(f *testing.F) {
+	head := body.AppendU32(nil, 1)
+	f.Add(msgCreate, false, append(head, CreateRequest{[]byte("t"), Options{1, false}}.AppendTo(nil)...))
+	f.Add(msgPublish, false, append(body.AppendU32(head, 1), PublishRequest{[]byte("g"), content27}.AppendTo(nil)...))
+	f.Add(msgJoin, false, append(head, appendEntrant(body.AppendShort(nil, "x"), entrant{})...))
+	f.Add(msgBring, false, (&brought{"t", 1, Options{1, true}, 2, event27, 3}).appendTo(head))
+	f.Add(msgExpire, false, body.AppendU64(body.AppendU32(head, 1), 7))
+	f.Add(msgCommit, false, (&commit{ring: ring27, members: []newcomer{{1, "one", 1}}}).appendTo(nil))
+	f.Add(msgOffer, true, (&offer{}).appendTo(nil))
+	f.Fuzz(func(t *testing.T, fn uint16, sync bool, b []byte) {
+		w := start(t, 2, Config{})
+		w.form(w.All())
+		l := w.client(1, 99).watch()
+		l.must(CallRegister, RegisterRequest{Sub: 2, Class: Group, Group: []byte("g")})
+		w.rest()
+		s := w.service(1)
+		m := service.Message{From: 1, Func: fn, Ring: w.Node(1).Ring(), Slot: 99, Body: b}
+		if sync {
+			m.Class = service.Sync
+		}
+		s.Deliver(m)
+		l.news()
+	})
+}
+
+func TestCall_Malformed(t *testing.T) {
+	w := start(t, 1, Config{})
+	for _, fn := range []uint16{CallOpen, CallPublish, CallSubscribe, numCalls - 1} {
+		l := w.client(1, 9)
+		if a := l.Call(fn, []byte{1}); fn != CallStatus && (a.Code != service.ErrInvalidParam || l.Open()) {
+			t.Errorf("call %d: %+v", fn, a)
+		}
+	}
+}
+
+func TestPublish_Limits(t *testing.T) {
+	w := start(t, 1, Config{})
+	l := w.client(1, 0)
+	l.want(service.OK, CallCreate, create("t"))
+	l.publish("t", strings.Repeat("x", MaxData))
+	l.want(service.ErrInvalidParam, CallPublish, say("t", strings.Repeat("x", MaxData+1)))
+	l = w.client(1, 0)
+	q := say("t", "x")
+	q.Content.Priority = 4
+	l.want(service.ErrInvalidParam, CallPublish, q)
+}
+
+// openais-executive 7.4 and 14, 25 to 27.
+func TestMatches(t *testing.T) {
+	p := func(s ...string) (list [][]byte) {
+		for _, x := range s {
+			list = append(list, []byte(x))
+		}
+		return list
+	}
+	f := func(kind FilterType, s string) Filter { return Filter{kind, []byte(s)} }
+	for i, c := range []struct {
+		filters  []Filter
+		patterns [][]byte
+		want     bool
+	}{
+		{nil, nil, true},
+		{nil, p("a"), true},
+		{[]Filter{f(Prefix, "ab")}, p("abc"), true},
+		{[]Filter{f(Prefix, "ab")}, p("ab", "more"), true},
+		{[]Filter{f(Prefix, "ab")}, p("a"), false},
+		{[]Filter{f(Prefix, "ab")}, p("xab"), false},
+		{[]Filter{f(Suffix, "ab")}, p("xab"), true},
+		{[]Filter{f(Suffix, "ab")}, p("abx"), false},
+		{[]Filter{f(Exact, "a\x00bc")}, p("a\x00bc"), true},
+		{[]Filter{f(Exact, "a\x00bc")}, p("a\x00bd"), false},
+		{[]Filter{f(Exact, "a")}, p("ab"), false},
+		{[]Filter{f(Prefix, "a"), f(PassAll, "x")}, p("a1"), true},
+		{[]Filter{f(Prefix, "a"), f(Exact, "x")}, p("a1"), false},
+		{[]Filter{f(Prefix, "a"), f(Exact, "")}, p("a1"), true},
+		{[]Filter{f(Prefix, "")}, nil, true},
+	} {
+		if got := matches(c.filters, c.patterns); got != c.want {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+}
+
+// One open gets an event once, as the oldest subscription that matches
+// (openais-executive M6; 14, 28).
+func TestOpens(t *testing.T) {
+	w := start(t, 1, Config{})
+	l := w.client(1, 99)
+	l.want(service.OK, CallCreate, create("t"))
+	for sub, open := range []uint32{7, 7, 8, 8} {
+		l.must(CallSubscribe, SubscribeRequest{Sub: uint32(sub), Open: open, Topic: []byte("t")})
+	}
+	l.publish("t", "x")
+	var subs []uint32
+	for _, e := range l.Events {
+		m, err := ParseMessage(e.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subs = append(subs, m.Sub)
+	}
+	if len(subs) != 2 || subs[0] != 0 || subs[1] != 2 {
+		t.Errorf("told %v", subs)
+	}
+}
+
+func (l *lib) ranked(p uint8, data string) {
+	l.w.t.Helper()
+	q := say("t", data)
+	q.Content.Priority = p
+	l.want(service.OK, CallPublish, q)
+}
+
+// openais-executive 14, 29 to 31.
+func TestRanked(t *testing.T) { test(t, rankedQueue) }
+
+func rankedQueue(t servicetest.T) {
+	w := start(t, 1, Config{QueueRanked: 4})
+	a, l := w.client(1, 0), w.opened(1, OpenRequest{Ranked: true})
+	a.want(service.OK, CallCreate, create("t"))
+	l.subscribe("t")
+	for _, d := range []string{"a", "b", "c"} {
+		a.ranked(3, d)
+	}
+	a.ranked(0, "urgent")
+	l.grant(4)
+	l.expect("t 4 urgent", "t 1 a", "t 2 b", "t 3 c")
+	for _, d := range []string{"1", "2", "3", "4", "5", "6"} {
+		a.ranked(2, d)
+	}
+	a.ranked(3, "lower")
+	a.ranked(1, "higher") // takes the place of 4
+	l.grant(3)            // two are left: not below half of four
+	l.expect("lost", "t 12 higher", "t 5 1")
+	a.ranked(2, "seven")
+	l.grant(9)
+	l.expect("t 6 2", "t 7 3")
+	a.ranked(2, "eight")
+	l.expect("t 14 eight")
+}

@@ -1,0 +1,78 @@
+// Package events is the cluster event service: membership facts, topics, and the
+// groups of OCF draft 0.3, all in one order that is the same on all nodes (cluster
+// events 2, 3, 7.1). The C libraries of the three drafts, the Go package and the
+// AIS event service are adapters over it.
+//
+// # Streams
+//
+// A connection is one ordered stream. CallOpen begins it and says how many events
+// the client takes; CallGrant lets more come. With a window of one the next event
+// comes when the one before is done (draft 0.3), with 64 so many may be open
+// (pre-0.4), with none events are fetched one by one (AIS).
+//
+// CallRegister and CallSubscribe put something into the stream, under a number
+// that the client chooses and that every event begins with. What is registered or
+// subscribed ends with CallEnd, after which nothing of it comes, or with EventEnd,
+// which comes behind what was queued.
+//
+//	Conn   EventLink: Interface and Connect of this node, Eligible of the cluster
+//	Memb   EventFact; first the present record, and that it is not certain if so
+//	Group  EventEntry and EventMessage, from the own entry on; registering is being in it
+//	Topic  EventMessage, from a Start on, of what matches the filters
+//
+// Subscribing to MembTopic and ConnTopic is registering for their classes. A group
+// in which somebody is can be subscribed to as a topic; what is published there
+// with a Re is a reply in the words of draft 0.3.
+//
+// CallPublish, CallCreate, CallDelete and CallClear are answered when they are
+// ordered, so the answer is the outcome. ErrAgain: nothing happened, this node is
+// not in the primary sub-cluster, or there is no room. ErrTimeout: the ring broke,
+// it may have happened or happen yet. Those of durable topics are answered when the
+// event is durable at the publisher's node.
+//
+// # Membership
+//
+// Facts are those of cluster events 2.8 and 7.1: NewMembership with Seq one higher
+// for each agreed change, NotPrimary and Restored with the very record of the last
+// one, Evicted, and NoQuorum for those who asked for that. Trans rises with every
+// fact, and Member.Since is Member.Born in Trans. After Evicted all registrations
+// of the node end; subscriptions of topics go on, and count what they missed.
+//
+// # Numbers and losses
+//
+// An event has an ID that no other event of the cluster ever has, the publisher's
+// node in its upper half, and a Seq in its topic that begins with 1 and has no gaps.
+// Number makes of it what clients of pre-0.4 see. Who does not take its events
+// misses some: beyond 1024 messages or 4 MiB of a subscription they are left out,
+// and the next one says how many. Nothing is left out in a group, who is too slow
+// there is out of it, with EventEnd. A ranked connection has bounds and an
+// EventLost as the AIS has them. Facts, links and entries are never left out.
+//
+// # Keeping
+//
+// A topic keeps its last events if it was created so, and all for the time that
+// their publisher asked for. Times are watched by the lowest node; what counts is the
+// place in the order at which it says that one is over. A durable topic keeps its
+// events in the Store of each node.
+//
+// # Order and state
+//
+// The state changes only as ordered messages are applied, and these are sent for
+// safe delivery: what one node applied all members of the ring have. After a
+// transitional configuration messages are held, not applied. When the next ring is
+// primary, its round makes all hold the same, and its first message, the commit,
+// has them applied and says who the members are. When it is not, they stay held,
+// and clients are told NotPrimary; so after a partition that nobody went on in, all
+// come to the same state without anything told twice or taken back.
+//
+// A round compares offers: how far each member came, and what it holds. The one with
+// the latest commit tells what it holds; those that can not come to its state from
+// theirs adopt it, and are evicted if they were members. What such a node published
+// and had kept for a time or durably it brings to the others afterwards, which take
+// what they do not know. That matters where rings without quorum count, too.
+//
+// # Not here
+//
+// The service has no client library yet. Channels of the AIS that outlive their name,
+// and counts of those who have them open, are not here.
+package events

@@ -1,0 +1,179 @@
+package events
+
+import (
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/service"
+)
+
+// The messages between the nodes, the Func of a service.Message. All but
+// msgCommit and those of a round begin with a head.
+const (
+	msgCommit   uint16 = iota // commit: the membership of a ring
+	msgEligible               // head, nodes that are configured
+	msgCreate                 // head, CreateRequest
+	msgDelete                 // head, NameRequest
+	msgPublish                // head, process id, PublishRequest
+	msgClear                  // head, ClearRequest
+	msgJoin                   // head, group, entrant
+	msgLeave                  // head, group, entrant
+	msgExpire                 // head, ids of events whose time is over
+	msgBring                  // head, what a node has of a topic that another part may not have
+	msgOffer                  // Sync class: offer
+	msgState                  // Sync class: whether it is the last piece, piece of what the sender tells
+)
+
+// A head says when its sender came into the membership: what was sent before its
+// node was thrown out is void.
+func takeHead(r *body.Reader) uint32 { return r.U32() }
+
+// commit is the membership of one ring.
+type commit struct {
+	ring     proto.RingID
+	trans    uint32
+	eligible []proto.NodeID
+	members  []newcomer
+}
+
+// newcomer is a member of a ring, and when it came if it was one before.
+type newcomer struct {
+	id   proto.NodeID
+	name string
+	born uint32 // zero: it is new
+}
+
+func (c *commit) appendTo(b []byte) []byte {
+	b = body.AppendNodes(body.AppendU32(body.AppendRing(b, c.ring), c.trans), c.eligible)
+	b = body.AppendU32(b, uint32(len(c.members)))
+	for _, m := range c.members {
+		b = body.AppendU32(body.AppendShort(body.AppendNode(b, m.id), m.name), m.born)
+	}
+	return b
+}
+
+func parseCommit(b []byte) (commit, error) {
+	r := body.NewReader(b)
+	c := commit{ring: r.Ring(), trans: r.U32(), eligible: r.Nodes()}
+	for range r.Count(9) {
+		m := newcomer{r.Node(), string(r.Short()), r.U32()}
+		if n := len(c.members); n > 0 && c.members[n-1].id >= m.id {
+			r.Fail("order of members")
+		}
+		c.members = append(c.members, m)
+	}
+	return c, r.Close()
+}
+
+// entrant is one registration for a group.
+type entrant struct {
+	Process
+	conn uint64
+	sub  uint32
+}
+
+const entrantSize = 4 + 4 + 8 + 4
+
+func appendEntrant(b []byte, e entrant) []byte {
+	return body.AppendU32(body.AppendU64(appendProcess(b, e.Process), e.conn), e.sub)
+}
+
+func takeEntrant(r *body.Reader) entrant { return entrant{takeProcess(r), r.U64(), r.U32()} }
+
+// entry is a message that is ordered, as it is kept and told to others.
+type entry struct {
+	at   place
+	from proto.NodeID
+	fn   uint16
+	src  service.Source
+	body []byte
+}
+
+// place is where a message was in the order of its ring.
+type place struct {
+	ring proto.RingID
+	slot service.Slot
+}
+
+const placeSize = body.RingLen + 8
+
+func appendPlace(b []byte, p place) []byte {
+	return body.AppendU64(body.AppendRing(b, p.ring), uint64(p.slot))
+}
+
+func takePlace(r *body.Reader) place { return place{r.Ring(), service.Slot(r.U64())} }
+
+func (e *entry) appendTo(b []byte) []byte {
+	b = body.AppendU16(body.AppendNode(appendPlace(b, e.at), e.from), e.fn)
+	b = body.AppendU64(body.AppendU64(body.AppendNode(b, e.src.Node), e.src.Conn), e.src.Tag)
+	return body.AppendText(b, e.body)
+}
+
+const minEntry = placeSize + 4 + 2 + 4 + 8 + 8 + 4
+
+func takeEntry(r *body.Reader) entry {
+	e := entry{at: takePlace(r), from: r.Node(), fn: r.U16(), src: service.Source{Node: r.Node(), Conn: r.U64(), Tag: r.U64()}}
+	e.body = r.Text(r.Len())
+	return e
+}
+
+// offer is what a member says at the start of a round.
+type offer struct {
+	latest proto.RingID // of the last commit that it has, applied or not
+	at     place        // of the last message that it applied
+	born   uint32       // of the member; zero: it is new
+	trans  uint32
+	weight uint64         // how much was published, as far as it knows
+	state  service.Digest // what it applied
+	held   []place        // of the messages that it has beyond that
+}
+
+func (o *offer) appendTo(b []byte) []byte {
+	b = body.AppendU32(appendPlace(body.AppendRing(b, o.latest), o.at), o.born)
+	b = append(body.AppendU64(body.AppendU32(b, o.trans), o.weight), o.state[:]...)
+	b = body.AppendU32(b, uint32(len(o.held)))
+	for _, p := range o.held {
+		b = appendPlace(b, p)
+	}
+	return b
+}
+
+func parseOffer(b []byte) (*offer, error) {
+	r := body.NewReader(b)
+	o := &offer{latest: r.Ring(), at: takePlace(&r), born: r.U32(), trans: r.U32(), weight: r.U64()}
+	copy(o.state[:], r.Bytes(len(o.state)))
+	for range r.Count(placeSize) {
+		o.held = append(o.held, takePlace(&r))
+	}
+	return o, r.Close()
+}
+
+// brought is what one message brings of a topic, and one of its events.
+type brought struct {
+	name   string
+	number uint64
+	opts   Options
+	seq    uint64
+	event  *event // nil: there is none
+	left   int64  // nanoseconds for which the event is still kept
+}
+
+func (t *brought) appendTo(b []byte) []byte {
+	b = appendOptions(body.AppendU64(body.AppendShort(b, t.name), t.number), t.opts)
+	b = body.AppendBool(body.AppendU64(b, t.seq), t.event != nil)
+	if t.event != nil {
+		b = body.AppendU64(t.event.appendTo(b), uint64(t.left))
+	}
+	return b
+}
+
+func takeBrought(r *body.Reader) *brought {
+	t := &brought{name: string(r.Short()), number: r.U64(), opts: takeOptions(r), seq: r.U64()}
+	if r.Bool() {
+		t.event = takeEvent(r)
+		t.left = int64(r.U64())
+	}
+	if len(t.name) == 0 || len(t.name) > MaxName || t.left < 0 {
+		r.Fail("topic")
+	}
+	return t
+}

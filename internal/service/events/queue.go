@@ -1,0 +1,148 @@
+package events
+
+import (
+	"slices"
+
+	"github.com/moothall/moothall/internal/bug"
+)
+
+// queued is an event that waits for its client.
+type queued struct {
+	u     *sub
+	kind  uint16
+	body  []byte
+	topic bool // it counts against the bounds
+}
+
+// push queues an event that must not be left out.
+func (c *client) push(u *sub, kind uint16, b []byte) {
+	if c.gone {
+		return
+	}
+	c.queues[Lowest] = append(c.queues[Lowest], queued{u: u, kind: kind, body: b})
+	c.pump()
+}
+
+// offer hands an event to a subscription, if it matches and no older one of its
+// open did.
+func (u *sub) offer(t *topic, ev *event) {
+	if u.ended || ev.seq <= u.last {
+		return
+	}
+	u.skip(ev.seq - 1)
+	u.last = ev.seq
+	u.take(t, ev)
+}
+
+func (u *sub) take(t *topic, ev *event) {
+	if u.open.last == ev.id || u.open.seen[ev.id] || !matches(u.filters, ev.content.Patterns) {
+		return
+	}
+	u.open.last = ev.id
+	if ev.timed {
+		u.open.seen[ev.id] = true
+	}
+	u.message(t, ev)
+}
+
+// message queues an event, or leaves it out if too much waits: then the next one
+// says how many were. In a group nothing is left out, who does not take its events
+// is out.
+func (u *sub) message(t *topic, ev *event) {
+	c := u.c
+	if c.gone {
+		return
+	}
+	if c.ranked {
+		c.rank(u, t, ev)
+		return
+	}
+	e := u.event(t, ev)
+	full := u.messages >= c.s.cfg.QueueMessages || u.bytes+len(e) > c.s.cfg.QueueBytes && u.messages > 0
+	switch {
+	case full && u.class == Group:
+		c.end(u, Slow)
+		c.s.sayLeave(u.name, u.entrant())
+	case full && !bug.Planted("events-queue-unbounded"):
+		u.missed++
+	default:
+		u.missed = 0
+		c.enqueue(Lowest, queued{u, EventMessage, e, true})
+	}
+}
+
+func (u *sub) event(t *topic, ev *event) []byte {
+	return MessageEvent{u.id, u.missed, t.name, ev.id, ev.seq, ev.from, ev.content}.AppendTo(nil)
+}
+
+func (c *client) enqueue(priority uint8, e queued) {
+	c.queues[priority] = append(c.queues[priority], e)
+	if e.topic {
+		c.waiting++
+		e.u.messages++
+		e.u.bytes += len(e.body)
+	}
+	c.pump()
+}
+
+// rank queues an event of a ranked connection. From the bound on until half of
+// what waits is taken it only comes in for one of a lower priority, the newest
+// (openais-executive O3, O4).
+func (c *client) rank(u *sub, t *topic, ev *event) {
+	p := ev.content.Priority
+	if c.waiting >= c.s.cfg.QueueRanked && !c.blocked {
+		c.blocked = true
+		c.enqueue(Highest, queued{u, EventLost, SubRequest{u.id}.AppendTo(nil), false})
+	}
+	if c.blocked && !c.displace(p) {
+		return
+	}
+	u.missed = 0
+	c.enqueue(p, queued{u, EventMessage, u.event(t, ev), true})
+}
+
+// displace takes the newest event of the lowest priority out, if that is below p.
+func (c *client) displace(p uint8) bool {
+	for q := Lowest; q > p; q-- {
+		for i := len(c.queues[q]) - 1; i >= 0; i-- {
+			if c.queues[q][i].topic {
+				c.taken(&c.queues[q][i])
+				c.queues[q] = slices.Delete(c.queues[q], i, i+1)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// taken counts an event out.
+func (c *client) taken(e *queued) {
+	if e.topic {
+		c.waiting--
+		e.u.messages--
+		e.u.bytes -= len(e.body)
+	}
+}
+
+// pump hands events on that the client takes. One that its door does not take ends
+// the connection.
+func (c *client) pump() {
+	for i := 0; i < len(c.queues) && c.granted > 0 && !c.gone; {
+		if len(c.queues[i]) == 0 {
+			i++
+			continue
+		}
+		e := c.queues[i][0]
+		c.queues[i] = c.queues[i][1:]
+		c.taken(&e)
+		if c.blocked && c.waiting < c.s.cfg.QueueRanked/2 {
+			c.blocked = false
+		}
+		c.granted--
+		if err := c.conn.Push(e.kind, e.body); err != nil {
+			c.gone = true
+			c.conn.Close(err)
+			return
+		}
+	}
+}

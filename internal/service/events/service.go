@@ -1,0 +1,373 @@
+package events
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/internal/bug"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/service"
+)
+
+// Config is what the service needs of its node.
+type Config struct {
+	// Topics are there without anybody creating them.
+	Topics map[string]Options
+	// Allow decides what a client may do; nil: everything.
+	Allow func(cred service.Cred, do Action, name string) bool
+	// QueueMessages and QueueBytes bound what waits for one subscription, zero:
+	// 1024 and 4 MiB (cluster events P11).
+	QueueMessages, QueueBytes int
+	// QueueRanked bounds what waits for a ranked connection, zero: 1000; below half
+	// of it the connection takes events again (openais-executive O3).
+	QueueRanked int
+	// Store keeps durable topics; nil: they live as long as the cluster.
+	Store Store
+}
+
+// Action is what a client wants to do with a name.
+type Action uint8
+
+// Actions.
+const (
+	Watch      Action = iota // register or subscribe
+	Publish                  // on a topic or a group
+	Administer               // create or delete a topic
+)
+
+// Service is the event service of one node.
+type Service struct {
+	cfg  Config
+	x    service.Executive
+	self proto.NodeID
+
+	state  *state
+	held   []entry      // messages after state.at that are ordered and not applied yet
+	fresh  bool         // no commit with this node was applied since the state was adopted
+	limbo  bool         // clients were told NotPrimary
+	trans  uint32       // highest that is known
+	ring   proto.RingID // of the last configuration
+	nodes  []proto.NodeID
+	direct bool // messages are applied as they come
+	awaits bool // for the commit of ring
+	brings []*brought
+	round  *round
+
+	clients []*client // ascending by connection
+	subs    map[uint64][]*sub
+	groups  map[string][]*sub
+	watches [Group][]*sub // of Conn and Memb, in the order they came
+	expiry  service.Timer
+	dirty   []Write  // for the store
+	stored  []func() // answers that wait for it
+	scratch []byte
+}
+
+var (
+	_ service.Syncer    = (*Service)(nil)
+	_ service.Bystander = (*Service)(nil)
+	_ service.Leaver    = (*Service)(nil)
+	_ service.Dumper    = (*Service)(nil)
+)
+
+// New makes the service.
+func New(c Config) *Service {
+	c.QueueMessages = cmp.Or(c.QueueMessages, 1024)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 4<<20)
+	c.QueueRanked = cmp.Or(c.QueueRanked, 1000)
+	return &Service{cfg: c, state: &state{}, fresh: true, subs: map[uint64][]*sub{}, groups: map[string][]*sub{}}
+}
+
+// Info implements service.Service.
+func (s *Service) Info() service.Info {
+	return service.Info{Name: "events", ID: ID, Versions: service.Range{Min: 1, Max: 1}, Calls: []service.Call{
+		CallOpen:      {Name: "open", Local: true},
+		CallGrant:     {Name: "grant", Local: true},
+		CallRegister:  {Name: "register", Local: true},
+		CallSubscribe: {Name: "subscribe", Local: true},
+		CallEnd:       {Name: "end", Local: true},
+		CallPublish:   {Name: "publish", Flow: true},
+		CallCreate:    {Name: "create topic", Flow: true},
+		CallDelete:    {Name: "delete topic", Flow: true},
+		CallClear:     {Name: "clear retention", Flow: true},
+		CallDescribe:  {Name: "describe topic", Local: true},
+		CallList:      {Name: "list topics", Local: true},
+		CallStatus:    {Name: "status", Local: true},
+	}}
+}
+
+// Start implements service.Service.
+func (s *Service) Start(x service.Executive) error {
+	s.x, s.self = x, x.Self()
+	return s.load()
+}
+
+// Stop implements service.Service.
+func (s *Service) Stop() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+}
+
+// Leaving implements service.Leaver: registrations end (cluster events H12).
+func (s *Service) Leaving() { s.endMembership(Stopped) }
+
+// ConfigChange implements service.Service. What comes after the transitional
+// configuration may not have come to all: it waits for the next ring.
+func (s *Service) ConfigChange(c service.ConfigChange) {
+	s.direct, s.awaits = false, false
+	if c.Kind == service.Regular {
+		s.ring, s.nodes = c.Ring, slices.Clone(c.Members)
+	}
+}
+
+// PassedBy implements service.Bystander: the ring is not primary.
+func (s *Service) PassedBy() {
+	s.direct, s.awaits = false, false
+	s.trans++
+	s.release(s.held, service.ErrTimeout)
+	s.enterLimbo()
+}
+
+// Deliver implements service.Service.
+func (s *Service) Deliver(m service.Message) {
+	if m.Class == service.Sync {
+		if err := s.deliverSync(&m); err != nil {
+			s.x.Log().Warn("message ignored", "service", "events", "node", m.From, "err", err)
+		}
+		return
+	}
+	e := entry{at: place{m.Ring, m.Slot}, from: m.From, fn: m.Func, src: m.Src, body: m.Body}
+	if s.direct {
+		s.apply(&e)
+		s.flush()
+		return
+	}
+	e.body = slices.Clone(e.body)
+	if s.hold(e) && s.awaits {
+		s.applyHeld()
+	}
+}
+
+// hold keeps a message until it is certain who has it. A commit goes before what
+// came earlier in its ring: who sent that may be a member only with the commit.
+// It reports whether e is one, of the present ring.
+func (s *Service) hold(e entry) bool {
+	_, ok := e.commit()
+	n := -1
+	if ok && !bug.Planted("events-commit-in-place") {
+		n = slices.IndexFunc(s.held, func(h entry) bool { return h.at.ring == e.at.ring })
+	}
+	if n < 0 {
+		n = len(s.held)
+	}
+	s.held = slices.Insert(s.held, n, e)
+	return ok && e.at.ring == s.ring
+}
+
+// applyHeld follows the commit of the ring: from now on messages are applied as
+// they come.
+func (s *Service) applyHeld() {
+	held := s.held
+	s.held, s.awaits, s.direct = nil, false, true
+	for i := range held {
+		s.apply(&held[i])
+	}
+	s.flush()
+	s.joined()
+}
+
+// apply makes the change that an ordered message asks for.
+func (s *Service) apply(e *entry) {
+	code, answer, err := s.change(e)
+	s.state.at = e.at
+	if err != nil {
+		s.x.Log().Warn("message ignored", "service", "events", "node", e.from, "err", err)
+	}
+	if code != 0 {
+		s.answer(e.src, code, answer)
+	}
+}
+
+// change does it. The code, if any, is for who asked.
+func (s *Service) change(e *entry) (code service.Code, answer []byte, err error) {
+	if e.fn == msgCommit {
+		if c, ok := e.commit(); ok {
+			s.changeMembership(c)
+		}
+		return 0, nil, nil
+	}
+	r := body.NewReader(e.body)
+	born := takeHead(&r)
+	if m := s.state.member(e.from); m == nil || m.Born != born {
+		return service.ErrAgain, nil, nil // its node was thrown out meanwhile
+	}
+	switch e.fn {
+	case msgEligible:
+		ids := r.Nodes()
+		if err := r.Close(); err != nil {
+			return 0, nil, err
+		}
+		s.changeEligible(ids)
+		return 0, nil, nil
+	case msgCreate:
+		q, err := ParseCreate(r.Rest())
+		if err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		return s.create(e.from, string(q.Name), q.Options), nil, nil
+	case msgDelete:
+		q, err := ParseName(r.Rest())
+		if err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		return s.delete(string(q.Name)), nil, nil
+	case msgPublish:
+		pid := r.U32()
+		q, err := ParsePublish(r.Rest())
+		if err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		code, answer = s.publish(e, pid, &q)
+		return code, answer, nil
+	case msgClear:
+		q, err := ParseClear(r.Rest())
+		if err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		return s.clear(&q), nil, nil
+	case msgJoin, msgLeave:
+		name, who := string(r.Short()), takeEntrant(&r)
+		who.Node = e.from
+		if err := r.Close(); err != nil {
+			return 0, nil, err
+		}
+		if e.fn == msgJoin {
+			s.join(name, who)
+		} else {
+			s.leave(name, who)
+		}
+		return 0, nil, nil
+	case msgExpire:
+		ids := takeIDs(&r)
+		if err := r.Close(); err != nil {
+			return 0, nil, err
+		}
+		s.expire(ids)
+		return 0, nil, nil
+	case msgBring:
+		t := takeBrought(&r)
+		if err := r.Close(); err != nil {
+			return 0, nil, err
+		}
+		s.bringIn(t)
+		return 0, nil, nil
+	}
+	return 0, nil, fmt.Errorf("unknown message %d", e.fn)
+}
+
+// born is when this node came into the membership, zero: it is in none.
+func (s *Service) born() uint32 {
+	if m := s.state.member(s.self); m != nil && !s.fresh {
+		return m.Born
+	}
+	return 0
+}
+
+// live reports whether this node is in the primary sub-cluster, as far as it knows.
+func (s *Service) live() bool { return s.born() != 0 && !s.limbo }
+
+// send multicasts a message with its head, if this node is in the primary
+// sub-cluster. What it brings goes first.
+func (s *Service) send(fn uint16, src service.Source, parts ...[]byte) service.Code {
+	if !s.live() || len(s.brings) > 0 && fn != msgBring {
+		return service.ErrAgain
+	}
+	s.scratch = body.AppendU32(s.scratch[:0], s.born())
+	for _, p := range parts {
+		s.scratch = append(s.scratch, p...)
+	}
+	return s.multicast(fn, src, s.scratch)
+}
+
+// multicast sends what counts when all members have it.
+func (s *Service) multicast(fn uint16, src service.Source, b []byte) service.Code {
+	switch err := s.x.Multicast(fn, service.Normal, service.Safe, src, b); {
+	case err == nil:
+		return service.OK
+	case errors.Is(err, service.ErrTryAgain):
+		return service.ErrAgain
+	case errors.Is(err, service.ErrTooBig):
+		return service.ErrTooBigCode
+	default:
+		return service.ErrNoResources
+	}
+}
+
+// retryAfter is how long what found no room waits until it is tried again.
+const retryAfter = 20 * time.Millisecond
+
+// retry does something now, or as soon as it can be done.
+func (s *Service) retry(try func() bool) {
+	if !try() {
+		s.x.After(retryAfter, func() { s.retry(try) })
+	}
+}
+
+// joined follows a commit: what this node brings is sent, its registrations and
+// what the state says of them are made one, and the topics of the configuration
+// are created.
+func (s *Service) joined() {
+	ring := s.ring
+	over := func() bool { return !s.live() || s.ring != ring || !s.direct }
+	s.retry(func() bool {
+		for len(s.brings) > 0 && !over() {
+			if s.send(msgBring, service.Source{}, s.brings[0].appendTo(nil)) != service.OK {
+				return false
+			}
+			s.brings = s.brings[1:]
+		}
+		return over() || s.reconcile() && s.configured()
+	})
+	s.watchTimes()
+}
+
+// configured creates the topics of the configuration, by one node.
+func (s *Service) configured() bool {
+	if s.nodes[0] != s.self {
+		return true
+	}
+	names := make([]string, 0, len(s.cfg.Topics))
+	for name := range s.cfg.Topics {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if t := s.state.topic(name); t != nil && t.created {
+			continue
+		}
+		q := CreateRequest{[]byte(name), s.cfg.Topics[name]}
+		if s.send(msgCreate, service.Source{}, q.AppendTo(nil)) != service.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// Dump implements service.Dumper.
+func (s *Service) Dump(w io.Writer) {
+	d := s.state
+	fmt.Fprintf(w, "view %v at %v seq %d trans %d fresh %v held %d\nmembers %v\nin %v\nout %v\neligible %v\ncounters %v\n",
+		d.view, d.at, d.seq, d.trans, s.fresh, len(s.held), d.members, d.in, d.out, d.eligible, d.counters)
+	for _, t := range d.topics {
+		fmt.Fprintf(w, "topic %q %x created %v %+v seq %d members %v\n", t.name, t.number, t.created, t.opts, t.seq, t.members)
+		for _, e := range t.kept {
+			fmt.Fprintf(w, "  event %x seq %d of %v timed %v: %q\n", e.id, e.seq, e.from, e.timed, e.content.Data)
+		}
+	}
+}

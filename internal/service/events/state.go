@@ -1,0 +1,226 @@
+package events
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/internal/proto"
+)
+
+// state is the replicated state. It changes only as ordered messages are applied.
+type state struct {
+	view     proto.RingID // of the last commit that was applied
+	at       place        // of the last message that was applied
+	seq      uint32
+	trans    uint32 // of the last fact
+	members  []Member
+	in, out  []Member
+	eligible []proto.NodeID // configured, ascending
+	counters []counter      // ascending by node
+	topics   []*topic       // ascending by name
+}
+
+// counter is the highest number that was given to something that a node did.
+// Together with the node it is the id of a topic or an event, which no other
+// ever has, in this part or in another.
+type counter struct {
+	node proto.NodeID
+	last uint32
+}
+
+// topic is one topic or live group.
+type topic struct {
+	name    string
+	number  uint64
+	created bool // by an administrator
+	opts    Options
+	seq     uint64
+	kept    []*event // ascending by seq
+	bytes   int      // of the data of those
+	members []entrant
+}
+
+// event is one event that is kept.
+type event struct {
+	id      uint64
+	seq     uint64
+	from    Process
+	timed   bool // it is kept for a time
+	content Content
+
+	until time.Time // not replicated: when this node thinks that the time is over
+}
+
+// size is what an event counts for.
+func (e *event) size() int {
+	n := len(e.content.Data) + len(e.content.Publisher)
+	for _, p := range e.content.Patterns {
+		n += len(p)
+	}
+	return n
+}
+
+func (d *state) member(id proto.NodeID) *Member {
+	i := slices.IndexFunc(d.members, func(m Member) bool { return m.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &d.members[i]
+}
+
+// next gives a new id to what a node does.
+func (d *state) next(node proto.NodeID) uint64 {
+	c := d.counter(node)
+	c.last++
+	return uint64(node)<<32 | uint64(c.last)
+}
+
+func (d *state) counter(node proto.NodeID) *counter {
+	i, found := slices.BinarySearchFunc(d.counters, node, func(c counter, n proto.NodeID) int { return cmp.Compare(c.node, n) })
+	if !found {
+		d.counters = slices.Insert(d.counters, i, counter{node, lowestNumber})
+	}
+	return &d.counters[i]
+}
+
+// fresh reports whether an id that another part gave is not known here, and
+// remembers it.
+func (d *state) fresh(id uint64) bool {
+	c := d.counter(proto.NodeID(id >> 32))
+	if uint32(id) <= c.last {
+		return false
+	}
+	c.last = uint32(id)
+	return true
+}
+
+// weight is how much was done, as far as this state knows.
+func (d *state) weight() (w uint64) {
+	for _, c := range d.counters {
+		w += uint64(c.last)
+	}
+	return w
+}
+
+func (d *state) place(name string) (int, bool) {
+	return slices.BinarySearchFunc(d.topics, name, func(t *topic, name string) int { return cmp.Compare(t.name, name) })
+}
+
+func (d *state) topic(name string) *topic {
+	if i, found := d.place(name); found {
+		return d.topics[i]
+	}
+	return nil
+}
+
+// add makes a topic; nil: there are too many.
+func (d *state) add(name string, number uint64) *topic {
+	if len(d.topics) >= MaxTopics {
+		return nil
+	}
+	i, _ := d.place(name)
+	t := &topic{name: name, number: number}
+	d.topics = slices.Insert(d.topics, i, t)
+	return t
+}
+
+func (d *state) drop(t *topic) {
+	d.topics = slices.DeleteFunc(d.topics, func(o *topic) bool { return o == t })
+}
+
+// wanted reports whether an event stays: for its time, or as one of the last.
+func (t *topic) wanted(e *event) bool { return e.timed || e.seq+uint64(t.opts.Keep) > t.seq }
+
+// keep adds an event if it is to be kept, and reports whether it is. Those that
+// are not to be any more go; gone gets their numbers.
+func (t *topic) keep(e *event) (kept bool, gone []uint64) {
+	if kept = t.wanted(e); kept {
+		t.kept = append(t.kept, e)
+		t.bytes += e.size()
+	}
+	return kept, t.trim()
+}
+
+// trim lets go what is not kept any more. Those kept for their number go early if
+// they take too much memory.
+func (t *topic) trim() (gone []uint64) {
+	t.kept = slices.DeleteFunc(t.kept, func(e *event) bool {
+		if t.wanted(e) && (e.timed || t.bytes <= MaxKept) {
+			return false
+		}
+		t.bytes -= e.size()
+		gone = append(gone, e.seq)
+		return true
+	})
+	return gone
+}
+
+// full reports whether no more events can be kept for a time.
+func (t *topic) full(size int) bool {
+	timed, bytes := 0, size
+	for _, e := range t.kept {
+		if e.timed {
+			timed++
+			bytes += e.size()
+		}
+	}
+	return timed >= MaxKeep || bytes > MaxKept
+}
+
+// find is the event with an id, if it is kept for a time.
+func (t *topic) find(id uint64) *event {
+	i := slices.IndexFunc(t.kept, func(e *event) bool { return e.id == id && e.timed })
+	if i < 0 {
+		return nil
+	}
+	return t.kept[i]
+}
+
+func (t *topic) describe() Description {
+	d := Description{Name: t.name, Number: t.number, Created: t.created, Options: t.opts, Seq: t.seq, Kept: uint32(len(t.kept))}
+	if len(t.kept) > 0 {
+		d.First = t.kept[0].seq
+	}
+	for _, e := range t.members {
+		d.Members = append(d.Members, e.Process)
+	}
+	return d
+}
+
+// Lists of members are ascending by when they came, and by id (cluster events
+// S6).
+func compareMember(a, b Member) int {
+	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.ID, b.ID))
+}
+
+// change applies the membership of a ring: who is new or came anew is in, who is
+// not there any more or came anew is out. It reports whether anything changed.
+func (d *state) change(c *commit) bool {
+	var members, in, out []Member
+	for _, n := range c.members {
+		if m := d.member(n.id); m != nil && n.born == m.Born {
+			members = append(members, *m)
+		} else {
+			in = append(in, Member{ID: n.id, Born: d.seq + 1, Since: c.trans, Name: n.name})
+		}
+	}
+	for _, m := range d.members {
+		if !slices.Contains(members, m) {
+			out = append(out, m)
+		}
+	}
+	d.view, d.trans = c.ring, c.trans
+	if len(in)+len(out) == 0 {
+		return false
+	}
+	d.seq++
+	d.members, d.in, d.out = append(members, in...), in, out
+	slices.SortFunc(d.members, compareMember)
+	return true
+}
+
+// record is the fact of the last membership.
+func (d *state) record(k Kind, trans uint32) Fact {
+	return Fact{Kind: k, Seq: d.seq, Trans: trans, Quorate: k == NewMembership || k == Restored, Members: d.members, In: d.in, Out: d.out}
+}

@@ -1,0 +1,196 @@
+package events
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/service"
+)
+
+// Store keeps what must outlive the cluster, as values by key. The service calls
+// it on the executive's goroutine; the node implements it.
+type Store interface {
+	// Load tells all values, once, before anything else. What each gets is valid
+	// during the call.
+	Load(each func(key, value []byte) error) error
+	// Write makes changes, all or none, after those of the calls before. It takes
+	// over the batch. done is called later on the executive's goroutine, never from
+	// within Write, when the changes are durable; it is not called if they can not
+	// be made, and then the node stops.
+	Write(batch []Write, done func())
+}
+
+// Write is one change of a Store.
+type Write struct {
+	Key   []byte
+	Value []byte // nil: the key goes
+}
+
+// The first byte of a key says what it is for.
+const (
+	keyCounter = 'c' // node: the highest number it was given
+	keyTopic   = 't' // number: name, options, seq
+	keyEvent   = 'e' // number, seq: event
+)
+
+func counterKey(n proto.NodeID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{keyCounter}, uint32(n))
+}
+
+func topicKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyTopic}, number)
+}
+
+func eventKey(number, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{keyEvent}, number), seq)
+}
+
+// load begins with what the store has.
+func (s *Service) load() error {
+	if s.cfg.Store == nil {
+		return nil
+	}
+	topics := map[uint64]*topic{}
+	type stored struct {
+		number uint64
+		event  *event
+	}
+	var events []stored
+	err := s.cfg.Store.Load(func(key, value []byte) error {
+		k, r := body.NewReader(key), body.NewReader(value)
+		switch k.U8() {
+		case keyCounter:
+			s.state.counter(proto.NodeID(binary.BigEndian.Uint32(fixed(&k, 4)))).last = r.U32()
+		case keyTopic:
+			t := &topic{number: binary.BigEndian.Uint64(fixed(&k, 8)), created: true, name: string(r.Short()), opts: takeOptions(&r), seq: r.U64()}
+			topics[t.number] = t
+			i, found := s.state.place(t.name)
+			if found || nameable(t.name) != service.OK {
+				r.Fail("name of a topic")
+				break
+			}
+			s.state.topics = slices.Insert(s.state.topics, i, t)
+		case keyEvent:
+			e := stored{binary.BigEndian.Uint64(fixed(&k, 8)), takeEvent(&r)}
+			if binary.BigEndian.Uint64(fixed(&k, 8)) != e.event.seq {
+				k.Fail("number of an event")
+			}
+			events = append(events, e)
+		default:
+			return fmt.Errorf("events: key %x of the store: %w", key, body.ErrMalformed)
+		}
+		if err := k.Close(); err != nil {
+			return fmt.Errorf("events: key %x of the store: %w", key, err)
+		}
+		if err := r.Close(); err != nil {
+			return fmt.Errorf("events: value of key %x of the store: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(events, func(a, b stored) int { return cmp.Compare(a.event.seq, b.event.seq) })
+	for _, e := range events {
+		if t := topics[e.number]; t != nil {
+			t.seq = max(t.seq, e.event.seq)
+			t.kept = append(t.kept, e.event)
+			t.bytes += e.event.size()
+			s.state.fresh(e.event.id)
+		}
+	}
+	return nil
+}
+
+// fixed takes n bytes, zeros if they are not there.
+func fixed(r *body.Reader, n int) []byte {
+	if b := r.Bytes(n); b != nil {
+		return b
+	}
+	return make([]byte, n)
+}
+
+// storeTopic has the store keep what is said of a topic.
+func (s *Service) storeTopic(t *topic) {
+	if s.cfg.Store == nil || !t.opts.Durable {
+		return
+	}
+	b := body.AppendU64(appendOptions(body.AppendShort(nil, t.name), t.opts), t.seq)
+	s.dirty = append(s.dirty, Write{topicKey(t.number), b})
+	s.storeCounter(t.number)
+}
+
+func (s *Service) storeCounter(id uint64) {
+	n := proto.NodeID(id >> 32)
+	s.dirty = append(s.dirty, Write{counterKey(n), body.AppendU32(nil, s.state.counter(n).last)})
+}
+
+// storeEvent has the store keep an event, if its topic is durable.
+func (s *Service) storeEvent(t *topic, ev *event, kept bool, gone []uint64) {
+	if s.cfg.Store == nil || !t.opts.Durable {
+		return
+	}
+	if kept {
+		s.dirty = append(s.dirty, Write{eventKey(t.number, ev.seq), ev.appendTo(nil)})
+	}
+	s.storeCounter(ev.id)
+	s.storeGone(t, gone)
+}
+
+// storeGone has the store forget events.
+func (s *Service) storeGone(t *topic, gone []uint64) {
+	if s.cfg.Store == nil || !t.opts.Durable {
+		return
+	}
+	for _, seq := range gone {
+		s.dirty = append(s.dirty, Write{Key: eventKey(t.number, seq)})
+	}
+}
+
+// unstoreTopic has the store forget a topic.
+func (s *Service) unstoreTopic(t *topic) {
+	if s.cfg.Store == nil || !t.opts.Durable {
+		return
+	}
+	s.dirty = append(s.dirty, Write{Key: topicKey(t.number)})
+	for _, ev := range t.kept {
+		s.dirty = append(s.dirty, Write{Key: eventKey(t.number, ev.seq)})
+	}
+}
+
+// restore has the store keep the present state in place of another one.
+func (s *Service) restore(old *state) {
+	for _, t := range old.topics {
+		s.unstoreTopic(t)
+	}
+	for _, t := range s.state.topics {
+		s.storeTopic(t)
+		for _, ev := range t.kept {
+			s.storeEvent(t, ev, true, nil)
+		}
+	}
+	s.flush()
+}
+
+// answerStored answers a publisher when its event is durable here.
+func (s *Service) answerStored(src service.Source, p PublishReply) {
+	s.stored = append(s.stored, func() { s.answer(src, service.OK, p.AppendTo(nil)) })
+}
+
+// flush gives the store what changed.
+func (s *Service) flush() {
+	if len(s.dirty) == 0 {
+		return
+	}
+	batch, answers := s.dirty, s.stored
+	s.dirty, s.stored = nil, nil
+	s.cfg.Store.Write(batch, func() {
+		for _, f := range answers {
+			f()
+		}
+	})
+}

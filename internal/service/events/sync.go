@@ -1,0 +1,327 @@
+package events
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/moothall/moothall/internal/bug"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/body"
+	"github.com/moothall/moothall/service"
+)
+
+// round is a synchronisation in work.
+type round struct {
+	ring    proto.RingID
+	members []proto.NodeID // ascending
+	offers  []*offer       // of those that run this service
+	who     []proto.NodeID // those, ascending
+	offered bool           // the own one is sent
+	plan    *plan          // when all offers are in
+	send    []byte         // what is not told yet
+	sending bool
+	staged  []byte // what the sender told
+	whole   bool
+}
+
+// pieceBytes is how much one message of a round carries; maxStaged bounds what is
+// collected.
+const (
+	pieceBytes = 32 << 10
+	maxStaged  = 256 << 20
+)
+
+// told is what the sender tells.
+type told struct {
+	state []byte // nil: nobody needs it
+	at    place
+	held  []entry
+}
+
+func (t *told) appendTo(b []byte) []byte {
+	b = body.AppendU32(appendPlace(body.AppendText(b, t.state), t.at), uint32(len(t.held)))
+	for i := range t.held {
+		b = t.held[i].appendTo(b)
+	}
+	return b
+}
+
+func parseTold(b []byte) (told, error) {
+	r := body.NewReader(b)
+	t := told{state: r.Text(r.Len()), at: takePlace(&r)}
+	for range r.Count(minEntry) {
+		t.held = append(t.held, takeEntry(&r))
+	}
+	return t, r.Close()
+}
+
+// future is the state without its topics as it will be when all that is held is
+// applied, and when this node came into the membership then.
+func (s *Service) future() (d state, born uint32) {
+	d = *s.state
+	fresh := s.fresh
+	for i := range s.held {
+		e := &s.held[i]
+		if c, ok := e.commit(); ok {
+			d.change(c)
+			fresh = fresh && !slices.ContainsFunc(c.members, func(n newcomer) bool { return n.id == s.self })
+		}
+	}
+	if m := d.member(s.self); m != nil && !fresh {
+		born = m.Born
+	}
+	return d, born
+}
+
+// commit is what an entry says of a membership, if it says something and was
+// ordered where it was meant to be.
+func (e *entry) commit() (*commit, bool) {
+	if e.fn != msgCommit {
+		return nil, false
+	}
+	c, err := parseCommit(e.body)
+	return &c, err == nil && c.ring == e.at.ring
+}
+
+// offer is what this node says at the start of a round.
+func (s *Service) offer() *offer {
+	d, born := s.future()
+	o := &offer{latest: d.view, at: s.state.at, born: born, trans: s.trans, weight: s.state.weight(),
+		state: sha256.Sum256(s.state.appendTo(nil, time.Time{}))}
+	for i := range s.held {
+		o.held = append(o.held, s.held[i].at)
+	}
+	return o
+}
+
+// SyncDigest implements service.Syncer. When each member came does not count:
+// that is in the state.
+func (s *Service) SyncDigest() service.Digest {
+	o := s.offer()
+	o.born = min(o.born, 1)
+	return sha256.Sum256(o.appendTo(nil))
+}
+
+// SyncInit implements service.Syncer.
+func (s *Service) SyncInit(r service.Round) {
+	s.direct, s.awaits = false, false
+	s.round = &round{ring: r.Ring, members: slices.Clone(r.Members)}
+	for _, p := range r.Peers {
+		if p.Has {
+			s.round.who = append(s.round.who, p.Node)
+		}
+	}
+	s.round.offers = make([]*offer, len(s.round.who))
+	if r.Same {
+		d, born := s.future()
+		for i, n := range s.round.who {
+			o := s.offer()
+			if m := d.member(n); m != nil && born != 0 {
+				o.born = m.Born
+			}
+			s.round.offers[i] = o
+		}
+		s.round.decide()
+	}
+}
+
+// decide makes the plan when all offers are in.
+func (r *round) decide() {
+	if !slices.Contains(r.offers, nil) {
+		p := makePlan(r.who, r.offers)
+		r.plan = &p
+	}
+}
+
+// SyncProcess implements service.Syncer. It says what this node has, waits for
+// what the others say, and tells what they need if it is for this node to do so.
+func (s *Service) SyncProcess(budget int) (done bool, err error) {
+	r := s.round
+	if !r.offered {
+		if err := s.x.Multicast(msgOffer, service.Sync, service.Agreed, service.Source{}, s.offer().appendTo(nil)); err != nil {
+			return false, nil // no room: the next call goes on
+		}
+		r.offered = true
+		budget--
+	}
+	if r.plan == nil {
+		return false, nil
+	}
+	for ; budget > 0 && r.sending; budget-- {
+		piece := r.send[:min(len(r.send), pieceBytes)]
+		last := len(piece) == len(r.send)
+		b := append(body.AppendBool(nil, last), piece...)
+		if err := s.x.Multicast(msgState, service.Sync, service.Agreed, service.Source{}, b); err != nil {
+			return false, nil
+		}
+		r.send, r.sending = r.send[len(piece):], !last
+	}
+	return !r.sending, nil
+}
+
+// deliverSync stages what a member says in a round.
+func (s *Service) deliverSync(m *service.Message) error {
+	r := s.round
+	if r == nil {
+		return errors.New("message of a round outside of one")
+	}
+	i := slices.Index(r.who, m.From)
+	switch {
+	case i < 0:
+		return errors.New("message of a round of a node that is not in it")
+	case m.Func == msgOffer:
+		o, err := parseOffer(m.Body)
+		if err != nil {
+			o = &offer{} // at all members alike: the node will adopt what the others have
+		}
+		if r.offers[i] == nil {
+			r.offers[i] = o
+			r.decide()
+			s.prepare()
+		}
+		return err
+	case r.plan == nil || m.From != r.plan.sender || r.whole:
+		return errors.New("state of a node that does not send it")
+	}
+	b := body.NewReader(m.Body)
+	last, piece := b.Bool(), b.Rest()
+	if err := b.Close(); err != nil {
+		return err
+	}
+	if len(r.staged)+len(piece) > maxStaged {
+		return service.ErrTooBig
+	}
+	r.staged, r.whole = append(r.staged, piece...), last
+	return nil
+}
+
+// prepare readies what this node tells, once the plan says that it does.
+func (s *Service) prepare() {
+	r := s.round
+	if r.plan == nil || r.plan.sender != s.self || r.plan.uniform && len(r.plan.adopt) == 0 {
+		return
+	}
+	t := told{at: s.state.at, held: s.held}
+	if len(r.plan.adopt) > 0 {
+		t.state = s.state.appendTo(nil, s.x.Now())
+	}
+	r.send, r.sending = t.appendTo(nil), true
+}
+
+// SyncAbort implements service.Syncer.
+func (s *Service) SyncAbort(error) { s.round = nil }
+
+// SyncActivate implements service.Syncer. What it stages is applied with the
+// commit of the ring.
+func (s *Service) SyncActivate() {
+	r := s.round
+	s.round = nil
+	if r.plan == nil { // of a member that runs no such service: nobody is here
+		return
+	}
+	if r.plan.sender != s.self && (!r.plan.uniform || len(r.plan.adopt) > 0) {
+		s.stage(r)
+	}
+	s.trans = max(s.trans, r.plan.trans)
+	s.ring, s.awaits = r.ring, true
+	if s.self == r.who[0] {
+		s.propose(r)
+	}
+}
+
+// stage takes over what the sender holds, and all that it has if this node's state
+// is none that the sender's came from.
+func (s *Service) stage(r *round) {
+	t, err := parseTold(r.staged)
+	if err != nil || !r.whole {
+		s.x.Log().Error("the state of another node can not be read", "node", r.plan.sender, "err", err)
+		t = told{state: (&state{}).appendTo(nil, time.Time{})}
+		r.plan.adopt = append(r.plan.adopt, s.self)
+	}
+	before := s.held
+	if slices.Contains(r.plan.adopt, s.self) {
+		s.release(before, service.ErrTimeout)
+		s.held = t.held
+		s.adopt(t.state, slices.Contains(r.plan.bring, s.self), r.who)
+		return
+	}
+	s.held = rebase(s.state.at, before, t.at, t.held)
+	s.release(slices.DeleteFunc(slices.Clone(before), func(e entry) bool {
+		return slices.ContainsFunc(s.held, func(o entry) bool { return o.at == e.at })
+	}), service.ErrAgain)
+}
+
+// adopt makes the state of another part this node's. What only this part has is
+// brought to the others later.
+func (s *Service) adopt(b []byte, represents bool, present []proto.NodeID) {
+	d, err := parseState(b, s.x.Now())
+	if err != nil {
+		s.x.Log().Error("the state of another node can not be read", "err", err)
+		d = &state{}
+	}
+	old := s.state
+	if old.member(s.self) != nil && !s.fresh && !bug.Planted("events-evicted-silent") {
+		s.evict()
+	}
+	s.brings = s.brings[:0]
+	for _, t := range old.brought(s.x.Now()) {
+		by := proto.NodeID(t.number >> 32)
+		if t.event != nil {
+			by = proto.NodeID(t.event.id >> 32)
+		}
+		if by == s.self || represents && !slices.Contains(present, by) {
+			s.brings = append(s.brings, t)
+		}
+	}
+	s.state, s.fresh, s.limbo = d, true, false
+	s.restore(old)
+	s.catchUp()
+}
+
+// brought lists what of a state others must not lose: durable topics, and events
+// kept for a time.
+func (d *state) brought(now time.Time) (list []*brought) {
+	for _, t := range d.topics {
+		head := brought{name: t.name, number: t.number, opts: t.opts, seq: t.seq}
+		if t.opts.Durable {
+			h := head
+			list = append(list, &h)
+		}
+		for _, e := range t.kept {
+			if t.opts.Durable || e.timed {
+				b := head
+				b.event, b.left = e, e.left(now)
+				list = append(list, &b)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *brought) int { return cmp.Compare(a.id(), b.id()) })
+	return list
+}
+
+// id is what the others know it by.
+func (t *brought) id() uint64 {
+	if t.event != nil {
+		return t.event.id
+	}
+	return t.number
+}
+
+// propose multicasts the membership of the ring.
+func (s *Service) propose(r *round) {
+	c := commit{ring: r.ring, trans: s.trans + 1, eligible: slices.Clone(s.x.Nodes().Configured())}
+	slices.Sort(c.eligible)
+	for i, n := range r.who {
+		m := newcomer{id: n, name: s.x.Nodes().Name(n), born: r.offers[i].born}
+		if slices.Contains(r.plan.adopt, n) {
+			m.born = 0
+		}
+		c.members = append(c.members, m)
+	}
+	s.retry(func() bool {
+		return !s.awaits || s.ring != r.ring || s.multicast(msgCommit, service.Source{}, c.appendTo(nil)) == service.OK
+	})
+}
