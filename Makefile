@@ -44,6 +44,8 @@ install: build ## build, and install below PREFIX=/usr/local, or below DESTDIR f
 		file=$(DESTDIR)$(PREFIX)/share/$${c#*:}; install -d $${file%/*}; bin/moot completion $${c%%:*} > $$file; chmod 0644 $$file; done
 	install -d $(MAN)1 $(MAN)7 $(MAN)8
 	for page in man/*; do install -m 0644 $$page $(MAN)$${page##*.}; done
+	@if command -v cc > /dev/null && command -v objcopy > /dev/null; then $(MAKE) -C capi install OUT=../bin/capi; \
+	else echo "The C libraries are left out: they need cc and objcopy."; fi
 
 man: ## write the manual pages in man/ anew from the help of the commands
 	go test -count=1 ./cmd/moot -run '^TestManualPages$$' -update
@@ -52,6 +54,7 @@ uninstall: ## remove what install put below PREFIX; settings and state stay
 	rm -f $(BIN) $(UNIT)
 	for c in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/share/$${c#*:}; done
 	for page in man/*; do rm -f $(MAN)$${page##*.}/$${page#man/}; done
+	$(MAKE) -C capi uninstall
 
 test: deps check ## everything that has to pass: check, then all tests; within 15 minutes on two cores
 	go run ./tools/runtests

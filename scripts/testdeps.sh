@@ -5,7 +5,7 @@
 set -euo pipefail
 
 declare -A purpose=(
-	[gcc]="race detector and C programs against the Corosync door"
+	[gcc]="race detector, the C libraries, and C programs against the Corosync door"
 	[libcpg-dev]="C programs against the Corosync door"
 	[libquorum-dev]="C programs against the Corosync door"
 	[libcfg-dev]="C programs against the Corosync door"

@@ -1,0 +1,125 @@
+package capi_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// functions are those of the header.
+func functions(t *testing.T) []string {
+	t.Helper()
+	b, err := os.ReadFile("include/ha_gs.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, m := range regexp.MustCompile(`(?m)^(?:ha_gs_rc_t|void) +(ha_gs_\w+)\(`).FindAllStringSubmatch(string(b), -1) {
+		list = append(list, m[1])
+	}
+	slices.Sort(list)
+	if len(list) != 18 {
+		t.Fatalf("%d functions: %q", len(list), list)
+	}
+	return list
+}
+
+// Each function has a page that names it and its prototype's arguments, and the
+// overview names each function.
+func TestFunctionsHaveManualPages(t *testing.T) {
+	header, err := os.ReadFile("include/ha_gs.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overview, err := os.ReadFile("man/ha_gs.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range functions(t) {
+		page, err := os.ReadFile("man/" + f + ".3")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, want := range []string{".SH NAME\n" + f + " ", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH RETURN VALUE", ".SH SEE ALSO"} {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("the page of %s lacks %q", f, want)
+			}
+		}
+		arguments := regexp.MustCompile(`(?s)\b` + f + `\((.*?)\);`).FindSubmatch(header)
+		for _, name := range regexp.MustCompile(`(\w+)(?:,|$)`).FindAllStringSubmatch(string(arguments[1]), -1) {
+			if !strings.Contains(string(page), name[1]) {
+				t.Errorf("the page of %s lacks its argument %s", f, name[1])
+			}
+		}
+		if !strings.Contains(string(overview), f) {
+			t.Errorf("the overview lacks %s", f)
+		}
+	}
+}
+
+// The libraries show programs the functions of the header and nothing else.
+func TestLibrariesShowTheirFunctionsOnly(t *testing.T) {
+	dir := build(t, "")
+	for _, args := range [][]string{{"-D", "--defined-only", "libha_gs.so"}, {"-D", "--defined-only", "libha_gs_r.so"}, {"-g", "--defined-only", "libha_gs.a"}, {"-g", "--defined-only", "libha_gs_r.a"}} {
+		cmd := exec.Command("nm", args...)
+		cmd.Dir = dir
+		var shown []string
+		for _, m := range regexp.MustCompile(`(?m) [A-Z] (\w+)(?:@@\w+)?$`).FindAllStringSubmatch(run(t, cmd), -1) {
+			if m[1] != "HA_GS_1" { // the version itself
+				shown = append(shown, m[1])
+			}
+		}
+		slices.Sort(shown)
+		if !slices.Equal(shown, functions(t)) {
+			t.Errorf("%s: %q", args[len(args)-1], shown)
+		}
+	}
+}
+
+// Programs include the header whatever dialect they are written in.
+func TestHeaderCompilesAnywhere(t *testing.T) {
+	compiler(t)
+	source := filepath.Join(t.TempDir(), "program.c")
+	if err := os.WriteFile(source, []byte("#include <ha_gs.h>\n#include <ha_gs.h>\nint main(void) { ha_gs_quit(); return 0; }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dialect := range []string{"gnu89", "gnu99", "c11", "gnu17"} {
+		run(t, exec.Command("cc", "-std="+dialect, "-Wall", "-Wextra", "-Werror", "-Iinclude", "-fsyntax-only", source))
+	}
+	if _, err := exec.LookPath("c++"); err != nil {
+		t.Log("no c++ to include the header with")
+		return
+	}
+	run(t, exec.Command("c++", "-Wall", "-Wextra", "-Werror", "-Iinclude", "-fsyntax-only", "-x", "c++", source))
+}
+
+// What is installed is found by a compiler, by each name, shared and static.
+func TestInstalledLibrariesLink(t *testing.T) {
+	dir := build(t, "")
+	root := t.TempDir()
+	run(t, exec.Command("make", "-s", "install", "OUT="+dir, "DESTDIR="+root, "PREFIX=/opt/gs"))
+	lib := filepath.Join(root, "opt/gs/lib")
+	for _, name := range []string{"ha_gs", "ha_gs_r"} {
+		pc, err := os.ReadFile(filepath.Join(lib, "pkgconfig", name+".pc"))
+		if err != nil || !strings.Contains(string(pc), " -l"+name+"\n") || !strings.Contains(string(pc), "prefix=/opt/gs\n") {
+			t.Errorf("%s, %v", pc, err)
+		}
+		for how, link := range map[string]string{"shared": "-l" + name, "static": filepath.Join(lib, "lib"+name+".a")} {
+			binary := filepath.Join(t.TempDir(), "leader")
+			run(t, exec.Command("cc", "-o", binary, "examples/leader.c", "-I", filepath.Join(root, "opt/gs/include"), "-L", lib, link, "-pthread"))
+			cmd := exec.Command(binary, "g", "1")
+			cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+lib, "MOOTHALL_SOCKET=/nowhere")
+			if out, err := cmd.CombinedOutput(); err == nil || string(out) != "leader: no Group Services: code 19\n" {
+				t.Errorf("%s %s: %v\n%s", how, name, err, out)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "opt/gs/share/man/man3/ha_gs_init.3")); err != nil {
+		t.Error(err)
+	}
+}
