@@ -50,8 +50,9 @@ func (p *Provider) ballot(ctx context.Context, h Handler, n NPhase) error {
 }
 
 // AgreeOn has the group vote on a state value, and returns when it is the group's, or
-// with a *RejectedError that says who objected and why. It proposes again when it
-// collides, and when a provider failed during the vote. Another goroutine has to
+// with a *RejectedError that says who objected and why. It waits until this provider
+// is in the group, and proposes again when it collides, and when a provider failed
+// during the vote. Another goroutine has to
 // receive meanwhile, in Serve or otherwise, for this provider votes too. When ctx ends
 // first the outcome is open.
 //
@@ -73,7 +74,7 @@ func (p *Provider) AgreeOn(ctx context.Context, value []byte, options ...Propose
 		case DelayedError:
 			err = ev.Err
 		}
-		if errors.Is(err, Collide) {
+		if errors.Is(err, Collide) || errors.Is(err, NotAMember) { // yet
 			err = p.await(ctx, turn)
 		}
 		if err != nil {

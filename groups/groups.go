@@ -76,7 +76,8 @@ func Checked(every, within time.Duration, works func() bool) JoinOption {
 // returns when the group deals with it: with one phase when it is in, and the
 // stream begins with that Approved; with n phases when the vote begins, in which this
 // provider takes part, and the stream begins with that NPhase. Before that it waits
-// for the protocols that were there first. A program may be in a group several times.
+// for the protocols that were there first. Members and State are as of that event
+// already, and what it allows may be done. A program may be in a group several times.
 // ctx bounds the joining alone.
 //
 // Errors are codes: BadGroupAttributes, when the group has others, and
@@ -125,7 +126,9 @@ func (c *Client) join(ctx context.Context, group string, a Attributes, options [
 		_ = r.fail(err)
 		return nil, err
 	}
-	return newProvider(r, q.Instance, *attributes(&attrs)), nil
+	p := &Provider{role: r, id: ProviderID{q.Instance, r.node}, attrs: *attributes(&attrs), turn: make(chan struct{})}
+	p.first, err = p.receive(ctx) // it is there
+	return p, err
 }
 
 // checkName finds what the service would close the connection for.

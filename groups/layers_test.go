@@ -93,6 +93,39 @@ func TestAgreeOn_VoterEnds(t *testing.T) {
 	}
 }
 
+// Join returns with what its first event says, and an agreement waits for the vote on
+// the join.
+func TestJoin_KnowsAtOnce(t *testing.T) {
+	ctx := soon(t)
+	_, clients := within(t, 1)
+	p, err := clients[0].Join(ctx, "one", groups.Attributes{})
+	must(t, err)
+	if got := p.Members(); !slices.Equal(got, []groups.ProviderID{p.ID()}) {
+		t.Errorf("members %v", got)
+	}
+	must(t, p.Send(ctx, []byte("x")))
+	for _, want := range []groups.Kind{groups.KindJoin, groups.KindMessage} {
+		ev, err := p.Recv(ctx)
+		must(t, err)
+		if got, ok := ev.(groups.Approved); !ok || got.Kind != want {
+			t.Errorf("got %v, want %v", ev, want)
+		}
+	}
+
+	q, err := clients[0].Join(ctx, "n", groups.Attributes{Phases: groups.NPhases})
+	must(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := q.AgreeOn(ctx, []byte("x"))
+		done <- errors.Join(err, q.Goodbye(ctx))
+	}()
+	err = q.Serve(ctx, groups.Handler{Vote: func(groups.NPhase) error { return nil }})
+	if !errors.Is(err, groups.ErrClosed) {
+		t.Error(err)
+	}
+	must(t, <-done)
+}
+
 func TestServe_NobodyDecides(t *testing.T) {
 	ctx := soon(t)
 	_, clients := within(t, 1)

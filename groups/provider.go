@@ -16,9 +16,10 @@ import (
 // be called together.
 type Provider struct {
 	*role
-	id ProviderID
+	id    ProviderID
+	first Event // the receiver's: what Join has received; nil: it is told
 
-	// Guarded by role.mu. All is as of the last event that was received.
+	// Guarded by role.mu. All is as of the last event.
 	attrs     Attributes
 	members   []ProviderID
 	state     []byte
@@ -39,10 +40,6 @@ type Provider struct {
 type proposal struct {
 	kind    Kind
 	outcome chan Event // capacity 1
-}
-
-func newProvider(r *role, instance int16, a Attributes) *Provider {
-	return &Provider{role: r, id: ProviderID{instance, r.node}, attrs: a, turn: make(chan struct{})}
 }
 
 // ID is the provider's own identity.
@@ -93,6 +90,14 @@ func (p *Provider) Recv(ctx context.Context) (Event, error) {
 	if err := p.payOwed(ctx); err != nil {
 		return nil, err
 	}
+	if ev := p.first; ev != nil {
+		p.first = nil
+		return ev, nil
+	}
+	return p.receive(ctx)
+}
+
+func (p *Provider) receive(ctx context.Context) (Event, error) {
 	for {
 		raw, err := p.raw(ctx)
 		if err != nil {
