@@ -97,6 +97,7 @@ func (r *Runner) run(ctx context.Context, j *Job, out *output) error {
 	if err != nil {
 		return err
 	}
+	ordinary(cmd.Process.Pid)
 	if err = cmd.Wait(); errors.Is(err, exec.ErrWaitDelay) {
 		return nil // it ended well, and left something behind that prints
 	}
@@ -121,6 +122,15 @@ func credential(uid, gid uint32, euid, egid int) (*syscall.Credential, error) {
 		return nil, fmt.Errorf("it is of user %d and group %d, and the agent, which is not root, of user %d and group %d", uid, gid, euid, egid)
 	}
 	return nil, nil
+}
+
+// ordinary takes the agent's place before the kernel's out-of-memory killer from a
+// process, as far as it has it by inheritance.
+func ordinary(pid int) {
+	path := fmt.Sprintf("/proc/%d/oom_score_adj", pid)
+	if score, err := os.ReadFile(path); err == nil && len(score) > 0 && score[0] == '-' {
+		_ = os.WriteFile(path, []byte("0"), 0)
+	}
 }
 
 // start starts a command from a thread with the scheduling of an ordinary

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -228,4 +229,24 @@ func TestStart_OrdinaryScheduling(t *testing.T) {
 func niceThread() error {
 	runtime.LockOSThread()
 	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Nice: -5}, 0)
+}
+
+// A script is no safer from the out-of-memory killer than other processes.
+func TestOrdinary_OutOfMemory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	path := fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid)
+	if err := os.WriteFile(path, []byte("-900"), 0); err != nil {
+		t.Skip("the score cannot be lowered here: ", err)
+	}
+	ordinary(cmd.Process.Pid)
+	if got, err := os.ReadFile(path); err != nil || string(got) != "0\n" {
+		t.Errorf("the score is %q, %v", got, err)
+	}
 }
