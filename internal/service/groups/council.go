@@ -1,9 +1,11 @@
 package groups
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
@@ -106,7 +108,7 @@ func (d *domain) seatAll() {
 
 // adjourn ends a vote of the nodes because they are not the same any more.
 func (d *domain) adjourn() {
-	if g := d.group(CouncilName); g != nil && g.active != nil {
+	if g := d.group(CouncilName); g != nil && g.active != nil && !bug.Planted("groups-council-goes-on") {
 		g.active.causes |= ProviderFailed
 		d.finish(g, false, DefaultReject)
 		d.settle()
@@ -123,7 +125,7 @@ func (p *protocol) ballots() []Ballot {
 		}
 		list = append(list, b)
 	}
-	slices.SortFunc(list, func(a, b Ballot) int { return int(int64(a.Node) - int64(b.Node)) })
+	slices.SortFunc(list, func(a, b Ballot) int { return cmp.Compare(a.Node, b.Node) })
 	return list
 }
 
@@ -216,7 +218,9 @@ func (s *Service) void() func() {
 	if g := s.d.group(CouncilName); g != nil && g.active != nil && g.active.seq == s.asked {
 		active = g.active
 	}
-	s.asked = 0 // the other side may have the same protocol
+	if !bug.Planted("groups-council-ends-twice") {
+		s.asked = 0 // the other side may have the same protocol
+	}
 	sent := s.pending != nil && s.pending.sent
 	return func() {
 		mine := active != nil && active.proposer == chair(s.self)

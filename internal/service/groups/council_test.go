@@ -86,12 +86,12 @@ func (c *chamber) propose(node int, value string) {
 }
 
 // saw compares what a node saw since the last call.
-func (c *chamber) saw(t *testing.T, node int, want ...string) {
+func (c *chamber) saw(t servicetest.T, node int, want ...string) {
 	t.Helper()
 	got := c.seats[node].log
 	c.seats[node].log = nil
 	if !slices.Equal(got, want) {
-		t.Errorf("node %d saw\n%s\nwant\n%s", node, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Fatalf("node %d saw\n%s\nwant\n%s", node, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -120,7 +120,9 @@ func TestCouncil_Carried(t *testing.T) {
 }
 
 // All who are against a motion are heard, and no more than those who are late.
-func TestCouncil_Lost(t *testing.T) {
+func TestCouncil_Lost(t *testing.T) { allAreHeard(t) }
+
+func allAreHeard(t servicetest.T) {
 	c := newChamber(t, 4)
 	c.seats[1].why, c.seats[3].why = "no disk", "no route"
 	c.seats[4].silent = true
@@ -140,7 +142,7 @@ func TestCouncil_Lost(t *testing.T) {
 	for node := 1; node <= 4; node++ {
 		c.saw(t, node, "asked by 2: y", "judged:"+all, "lost:"+all)
 		if g := c.seats[node].s.d.group(CouncilName); len(g.state) > 0 {
-			t.Errorf("node %d has state %q", node, g.state)
+			t.Fatalf("node %d has state %q", node, g.state)
 		}
 	}
 }
@@ -241,50 +243,52 @@ func TestCouncil_Chairs(t *testing.T) {
 // Whatever happens to the ring: what ends at one node ends the same way at all
 // that go on with it, and every motion ends where somebody was asked.
 func TestCouncil_Random(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		const nodes = 4
-		c := newChamber(t, nodes)
-		for range rapid.IntRange(1, 15).Draw(t, "steps") {
-			n := rapid.IntRange(1, nodes).Draw(t, "node")
-			switch rapid.IntRange(0, 4).Draw(t, "what") {
-			case 0:
-				if c.seats[n].s.pending == nil {
-					c.propose(n, fmt.Sprint(n))
-				}
-			case 1:
-				c.seats[n].silent = !c.seats[n].silent
-			case 2:
-				c.seats[n].why = rapid.SampledFrom([]string{"", "no"}).Draw(t, "why")
-			case 3:
-				all := c.All()
-				cut := rapid.IntRange(1, nodes-1).Draw(t, "cut")
-				c.Split(all[:cut], all[cut:])
-			case 4:
-				for range rapid.IntRange(1, 40).Draw(t, "work") {
-					c.Step(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "next") })
-				}
+	rapid.Check(t, func(t *rapid.T) { runCouncil(t, rapidDraw{t}) })
+}
+
+func runCouncil(t servicetest.T, d draw) {
+	const nodes = 4
+	c := newChamber(t, nodes)
+	for range 1 + d.n(15, "steps") {
+		n := 1 + d.n(nodes, "node")
+		switch d.n(5, "what") {
+		case 0:
+			if c.seats[n].s.pending == nil {
+				c.propose(n, fmt.Sprint(n))
 			}
-			for _, s := range c.seats[1:] {
-				if err := s.s.d.invariants(); err != nil {
-					t.Fatalf("%v", err)
-				}
+		case 1:
+			c.seats[n].silent = !c.seats[n].silent
+		case 2:
+			c.seats[n].why = []string{"", "no"}[d.n(2, "why")]
+		case 3:
+			all := c.All()
+			cut := 1 + d.n(nodes-1, "cut")
+			c.Split(all[:cut], all[cut:])
+		case 4:
+			for range 1 + d.n(40, "work") {
+				c.Step(func(n int) int { return d.n(n, "next") })
 			}
 		}
-		c.Split(c.All())
-		c.settle()
-		c.later(31 * time.Second)
-		for node, s := range c.seats[1:] {
-			if s.open != 0 || s.s.pending != nil {
-				t.Fatalf("node %d: %d motions without an end, own %+v\n%s", node+1, s.open, s.s.pending, strings.Join(s.log, "\n"))
-			}
-			s.log, s.silent, s.why = nil, false, ""
-		}
-		c.propose(1, "last")
-		c.settle()
-		for node, s := range c.seats[1:] {
-			if len(s.log) != 3 || !strings.HasPrefix(s.log[2], "carried") || !slices.Equal(s.log, c.seats[1].log) {
-				t.Fatalf("node %d saw %q, node 1 %q", node+1, s.log, c.seats[1].log)
+		for _, s := range c.seats[1:] {
+			if err := s.s.d.invariants(); err != nil {
+				t.Fatalf("%v", err)
 			}
 		}
-	})
+	}
+	c.Split(c.All())
+	c.settle()
+	c.later(31 * time.Second)
+	for node, s := range c.seats[1:] {
+		if s.open != 0 || s.s.pending != nil {
+			t.Fatalf("node %d: %d motions without an end, own %+v\n%s", node+1, s.open, s.s.pending, strings.Join(s.log, "\n"))
+		}
+		s.log, s.silent, s.why = nil, false, ""
+	}
+	c.propose(1, "last")
+	c.settle()
+	for node, s := range c.seats[1:] {
+		if len(s.log) != 3 || !strings.HasPrefix(s.log[2], "carried") || !slices.Equal(s.log, c.seats[1].log) {
+			t.Fatalf("node %d saw %q, node 1 %q", node+1, s.log, c.seats[1].log)
+		}
+	}
 }

@@ -3,6 +3,7 @@
 package groups
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -28,12 +29,23 @@ func random() error {
 	return nil
 }
 
+// council is the same for the nodes' own group.
+func council() error {
+	for seed := range uint64(1000) {
+		err := try(func(t servicetest.T) { runCouncil(t, seeded{rand.New(rand.NewPCG(seed, 1))}) })
+		if err != nil {
+			return fmt.Errorf("seed %d: %w", seed, err)
+		}
+	}
+	return nil
+}
+
 func finds(f func(servicetest.T)) func() error { return func() error { return try(f) } }
 
 // TestMutants_AreFound plants each fault of this package and demands that the
 // tests find it.
 func TestMutants_AreFound(t *testing.T) {
-	if err := random(); err != nil {
+	if err := errors.Join(random(), council()); err != nil {
 		t.Fatalf("without a fault: %v", err)
 	}
 	for fault, finders := range map[string][]func() error{
@@ -48,6 +60,10 @@ func TestMutants_AreFound(t *testing.T) {
 		"groups-target-first":      {finds(sourceFirst)},
 		"groups-merge-silent":      {random},
 		"groups-late-by-own-clock": {random},
+
+		"groups-council-ends-twice": {council},
+		"groups-council-first-no":   {finds(allAreHeard)},
+		"groups-council-goes-on":    {council},
 	} {
 		for i, find := range finders {
 			bug.Plant(fault)

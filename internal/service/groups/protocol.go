@@ -115,7 +115,7 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 		p.def = r.Default
 	}
 	p.cast(q, r.Vote, 0)
-	if r.Vote == Reject && !g.isCouncil() {
+	if r.Vote == Reject && (!g.isCouncil() || bug.Planted("groups-council-first-no")) {
 		d.finish(g, false, ExplicitReject)
 	} else {
 		v.vote = r.Vote
