@@ -49,8 +49,8 @@ func (b *Barrier) Wait(ctx context.Context) (uint64, error) {
 		switch ev := ev.(type) {
 		case NPhase:
 			v := Approve
-			if ev.Kind != KindState {
-				v = Reject // somebody took the group for something else
+			if ev.Kind != KindState || len(ev.Members) < b.least { // of something else, or proposed before all had heard who left
+				v = Reject
 			}
 			if err := b.p.Vote(ctx, v); err != nil && !errors.Is(err, VoteNotExpected) {
 				return 0, err
