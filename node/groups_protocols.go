@@ -16,7 +16,9 @@ import (
 // protocols is what became of the protocols of Group Services, as far as this node
 // knows. It belongs to the member's goroutine.
 type protocols struct {
-	recent  []outcome            // oldest first
+	made    uint64               // numbers outcomes
+	notable []outcome            // oldest first: what changed a group, or did not end as it was wanted
+	routine []outcome            // all others, of which there may be thousands a second
 	counts  map[[2]string]uint64 // by kind and outcome
 	late    uint64               // default votes for voters that did not vote in time
 	scripts map[string]uint64    // by result
@@ -31,12 +33,13 @@ type protocols struct {
 type outcome struct {
 	groupservices.Minutes
 	at time.Time
+	no uint64
 }
 
-// Bounds: protocols that are remembered, and entries of the decision log, which
+// Bounds: protocols of each sort that are remembered, and entries of the decision log, which
 // belongs to the ring in the first place.
 const (
-	maxOutcomes = 512
+	maxOutcomes = 256
 	logBurst    = 64
 	logRate     = 1.0 // a second
 )
@@ -45,11 +48,16 @@ const (
 func (n *Node) voted(m groupservices.Minutes) {
 	v := &n.protocols
 	v.count(&m)
-	if len(v.recent) == maxOutcomes {
-		v.recent = slices.Delete(v.recent, 0, maxOutcomes/8)
-	}
-	v.recent = append(v.recent, outcome{m, time.Now()})
+	v.made++
+	list := &v.routine
 	if notable(&m) {
+		list = &v.notable
+	}
+	if len(*list) == maxOutcomes {
+		*list = slices.Delete(*list, 0, maxOutcomes/8)
+	}
+	*list = append(*list, outcome{m, time.Now(), v.made})
+	if list == &v.notable {
 		n.noteVote(executive.Decision{Kind: executive.DecisionVote, Reason: m.Outcome(), Text: m.Text(n.name)})
 	}
 }

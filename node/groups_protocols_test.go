@@ -12,11 +12,21 @@ import (
 func TestProtocols_Bounds(t *testing.T) {
 	n := &Node{log: slog.New(slog.DiscardHandler)}
 	m := groupservices.Minutes{Group: "g", Kind: groupservices.ProviderMessage, Phases: groupservices.OnePhase, Approved: true}
+	n.protocols.skipped, n.protocols.room, n.protocols.refilled = 0, 0, n.clock()
+	n.protocols.counts, n.protocols.scripts = map[[2]string]uint64{}, map[string]uint64{} // without room in the log
+	join := groupservices.Minutes{Group: "g", Kind: groupservices.Join, Phases: groupservices.OnePhase, Approved: true}
+	n.voted(join)
 	for range 3 * maxOutcomes {
 		n.voted(m)
 	}
-	if got := len(n.protocols.recent); got > maxOutcomes || got < maxOutcomes/2 {
+	if got := len(n.protocols.routine); got > maxOutcomes || got < maxOutcomes/2 {
 		t.Errorf("%d are remembered", got)
+	}
+	if list := n.outcomes("g"); len(list) != maxRecent+1 || list[0].Kind != groupservices.Join || list[1].no >= list[2].no || len(n.outcomes("h")) != 0 {
+		t.Errorf("%d are told, the first is %+v", len(list), list[0])
+	}
+	if n.protocols.skipped != 1 {
+		t.Errorf("%d had no room in the log", n.protocols.skipped)
 	}
 	if got := n.protocols.counts[[2]string{"message", "approved"}]; got != 3*maxOutcomes {
 		t.Errorf("%d are counted", got)

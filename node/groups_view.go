@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -13,8 +14,8 @@ import (
 	groupservices "github.com/moothall/moothall/internal/service/groups"
 )
 
-// maxRecent bounds the outcomes in an answer.
-const maxRecent = 100
+// maxRecent bounds the outcomes of each sort in an answer.
+const maxRecent = 50
 
 // GroupServices describes Group Services as this node sees them.
 func (n *Node) GroupServices(ctx context.Context) (admin.GroupServices, error) {
@@ -86,15 +87,15 @@ func (n *Node) VotingGroup(ctx context.Context, name string) (out admin.VotingGr
 // outcomes are the last ones, of one group or (empty) of all; on the member's
 // goroutine.
 func (n *Node) outcomes(group string) (list []outcome) {
-	for _, o := range slices.Backward(n.protocols.recent) {
-		if len(list) == maxRecent {
-			break
-		}
-		if group == "" || o.Group == group {
-			list = append(list, o)
+	for _, sort := range [][]outcome{n.protocols.notable, n.protocols.routine} {
+		for left, i := maxRecent, len(sort)-1; left > 0 && i >= 0; i-- {
+			if group == "" || sort[i].Group == group {
+				list = append(list, sort[i])
+				left--
+			}
 		}
 	}
-	slices.Reverse(list)
+	slices.SortFunc(list, func(a, b outcome) int { return cmp.Compare(a.no, b.no) })
 	return list
 }
 

@@ -433,20 +433,31 @@ func writeGSNameserver(w io.Writer, doc admin.GroupServices) error {
 }
 
 func newGSWhyCommand() *cobra.Command {
-	return newGSCommand(&cobra.Command{
+	var last int
+	cut := func(list []admin.VotingOutcome) []admin.VotingOutcome {
+		if last > 0 {
+			list = list[max(0, len(list)-last):]
+		}
+		return append([]admin.VotingOutcome{}, list...)
+	}
+	cmd := newGSCommand(&cobra.Command{
 		Use:   "why [GROUP]",
 		Short: "Explain how the last protocols ended",
 		Long: `Explain how the last protocols of all groups, or of GROUP, ended, the newest last: who
 wanted what, who voted what or was late, and what came of it. Every node explains
-the same, from its own start on and as far back as it remembers.
+the same, from its own start on and as far back as it remembers: what changed the
+members of a group, was rejected or needed a default vote longer than the rest.
 
 What changed a group's members, and what did not end as proposed and voted, is in
 moot events as well.`,
-		Example: `  moot gs why demo.elect`,
-	}, func(w io.Writer, doc admin.GroupServices) error { return writeGSWhy(w, doc.Recent) },
-		func(doc admin.GroupServices) any { return doc.Recent },
-		func(w io.Writer, g admin.VotingGroup) error { return writeGSWhy(w, g.Recent) },
-		func(g admin.VotingGroup) any { return append([]admin.VotingOutcome{}, g.Recent...) })
+		Example: `  moot gs why demo.elect
+  moot gs why --last 0`,
+	}, func(w io.Writer, doc admin.GroupServices) error { return writeGSWhy(w, cut(doc.Recent)) },
+		func(doc admin.GroupServices) any { return cut(doc.Recent) },
+		func(w io.Writer, g admin.VotingGroup) error { return writeGSWhy(w, cut(g.Recent)) },
+		func(g admin.VotingGroup) any { return cut(g.Recent) })
+	cmd.Flags().IntVar(&last, "last", 20, "how many; 0: all that the agent tells")
+	return cmd
 }
 
 func writeGSWhy(w io.Writer, list []admin.VotingOutcome) error {
