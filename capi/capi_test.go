@@ -60,7 +60,7 @@ func build(t testing.TB, sanitizer string) string {
 		t.Fatal(err)
 	}
 	testenv.AtExit(func() { os.RemoveAll(dir) })
-	run(t, exec.Command("make", "-s", "-j2", "OUT="+dir, "SANITIZE="+sanitizer))
+	run(t, exec.Command("make", "-s", "-j2", "OUT="+dir, "SANITIZE="+sanitizer, "CFLAGS=-O1 -g"))
 	if libraries.dirs == nil {
 		libraries.dirs = map[string]string{}
 	}

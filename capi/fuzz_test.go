@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,8 @@ type liar struct {
 	sock   net.Conn
 	dec    frame.Decoder
 	lies   int // how many, at most
+	packet uint32
+	heard  func(frame.Call)
 }
 
 // twist changes a packet, or does not.
@@ -123,7 +126,7 @@ func (l *liar) serve(all [][]byte) {
 	if _, err := l.sock.Read(buf); err != nil {
 		return
 	}
-	welcome := frame.Welcome{Version: 1, Packet: uint32(1024 + l.random.IntN(2)*99000), Message: frame.MaxMessage, Node: 1, Agent: "liar", Cluster: "capi"}
+	welcome := frame.Welcome{Version: 1, Packet: l.packet, Message: frame.MaxMessage, Node: 1, Agent: "liar", Cluster: "capi"}
 	if !l.send(welcome.AppendTo(nil)) {
 		return
 	}
@@ -159,6 +162,7 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	if err != nil {
 		return false
 	}
+	l.heard(q)
 	for range l.random.IntN(3) {
 		if !l.whole(all[l.random.IntN(len(all))]) {
 			return false
@@ -178,9 +182,9 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	return l.send(slices.Clone(out.Next()))
 }
 
-// A program that uses the library survives an agent that says anything: it is told
-// that the agent has gone, and reads no memory that is not its own.
-func TestAgentLies(t *testing.T) {
+// pretend starts a victim, and serves its sessions as serve says.
+func pretend(t *testing.T, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
+	t.Helper()
 	binary := program(t, memory, "testdata/victim.c")
 	dir, err := os.MkdirTemp("", "gs")
 	if err != nil {
@@ -192,20 +196,51 @@ func TestAgentLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	all := events()
 	go func() {
 		for n := 0; ; n++ {
 			sock, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4}
-			l.serve(all)
+			serve(n, sock)
 		}
 	}()
 	cmd := exec.Command(binary, fmt.Sprint(sessions))
 	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+dir)
-	allRight(t, testenv.Start(t, cmd))
+	return testenv.Start(t, cmd)
+}
+
+// A program that uses the library survives an agent that says anything: it is told
+// that the agent has gone, and reads no memory that is not its own.
+func TestAgentLies(t *testing.T) {
+	all := events()
+	allRight(t, pretend(t, sessions, func(n int, sock net.Conn) {
+		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4, packet: 1024 << (n % 7), heard: func(frame.Call) {}}
+		l.serve(all)
+	}))
+}
+
+// What is larger than the agent's packets travels in parts.
+func TestLargeRequestsTravelInParts(t *testing.T) {
+	approved := events()[1:2]
+	var messages atomic.Int64
+	heard := func(q frame.Call) {
+		if q.Func != groups.CallMessage {
+			return
+		}
+		p, err := groups.ParseProposal(q.Body)
+		if err != nil || len(p.Data) != groups.MaxMessage || p.Data[1000] != byte(1000&0xff) || p.Data[2047] != byte(2047&0xff) {
+			t.Errorf("%d bytes, %v", len(p.Data), err)
+		}
+		messages.Add(1)
+	}
+	allRight(t, pretend(t, 5, func(n int, sock net.Conn) {
+		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, packet: 1024, heard: heard}
+		l.serve(approved)
+	}))
+	if messages.Load() == 0 {
+		t.Error("no large message came")
+	}
 }
 
 // The events of this test are those of the service; a change of theirs shows here.

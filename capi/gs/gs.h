@@ -160,6 +160,8 @@ ha_gs_token_t event_token(const struct native_event *e);
 
 /* Has the service do something, trying again as long as it asks for that. */
 ha_gs_rc_t call(struct gs *g, uint16_t function, struct writer *w);
+/* The same; the answer, of which the code was read, is the caller's to free. */
+ha_gs_rc_t ask(struct gs *g, uint16_t function, struct writer *w, struct native_answer *a);
 /* Tells the service something that it does not answer. */
 ha_gs_rc_t cast(struct gs *g, uint16_t function, struct writer *w);
 

@@ -148,22 +148,17 @@ static ha_gs_rc_t hello(struct gs *g, const char *script)
     write_text(&w, script, strlen(script));
     write_u8(&w, g->wants_adapters);
 
+    struct native_answer a;
     native_lock(g->native);
-    struct native_answer a = { 0 };
-    ha_gs_rc_t rc = HA_GS_CONNECT_FAILED;
-    if (w.failed)
-        rc = HA_GS_NO_MEMORY;
-    else if (native_call(g->native, CALL_HELLO, w.data, w.len, &a) == NATIVE_OK && a.code == NATIVE_CODE_OK) {
-        struct reader r = read_from(a.body, a.len); /* the limits behind are those of the header */
-        rc = (ha_gs_rc_t)read_u16(&r);
-        read_u16(&r);
-        g->node = (short)read_u16(&r);
-        if (r.bad || rc > HA_GS_BACKLEVEL_PROVIDERS)
-            rc = HA_GS_CONNECT_FAILED;
-    }
-    free(a.body);
+    ha_gs_rc_t rc = ask(g, CALL_HELLO, &w, &a);
     native_unlock(g->native);
-    write_free(&w);
+    struct reader r = read_from(a.body, a.len); /* the limits behind are those of the header */
+    read_u16(&r);
+    read_u16(&r);
+    g->node = (short)read_u16(&r);
+    if (rc == HA_GS_NOT_OK || (rc == HA_GS_OK && r.bad))
+        rc = HA_GS_CONNECT_FAILED;
+    free(a.body);
     return rc;
 }
 

@@ -84,7 +84,6 @@ PUBLIC ha_gs_rc_t ha_gs_join(ha_gs_token_t *token, const ha_gs_proposal_info_t *
     if (a->gs_source_group_name != NULL)
         strcpy(r->source, a->gs_source_group_name);
     *token = r->token; /* callbacks may come before the answer */
-    warn(q);
 
     const char *local = q->gs_provider_local_name != NULL ? q->gs_provider_local_name : "";
     struct writer w = { 0 };
@@ -93,7 +92,10 @@ PUBLIC ha_gs_rc_t ha_gs_join(ha_gs_token_t *token, const ha_gs_proposal_info_t *
     write_attributes(&w, a);
     write_u16(&w, (uint16_t)q->gs_provider_instance);
     write_text(&w, local, strlen(local));
-    return ask_for_role(g, r, CALL_JOIN, &w);
+    rc = ask_for_role(g, r, CALL_JOIN, &w);
+    if (rc == HA_GS_OK)
+        warn(q);
+    return rc;
 }
 
 PUBLIC ha_gs_rc_t ha_gs_subscribe(ha_gs_token_t *token, const ha_gs_proposal_info_t *info)
@@ -350,7 +352,7 @@ static ha_gs_rc_t part(struct gs *g, struct role *r, uint16_t function)
         rc = HA_GS_OK; /* it had ended, and the program has still to hear of that */
     if (rc == HA_GS_OK) {
         drop_events(g, r->token);
-        while (r->running && !in_callback(g, r) && !native_ended(g->native))
+        while (r->running && !in_callback(g, r))
             native_wait(g->native, false);
         end_role(g, r);
     } else if (r->state == LEAVING)

@@ -25,12 +25,15 @@ static ha_gs_callback_rc_t on_check(const ha_gs_responsiveness_notification_t *n
     return HA_GS_CALLBACK_OK;
 }
 
+static char large[HA_GS_MAX_MESSAGE_LENGTH];
+
 static void session(void)
 {
     ha_gs_responsiveness_t r = { .gs_responsiveness_type = HA_GS_PING_RESPONSIVENESS, .gs_responsiveness_interval = 1, .gs_responsiveness_response_time_limit = 1 };
     ha_gs_group_attributes_t a = attributes("g", HA_GS_N_PHASE);
     ha_gs_proposal_info_t q = { .gs_join_request = { &a, 1, NULL, on_phase, on_approved, on_rejected, on_announcement, NULL } };
     ha_gs_state_value_t v = { 1, "x" };
+    ha_gs_provider_message_t m = { sizeof large, large };
     ha_gs_descriptor_t fd;
     ha_gs_token_t provider = -1, subscriber, another;
     ha_gs_adapter_info info = { 0 };
@@ -49,6 +52,8 @@ static void session(void)
         q.gs_subscribe_request = (ha_gs_subscribe_request_t){ HA_GS_SUBSCRIBE_STATE, "h", on_subscription };
         if (ha_gs_subscribe(&another, &q) == HA_GS_OK)
             ha_gs_unsubscribe(another);
+        q.gs_message_request = (ha_gs_message_request_t){ HA_GS_1_PHASE, 0, &m };
+        ha_gs_send_message(provider, &q);
         ha_gs_get_adapter_info(&info);
         rc = ha_gs_dispatch(HA_GS_NON_BLOCKING);
     } while (rc == HA_GS_OK);
@@ -59,6 +64,8 @@ static void session(void)
 
 int main(int argc, char **argv)
 {
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = (char)i;
     for (int n = argc > 1 ? atoi(argv[1]) : 1; n > 0; n--)
         session();
     puts("all right");
