@@ -23,11 +23,16 @@ type councillor struct {
 	asked  []Motion
 	log    []string
 	open   int // motions asked about that have not ended
+
+	ring func() proto.RingID
+	in   map[string]proto.RingID // where a motion was put, by its value
+	came map[string]Outcome      // what became of it
 }
 
 func (c *councillor) Asked(m Motion) {
 	c.asked = append(c.asked, m)
 	c.open++
+	c.in[string(m.Value)] = c.ring()
 	c.log = append(c.log, fmt.Sprintf("asked by %d: %s", m.By, m.Value))
 	if !c.silent {
 		c.vote()
@@ -48,8 +53,9 @@ func (c *councillor) Judge(_ Motion, said []Ballot) bool {
 	return !c.veto
 }
 
-func (c *councillor) Ended(_ Motion, o Outcome, said []Ballot) {
+func (c *councillor) Ended(m Motion, o Outcome, said []Ballot) {
 	c.open--
+	c.came[string(m.Value)] = o
 	c.log = append(c.log, [...]string{"carried", "lost", "interrupted"}[o]+":"+ballots(said))
 }
 
@@ -71,7 +77,7 @@ type chamber struct {
 func newChamber(t servicetest.T, n int) *chamber {
 	c := &chamber{world: &world{t: t}, seats: make([]*councillor, n+1)}
 	c.Cluster = servicetest.New(t, n, func(id servicetest.NodeID) []service.Service {
-		seat := &councillor{}
+		seat := &councillor{ring: func() proto.RingID { return c.Node(id).Ring() }, in: map[string]proto.RingID{}, came: map[string]Outcome{}}
 		c.seats[id] = seat
 		seat.s = New(Config{Council: seat})
 		return []service.Service{seat.s}
@@ -246,15 +252,41 @@ func TestCouncil_Random(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { runCouncil(t, rapidDraw{t}) })
 }
 
+// splits is Split that compares what nodes know which came from one ring and go on
+// in one ring: of motions that were put to both in the old one.
+func (c *chamber) splits(blocks ...[]servicetest.NodeID) {
+	old := map[servicetest.NodeID]proto.RingID{}
+	for _, id := range c.All() {
+		old[id] = c.Node(id).Ring()
+	}
+	c.Split(blocks...)
+	for _, a := range c.All() {
+		for _, b := range c.Node(a).Members() {
+			if old[a] != old[b] {
+				continue
+			}
+			x, y := c.seats[a], c.seats[b]
+			for value, ring := range x.in {
+				one, ended := x.came[value]
+				two, also := y.came[value]
+				if ring == old[a] && (y.in[value] != ring || one != two || ended != also) {
+					c.t.Fatalf("motion %q: node %d saw %v %v, node %d %v %v", value, a, ended, one, b, also, two)
+				}
+			}
+		}
+	}
+}
+
 func runCouncil(t servicetest.T, d draw) {
 	const nodes = 4
 	c := newChamber(t, nodes)
-	for range 1 + d.n(15, "steps") {
+	c.Cut = func(n int) int { return d.n(n, "delivered") }
+	for step := range 1 + d.n(15, "steps") {
 		n := 1 + d.n(nodes, "node")
 		switch d.n(5, "what") {
 		case 0:
 			if c.seats[n].s.pending == nil {
-				c.propose(n, fmt.Sprint(n))
+				c.propose(n, fmt.Sprint(n, step))
 			}
 		case 1:
 			c.seats[n].silent = !c.seats[n].silent
@@ -263,7 +295,7 @@ func runCouncil(t servicetest.T, d draw) {
 		case 3:
 			all := c.All()
 			cut := 1 + d.n(nodes-1, "cut")
-			c.Split(all[:cut], all[cut:])
+			c.splits(all[:cut], all[cut:])
 		case 4:
 			for range 1 + d.n(40, "work") {
 				c.Step(func(n int) int { return d.n(n, "next") })
@@ -275,7 +307,7 @@ func runCouncil(t servicetest.T, d draw) {
 			}
 		}
 	}
-	c.Split(c.All())
+	c.splits(c.All())
 	c.settle()
 	c.later(31 * time.Second)
 	for node, s := range c.seats[1:] {
