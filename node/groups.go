@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/script"
@@ -60,9 +61,22 @@ func (n *Node) deactivate(runner *script.Runner, s *groupservices.Script) (ok, l
 // the user that the member runs as (group services 2.2).
 const groupsUsers = "hagsuser"
 
-// mayUseGroups decides who may be a client of Group Services: by the credentials
-// that the kernel gives, and the group database as it is now.
+// mayUseGroups decides who may be a client of Group Services, and says who is
+// refused: once a second at most, for whoever reaches the socket could fill the log.
 func (n *Node) mayUseGroups(c service.Cred) bool {
+	if n.inGroupsUsers(c) {
+		return true
+	}
+	if now := time.Now(); now.Sub(n.groupsDenied) > time.Second {
+		n.groupsDenied = now
+		n.log.Warn("A client was refused: it is neither root nor in group "+groupsUsers, "label", "GS_AUTH_DENIED_ST", "pid", c.PID, "uid", c.UID)
+	}
+	return false
+}
+
+// inGroupsUsers decides by the credentials that the kernel gives, and the group
+// database as it is now.
+func (n *Node) inGroupsUsers(c service.Cred) bool {
 	if c.UID == 0 || int(c.UID) == os.Geteuid() {
 		return true
 	}

@@ -56,6 +56,7 @@ type Node struct {
 
 	protocols     protocols
 	noGroupsUsers sync.Once // says that there is no group of them
+	groupsDenied  time.Time // when the log last said so; of the executive's goroutine
 
 	looking atomic.Bool // at the own adapters, soon
 

@@ -66,7 +66,6 @@ type endedClient struct {
 // Open implements service.Service.
 func (s *Service) Open(conn service.Conn) (service.Client, error) {
 	if s.cfg.Allow != nil && !s.cfg.Allow(conn.Cred()) {
-		s.x.Log().Warn("client refused: it is neither root nor in group hagsuser", "label", "GS_AUTH_DENIED_ST", "pid", conn.Cred().PID, "uid", conn.Cred().UID)
 		return nil, service.ErrAccess
 	}
 	if len(s.clients) >= MaxClients {

@@ -77,7 +77,7 @@ func (s *scene) Scripts(mode string) {
 	s.fails, s.held, s.hangs = mode == "fail", mode == "hang", mode == "hang"
 }
 
-func (s *scene) Ran(n int) string {
+func (s *scene) Ran(n int, _ bool) string {
 	s.settle()
 	if n >= len(s.scripts) {
 		return ""

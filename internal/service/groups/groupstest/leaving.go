@@ -81,9 +81,7 @@ var leaving = []Scenario{
 		A < AP failure-leave 1 EA UM cur=1/1 chg=1/3 failure`},
 	{Number: 34, Name: "quit leaves all groups", Script: `
 		A,B joined g
-		A,B join h
-		settle
-		A,B forget
+		A,B joined h
 		B quit
 		A < AP failure-leave 1 EA UM cur=1/1 chg=1/2 failure
 		A < AP failure-leave 1 EA UM cur=1/1 chg=1/2 failure

@@ -29,9 +29,9 @@ type World interface {
 	Split(blocks [][]int)
 	// Scripts says what deactivate scripts do from here on: work, fail or hang.
 	Scripts(mode string)
-	// Ran waits for the run of script number n, from 0, and describes it as in
-	// B expel "flag" 3; it is empty if there is none and nothing moves.
-	Ran(n int) string
+	// Ran describes the run of script number n, from 0, as in B expel "flag" 3. One
+	// that is wanted is waited for; else it is empty if there is none.
+	Ran(n int, wanted bool) string
 }
 
 // Client is a process with a library.
@@ -53,6 +53,7 @@ const (
 	Crashes Needs = 1 << iota // Crash and Restart
 	Splits                    // Split
 	Scripts                   // Scripts and Ran
+	Fresh                     // a cluster in which no node was lost before
 )
 
 // Scenario is one of appendix A, or a variant of one.
@@ -136,7 +137,7 @@ func (p *player) step(line string) {
 	case "scripts":
 		p.w.Scripts(rest)
 	case "ran":
-		if got := p.w.Ran(p.ran); got != rest {
+		if got := p.w.Ran(p.ran, rest != ""); got != rest {
 			p.fail("ran %q", got)
 		}
 		if rest != "" {

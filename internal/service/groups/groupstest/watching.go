@@ -4,9 +4,7 @@ package groupstest
 var watching = []Scenario{
 	{Number: 59, Name: "expel in one phase", Needs: Scripts, Script: `
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		A expel g 1/2 flag=now
 		A,B,C < AP expel 1 EA UM|EX cur=1/1,1/3 chg=1/2 expelled flag="now"@0 by=1/1
 		ran B expel "now" 0
@@ -17,9 +15,7 @@ var watching = []Scenario{
 		ran`},
 	{Number: 60, Name: "a script in phase two is not successful", Needs: Scripts, Script: `
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		scripts fail
 		A,C plan g continue
 		A expel g 1/2 phase=2 flag=f n
@@ -29,9 +25,7 @@ var watching = []Scenario{
 		ran B expel "f" 0`},
 	{Number: 61, Name: "a script is late", Needs: Scripts, Script: `
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		scripts hang
 		A expel g 1/2 phase=1 flag=f n within=2
 		A,C < NP expel 1 0 PM|EX cur=1/1,1/2,1/3 chg=1/2 expelled flag="f"@1 by=1/1 within=2
@@ -40,9 +34,7 @@ var watching = []Scenario{
 		A,B,C < AP expel 1 EA|DU|DT UM|EX cur=1/1,1/3 chg=1/2 expelled flag="f"@1 by=1/1`},
 	{Number: 62, Name: "an expel is rejected", Needs: Scripts, Script: `
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		C plan g reject
 		A expel g 1/2 phase=2 flag=f n
 		A,C < NP expel 1 0 PM|EX cur=1/1,1/2,1/3 chg=1/2 expelled flag="f"@2 by=1/1
@@ -60,9 +52,7 @@ var watching = []Scenario{
 	{Number: 64, Name: "a script when a process dies", Needs: Scripts, Script: `
 		with G1 deactivate
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		B kill
 		A,C < AP failure-leave 1 EA UM cur=1/1,1/3 chg=1/2 failure
 		ran B failure "" 0
@@ -72,9 +62,7 @@ var watching = []Scenario{
 	{Number: 64, Name: "a script when a process dies, by phases", Needs: Scripts, Script: `
 		with GN deactivate
 		A,B,C init script
-		A,B,C join g
-		settle
-		A,B,C forget
+		A,B,C joined g
 		scripts fail
 		B kill
 		A,C < NP failure-leave 1 0 PM cur=1/1,1/2,1/3 chg=1/2 failure
@@ -163,7 +151,7 @@ var watching = []Scenario{
 		B leave g
 		A,B,C < AP leave 1 EA UM cur=1/1,1/3 chg=1/2 voluntary
 		S < SU DL chg=1/2`},
-	{Number: 74, Name: "hosts", Needs: Crashes, Script: `
+	{Number: 74, Name: "hosts", Needs: Crashes | Fresh, Script: `
 		S1 init
 		S1 subscribe =HostMembership everything
 		S1 < SU S|M full=0/1,0/2,0/3 ""
@@ -237,9 +225,9 @@ var watching = []Scenario{
 		split 1,2,3,4,5
 		D,E < AN GD [1/4,1/5] end
 		S5 < SU DISSOLVED end
+		E state g x = BAD_MEMBER_TOKEN
 		S5 < SU DJ chg=0/1,0/2,0/3
 		A,B,C nothing
-		E state g x = BAD_MEMBER_TOKEN
 		E join g
 		A,B,C,E < AP join 1 EA UM cur=1/1,1/2,1/3,1/5 chg=1/5 "many"`},
 	{Number: 83, Name: "the first node dies amidst a protocol", Nodes: 5, Needs: Crashes, Script: `
