@@ -9,12 +9,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/store/diskfault"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
 	"github.com/moothall/moothall/service"
@@ -174,6 +179,36 @@ func TestGroupServices_SlowClient(t *testing.T) {
 	for batch, err := make([]session.Event, 64), error(nil); err == nil; {
 		if _, err = slow.c.Recv(slow.ctx, batch); err != nil && !errors.Is(err, service.ErrOverflow) && service.CodeOf(err) != service.ErrQueueFull {
 			t.Errorf("it is told %v", err)
+		}
+	}
+}
+
+// An agent that has to end tells its programs which entry of its log says why.
+func TestGroupServices_LastWords(t *testing.T) {
+	var fault atomic.Pointer[diskfault.Fault]
+	fault.Store(&diskfault.Fault{})
+	conf, run := cluster(t, 2, 1), t.TempDir()
+	a := start(t, node.Config{Cluster: conf, Self: 1, RunDir: run, Disk: diskfault.FS{FS: store.OS{}, Now: func() diskfault.Fault { return *fault.Load() }}})
+	formed(t, a)
+	c, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(run, node.AgentSocket)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	p := connected(t, c, groups.Attributes{Phases: groups.OnePhase, DefaultVote: groups.Approve}, "")
+	p.until(groups.EventApproved, groups.Join, 1)
+	fault.Store(&diskfault.Fault{Sync: unix.EIO})
+	start(t, node.Config{Cluster: conf, Self: 2}) // a new ring brings a record
+	for batch := make([]session.Event, 1); ; {
+		if _, err := p.c.Recv(p.ctx, batch); err != nil {
+			t.Fatalf("there were no last words: %v", err)
+		}
+		if batch[0].Kind == groups.EventFailure {
+			f, err := groups.ParseFailure(batch[0].Body)
+			if err != nil || len(f.Record) != groups.MaxRecord || !strings.Contains(f.Record, ".00000001.") {
+				t.Errorf("record %q, %v", f.Record, err)
+			}
+			return
 		}
 	}
 }

@@ -121,6 +121,11 @@ type Syncer interface {
 // goes, if that is possible within 200 ms. Optional.
 type Leaver interface{ Leaving() }
 
+// Aborter is implemented by a service that has a last word for its clients when
+// the member ends by itself. The record names the entry of the decision log that
+// says why, in 42 printable characters. Optional.
+type Aborter interface{ Aborting(record string) }
+
 // Digest identifies a replicated state. The zero Digest never counts as equal.
 type Digest [32]byte
 

@@ -369,8 +369,11 @@ func (c *Core) end(r totem.StopReason) {
 		r = totem.StopServiceFailed // nobody wished it
 	}
 	c.stop = r
-	c.stopServices()
 	c.decide(Decision{Kind: DecisionStop, Reason: r.String(), Text: "This member stopped: " + r.String() + "."})
+	if r != totem.StopLeft {
+		c.lastWords()
+	}
+	c.stopServices()
 	say := c.log.Warn
 	if r == totem.StopLeft {
 		say = c.log.Info // as it was told to
@@ -378,6 +381,17 @@ func (c *Core) end(r totem.StopReason) {
 	say("member stopped", "why", r.String())
 	if f := c.obs.Stop; f != nil {
 		f(c.now, r)
+	}
+}
+
+// lastWords lets services tell their clients which entry of the log says why the
+// member ends, which is the last one.
+func (c *Core) lastWords() {
+	record := fmt.Sprintf("%016x.%08x.%016x", c.cfg.Totem.Inc, c.self(), c.decisions.made)
+	for _, h := range c.hosts {
+		if a, ok := h.svc.(service.Aborter); ok && h.started {
+			a.Aborting(record)
+		}
 	}
 }
 

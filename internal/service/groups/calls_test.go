@@ -34,6 +34,7 @@ var bodies = []servicetest.Body{
 	servicetest.A(Adapters{[]AdapterAddr{{netip.MustParseAddr("10.0.0.1"), 1, "en0"}, {netip.MustParseAddr("fd00::2"), 2, ""}}}, ParseAdapters),
 	servicetest.A(DelayedError{Token: 1, Kind: Join, Code: Collide, Serial: 2, List: []Provider{{1, 2}}, Ends: true}, ParseDelayedError),
 	servicetest.A(Check{9}, ParseCheck),
+	servicetest.A(Failure{"00.01"}, ParseFailure),
 	servicetest.A(domain27, parseState),
 }
 

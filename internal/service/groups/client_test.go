@@ -70,6 +70,18 @@ func TestHello_LimitsAndProcess(t *testing.T) {
 	}
 }
 
+// Before the agent ends by itself its clients hear where it is written why.
+func TestAborting_TellsTheRecord(t *testing.T) {
+	w := start(t, 1)
+	c := w.client(1)
+	silent := w.Node(1).Open(ID)
+	w.Node(1).Service(ID).(*Service).Aborting("record")
+	last := c.Events[len(c.Events)-1]
+	if f, err := ParseFailure(last.Body); last.Kind != EventFailure || err != nil || f.Record != "record" || len(silent.Events) != 0 {
+		t.Errorf("%+v, %v; who said nothing has %v", last, err, silent.Events)
+	}
+}
+
 // A client that does not take its events ends, and so do its providers.
 func TestOverflow_EndsTheClient(t *testing.T) {
 	w, a, b := two(t, g1)

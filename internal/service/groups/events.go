@@ -16,6 +16,7 @@ const (
 	EventDelayedError uint16 = 25 // DelayedError
 	EventCheck        uint16 = 26 // Check; answered with CallResponse
 	EventAdapters     uint16 = 27 // Adapters; for clients that wanted them, after hello and with each change
+	EventFailure      uint16 = 28 // Failure; the last one, if the agent has the time
 )
 
 // LeaveInfo says why a provider left.
@@ -98,6 +99,20 @@ type DelayedError struct {
 
 // Check asks a client whether it still works.
 type Check struct{ Number uint32 }
+
+// Failure names the record of why the agent ended by itself (group services C.9,
+// "FFDC").
+type Failure struct{ Record string }
+
+// AppendTo appends a failure.
+func (f Failure) AppendTo(b []byte) []byte { return appendText(b, f.Record) }
+
+// ParseFailure reads a failure.
+func ParseFailure(b []byte) (Failure, error) {
+	r := body.NewReader(b)
+	f := Failure{string(takeText(&r, MaxRecord))}
+	return f, r.Close()
+}
 
 // AppendTo appends a notification.
 func (n Notification) AppendTo(b []byte) []byte {

@@ -71,6 +71,7 @@ var (
 	_ service.Syncer  = (*Service)(nil)
 	_ service.Chooser = (*Service)(nil)
 	_ service.Dumper  = (*Service)(nil)
+	_ service.Aborter = (*Service)(nil)
 	_ outside         = (*Service)(nil)
 )
 
@@ -130,6 +131,15 @@ func (s *Service) Start(x service.Executive) error {
 func (s *Service) Stop() {
 	if s.d.formed {
 		s.x.Log().Info("this node leaves the domain", "label", "GS_STOP_ST")
+	}
+}
+
+// Aborting implements service.Aborter.
+func (s *Service) Aborting(record string) {
+	for _, c := range slices.Clone(s.clients) {
+		if c.said != nil && c.greet == nil {
+			c.push(EventFailure, Failure{record[:min(len(record), MaxRecord)]})
+		}
 	}
 }
 

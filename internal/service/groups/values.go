@@ -22,6 +22,7 @@ const (
 	MaxClients   = 512     // of a node
 	MaxWaiting   = 1 << 20 // bytes of events that wait for a client
 	MaxInterface = 64      // bytes of an interface's name
+	MaxRecord    = 42      // bytes of the name of a failure record
 	MaxNetworks  = 8
 	maxNode      = 32767
 )
