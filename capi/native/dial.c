@@ -2,7 +2,7 @@
 #include "state.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,6 +24,16 @@ static bool find_agent(struct sockaddr_un *a)
     else
         n = snprintf(a->sun_path, sizeof a->sun_path, "%s/agent.sock", dir != NULL && *dir != '\0' ? dir : "/run/moothall");
     return n >= 0 && (size_t)n < sizeof a->sun_path;
+}
+
+/* Keeps a file off the numbers of the standard streams, to which others write. */
+static int beyond_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return moved;
 }
 
 static bool watch(const struct native *n, int fd)
@@ -108,12 +118,12 @@ enum native_error dial(struct native *n, uint16_t *code)
     struct sockaddr_un a = { 0 };
     if (!find_agent(&a))
         return NATIVE_CONNECT;
-    n->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (n->socket < 0)
+    n->socket = beyond_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (n->socket < 0 || fstat(n->socket, &n->identity) != 0)
         return NATIVE_SOCKET;
-    n->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    n->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    n->descriptor = epoll_create1(EPOLL_CLOEXEC);
+    n->wakeup = beyond_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    n->kick = beyond_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    n->descriptor = beyond_streams(epoll_create1(EPOLL_CLOEXEC));
     if (n->wakeup < 0 || n->kick < 0 || n->descriptor < 0 || !watch(n, n->socket) || !watch(n, n->wakeup))
         return NATIVE_SETUP;
     if (!connect_to(n->socket, &a))

@@ -350,12 +350,20 @@ enum native_error native_open(struct native **out, const struct native_config *c
     return e;
 }
 
-void native_abandon(struct native *n)
+static void close_all(struct native *n)
 {
     int fds[] = { n->descriptor, n->wakeup, n->kick, n->socket };
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+}
+
+/* A child that closed all files may use their numbers for others. */
+void native_abandon(struct native *n)
+{
+    struct stat now;
+    if (fstat(n->socket, &now) == 0 && now.st_dev == n->identity.st_dev && now.st_ino == n->identity.st_ino)
+        close_all(n);
 }
 
 void native_ref(struct native *n)
@@ -372,7 +380,7 @@ void native_unref(struct native *n)
     native_unlock(n);
     if (left > 0)
         return;
-    native_abandon(n);
+    close_all(n);
     while (n->first != NULL) {
         struct native_event *e = n->first;
         n->first = e->next;

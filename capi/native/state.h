@@ -6,6 +6,7 @@
 #include "wire.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 enum {
     HEADER_LEN = 8,
@@ -49,6 +50,7 @@ struct native {
 
     int socket, wakeup, descriptor; /* an epoll of the two before */
     int kick;                       /* wakes who waits on the socket */
+    struct stat identity;           /* of the socket */
     bool lit;                       /* wakeup is readable */
     bool polling;                   /* somebody waits on the socket for all */
     bool writing;                   /* somebody sends the packets of one message */

@@ -1,6 +1,8 @@
 /* calls.c - every function, right and wrong, against one agent of node 1. */
 #include "test.h"
 
+#include <fcntl.h>
+
 static ha_gs_descriptor_t descriptor;
 static ha_gs_token_t      token; /* of the join under test */
 static char               seen[4096];
@@ -385,6 +387,31 @@ static void forks(void)
     expect("AP:3");
 }
 
+/* A child that closed all files keeps those that it opened since, whatever their
+ * numbers; and the library keeps off the standard streams. */
+static void forks_and_closes(void)
+{
+    enum { MOST = 64 };
+    pid_t child = fork();
+    int status;
+    if (child == 0) {
+        for (int fd = 3; fd < MOST; fd++)
+            close(fd);
+        for (int fd = 3; fd < MOST; fd++)
+            WANT(dup(STDOUT_FILENO), fd);
+        close(STDIN_FILENO);
+        WANT(init(), HA_GS_OK);
+        TRUE(descriptor >= MOST);
+        TRUE(fcntl(STDIN_FILENO, F_GETFD) < 0);
+        for (int fd = 3; fd < MOST; fd++)
+            TRUE(fcntl(fd, F_GETFD) >= 0);
+        ha_gs_quit();
+        _exit(0);
+    }
+    WANT(waitpid(child, &status, 0), child);
+    WANT(status, 0);
+}
+
 /* A child that is born in a callback returns through the library. */
 static void on_approved_fork(const ha_gs_approved_notification_t *n)
 {
@@ -484,6 +511,7 @@ int main(void)
     goodbyes();
     too_many();
     forks();
+    forks_and_closes();
     forks_in_callback();
     missing_callbacks();
     ha_gs_quit();
