@@ -141,7 +141,7 @@ var startOnly = []string{
 	"totem.version", "totem.threads", "totem.ip_version", "totem.rrp_mode", "totem.netmtu", "totem.transport", "totem.cluster_name",
 	"totem.nodeid", "totem.clear_node_high_bit", "totem.link_mode", "totem.knet_mtu",
 	"totem.interface.bindnetaddr", "totem.interface.mcastaddr", "totem.interface.mcastport", "totem.interface.broadcast", "totem.interface.ttl",
-	"quorum.provider", "system.", "http.",
+	"quorum.provider", "system.", "http.", "service.",
 }
 
 // area sorts a key outside of the nodelist into an area.

@@ -28,6 +28,10 @@ type Config struct {
 	HTTP    HTTP
 	Access  Access
 
+	// Services are those of other people that the agent runs in processes of their
+	// own.
+	Services []Service
+
 	keys  []Key          // of the file, in its order; see Keys
 	where map[string]Pos // of each key and section, by its cmap name
 }
@@ -155,6 +159,15 @@ type HTTP struct {
 	// Files in PEM form for mutual TLS: certificate and key of the agent, and the
 	// authority whose certificates clients show. All three or none.
 	Cert, Key, CA string
+}
+
+// Service is a service of other people, in a process of its own.
+type Service struct {
+	Name    string
+	ID      uint16
+	Command []string      // path and arguments
+	User    string        // whose rights the process has; empty: the agent's
+	Timeout time.Duration // for an answer of the process; zero: 30 s
 }
 
 // Access lists who may connect besides root (corosync-ipc 5).

@@ -194,9 +194,13 @@ func (w *walker) top(s *section) {
 		w.free("resources", s, freeResources)
 	case "nozzle":
 		w.free("nozzle", s, freeNozzle)
-	case "keys":
-		if w.toml {
+	case "keys", "service":
+		switch {
+		case w.toml && s.name == "keys":
 			w.programKeys(s)
+			return
+		case w.toml:
+			w.service(s)
 			return
 		}
 		fallthrough

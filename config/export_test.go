@@ -22,7 +22,7 @@ func KnownKeys() []KnownKey {
 	for place, table := range map[string][]string{
 		"totem": totemKeys.names(), "totem.interface": interfaceKeys.names(), "nodelist.node": nodeKeys.names(), "quorum": quorumKeys.names(),
 		"quorum.device": deviceKeys.names(), "logging": loggingKeys.names(), "system": systemKeys.names(),
-		"http": httpKeys.names(),
+		"http": httpKeys.names(), "service": serviceKeys.names(),
 	} {
 		for _, key := range table {
 			_, _, none, _ := places[place].find(key)

@@ -60,6 +60,9 @@ func (c *Config) Keys() []Key {
 	l.str("http.cert", c.HTTP.Cert)
 	l.str("http.key", c.HTTP.Key)
 	l.str("http.ca", c.HTTP.CA)
+	for i, v := range c.Services {
+		l.service(fmt.Sprintf("service.%d.", i), v)
+	}
 	for _, uid := range c.Access.UIDs {
 		l.add(fmt.Sprintf("uidgid.config.uid.%d", uid), U8, 1)
 	}

@@ -299,6 +299,14 @@ var httpKeys = keyTable[*HTTP]{ // ours
 	"ca":     text(func(h *HTTP) *string { return &h.CA }),
 }
 
+var serviceKeys = keyTable[*Service]{ // ours, of moot.toml
+	"name":    text(func(s *Service) *string { return &s.Name }),
+	"id":      number(U16, func(s *Service) *uint16 { return &s.ID }),
+	"command": kept[*Service](Str), // see service in services.go
+	"user":    text(func(s *Service) *string { return &s.User }),
+	"timeout": millis(func(s *Service) *time.Duration { return &s.Timeout }),
+}
+
 // nodeNames are what a key in a node section may have been meant to be.
 var nodeNames = append(nodeKeys.names(), "ring0_addr")
 
@@ -316,7 +324,7 @@ var places = map[string]interface {
 }{
 	"totem": totemKeys, "totem.interface": interfaceKeys, "nodelist.node": nodeKeys, "quorum": quorumKeys, "quorum.device": deviceKeys,
 	"logging": loggingKeys, "logging.logger_subsys": subsystemTable, "logging.logging_daemon": subsystemTable, "system": systemKeys,
-	"http": httpKeys,
+	"http": httpKeys, "service": serviceKeys,
 }
 
 // subsystemTable are subsystemKeys with their kinds.

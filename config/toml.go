@@ -255,7 +255,7 @@ func (t *tomlTree) open(name string, at Pos, another bool) {
 func (t *tomlTree) setting(key string, value any, e expression) {
 	path := strings.Join(t.path, ".")
 	list, isList := value.([]any)
-	if !isList || path != "uidgid" {
+	if !isList || path != "uidgid" && (path != "service" || key != "command") {
 		list = []any{value}
 	}
 	for _, v := range list {

@@ -22,6 +22,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/supervise"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/tracefile"
 	"github.com/moothall/moothall/service"
@@ -49,7 +50,11 @@ type Node struct {
 	core    *executive.Core // for the doors, set and used on the member's goroutine
 	keys    *keys           // likewise, once the member runs
 	lowered bool            // packets are smaller than configured on some link; likewise
-	running chan struct{}   // closed when loop is set, or never will be
+
+	outsiders []*outsider         // never changes
+	keepers   []*supervise.Keeper // of their processes
+
+	running chan struct{} // closed when loop is set, or never will be
 
 	current atomic.Pointer[config.Config]                    // whose nodes and times are in force
 	addrs   atomic.Pointer[map[netip.AddrPort]config.NodeID] // of current
@@ -109,7 +114,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 // start opens everything in the order in which a later part needs an earlier
 // one: the record must be durable before the first packet (ordering 2.2).
 func (n *Node) start() error {
-	others, err := n.cfg.checkServices()
+	if err := n.newOutsiders(); err != nil {
+		return failed(PartService, err)
+	}
+	others, err := n.checkServices()
 	if err != nil {
 		return failed(PartService, err)
 	}
@@ -150,6 +158,7 @@ func (n *Node) start() error {
 	n.post(func(c *executive.Core) { n.core = c })
 	close(n.running)
 	n.openDoors()
+	n.startOutsiders()
 	n.log.Info("Node started", "node", n.self.ID, "name", n.self.Name, "cluster", n.cfg.Cluster.Totem.ClusterName,
 		"inc", record.Inc, "authentication", n.authentication())
 	if n.authentication() == "none" {
@@ -371,6 +380,7 @@ func (n *Node) verdict(r totem.StopReason) error {
 // close ends whatever was opened, from the outside in.
 func (n *Node) close() {
 	n.closeDoors()
+	n.stopOutsiders()
 	if n.loop != nil {
 		n.loop.Halt()
 	} else {

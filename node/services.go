@@ -16,14 +16,23 @@ func (n *Node) builtIn() []func() service.Service {
 
 // services are all that this member runs.
 func (n *Node) services() []func() service.Service {
-	return slices.Concat(n.builtIn(), n.cfg.Services)
+	return slices.Concat(n.builtIn(), n.ofOthers())
+}
+
+// ofOthers are those that are not built in.
+func (n *Node) ofOthers() []func() service.Service {
+	list := slices.Clone(n.cfg.Services)
+	for _, o := range n.outsiders {
+		list = append(list, o.service)
+	}
+	return list
 }
 
 // checkServices looks at services of other people before anything starts, and
 // tells what they are. Their ids and names must be free.
-func (c *Config) checkServices() ([]service.Info, error) {
+func (n *Node) checkServices() ([]service.Info, error) {
 	var infos []service.Info
-	for _, f := range c.Services {
+	for _, f := range n.ofOthers() {
 		info := f().Info()
 		if err := info.Check(); err != nil {
 			return nil, err

@@ -133,6 +133,15 @@ func ordinary(pid int) {
 	}
 }
 
+// Start starts a command as an ordinary process, whatever the agent is.
+func Start(cmd *exec.Cmd) error {
+	err := start(cmd)
+	if err == nil {
+		ordinary(cmd.Process.Pid)
+	}
+	return err
+}
+
 // start starts a command from a thread with the scheduling of an ordinary
 // process, and without the capabilities that a service manager gave the agent:
 // its children would have both. The thread ends with the goroutine that made it

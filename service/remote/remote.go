@@ -117,8 +117,8 @@ func register(ctx context.Context, line session.Conn, info *service.Info) (outsi
 // refused says what to do about an agent that does not want the service.
 func refused(info *service.Info, err error) error {
 	switch service.CodeOf(err) {
-	case service.ErrNotExist, service.ErrInvalidParam:
-		return fmt.Errorf("remote: the agent expects no service %s with id %d: write both as in moot.toml: %w", info.Name, info.ID, err)
+	case service.ErrNotExist, service.ErrInvalidParam, service.ErrAccess:
+		return fmt.Errorf("remote: the agent does not expect service %s with id %d of this process: write in moot.toml what the program says: %w", info.Name, info.ID, err)
 	case service.ErrVersion:
 		return fmt.Errorf("remote: the agent speaks another protocol than %d: %w", outside.Protocol, err)
 	}

@@ -327,6 +327,23 @@ func (d *Door) accepted(fd int) {
 		c.refuse(service.ErrNoResources, fmt.Sprintf("the agent has %d clients already", len(d.clients)))
 		return
 	}
+	d.admit(c)
+}
+
+// Adopt takes a socket that leads to a process with these rights, which needs no
+// name and no leave; as the owner. The door closes the socket.
+func (d *Door) Adopt(fd int, cred service.Cred) {
+	if d.closed {
+		_ = unix.Close(fd)
+		return
+	}
+	d.last++
+	d.admit(newClient(d, fd, d.last, cred))
+}
+
+// admit lets a client in.
+func (d *Door) admit(c *client) {
+	fd := c.fd
 	// What the kernel refuses it limits; smaller buffers only make it slower.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffers)
 	c.armed = c.interest()

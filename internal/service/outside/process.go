@@ -77,7 +77,7 @@ func (p *process) gone(why string) {
 	}
 	s.changed()
 	if s.cfg.Gone != nil {
-		s.cfg.Gone(why)
+		s.cfg.Gone(p.conn.Cred().PID)
 	}
 }
 

@@ -16,7 +16,7 @@ type Config struct {
 	Timeout time.Duration
 	// Gone is told, on the executive's goroutine, that the process that registered is
 	// not wanted any more or has gone: it is to be ended and started again. Optional.
-	Gone func(why string)
+	Gone func(pid int32)
 }
 
 // DefaultTimeout is how long a process may take to answer.
@@ -49,7 +49,6 @@ type Service struct {
 	quorum  Quorum
 	nodes   []Name
 	clients []*client
-	conns   uint64
 	again   service.Timer
 	scratch []byte
 }

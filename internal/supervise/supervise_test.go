@@ -1,0 +1,104 @@
+package supervise
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moothall/moothall/internal/testenv"
+)
+
+const patience = 20 * time.Second
+
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func keep(t *testing.T, c Config) (*Keeper, *log) {
+	t.Helper()
+	out := &log{}
+	c.Log = slog.New(slog.NewTextHandler(out, nil))
+	if c.Started == nil {
+		c.Started = func(_ int32, socket int) { _ = unix.Close(socket) }
+	}
+	k := Start(c)
+	t.Cleanup(k.Close)
+	return k, out
+}
+
+func TestKeeper_StartsAgain(t *testing.T) {
+	_, out := keep(t, Config{Command: []string{"/bin/sh", "-c", "echo out; echo err >&2; exit 3"}, Min: time.Millisecond, Max: 4 * time.Millisecond})
+	testenv.Eventually(t, patience, "four runs", func() (bool, any) {
+		s := out.String()
+		return strings.Count(s, "says: out") >= 4 && strings.Contains(s, "says: err") && strings.Contains(s, "exit status 3") && strings.Contains(s, "in=4ms"), s
+	})
+}
+
+// The process has its end of the socket as descriptor 3.
+func TestKeeper_Socket(t *testing.T) {
+	got := make(chan string, 1)
+	k, _ := keep(t, Config{Command: []string{"/bin/sh", "-c", "echo hello >&3; exec sleep 60"}, Started: func(_ int32, socket int) {
+		go func() {
+			defer unix.Close(socket)
+			fds := []unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}
+			_, _ = unix.Poll(fds, int(patience.Milliseconds()))
+			b := make([]byte, 16)
+			n, _ := unix.Read(socket, b)
+			got <- string(b[:max(n, 0)])
+		}()
+	}})
+	if s := <-got; s != "hello\n" {
+		t.Errorf("%q", s)
+	}
+	k.Kill(1) // some other process
+	pid := k.Running()
+	k.Kill(pid)
+	testenv.Eventually(t, patience, "another process", func() (bool, any) {
+		now := k.Running()
+		return now != 0 && now != pid, now
+	})
+	<-got
+}
+
+func TestKeeper_CloseKillsInTheEnd(t *testing.T) {
+	k, out := keep(t, Config{Command: []string{"/bin/sh", "-c", `trap "" TERM; echo ready; while :; do sleep 1; done`}, Patience: 10 * time.Millisecond})
+	testenv.Eventually(t, patience, "the process", func() (bool, any) { return strings.Contains(out.String(), "ready"), out.String() })
+	k.Close()
+	if pid := k.Running(); pid != 0 {
+		t.Errorf("%d runs", pid)
+	}
+}
+
+func TestLines(t *testing.T) {
+	out := &log{}
+	l := &lines{log: slog.New(slog.NewTextHandler(out, nil))}
+	for _, s := range []string{"a", "b\nc\r\n\n", strings.Repeat("x", maxLine+10), "\nend"} {
+		if n, err := l.Write([]byte(s)); n != len(s) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	l.flush()
+	for _, want := range []string{"says: ab\"", "says: c\"", "says: " + strings.Repeat("x", maxLine) + `"`, "says: xxxxxxxxxx\"", "says: end\""} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %.40q in %s", want, out)
+		}
+	}
+}

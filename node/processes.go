@@ -1,0 +1,119 @@
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"github.com/moothall/moothall/client"
+	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/service/outside"
+	"github.com/moothall/moothall/internal/supervise"
+	"github.com/moothall/moothall/service"
+	"github.com/moothall/moothall/service/remote"
+)
+
+// outsider is a service in a process of its own.
+type outsider struct {
+	n      *Node
+	cfg    config.Service
+	cred   *syscall.Credential
+	keeper *supervise.Keeper // once the member runs
+
+	present *outside.Service // of the present life; on the member's goroutine
+}
+
+// newOutsiders checks the services in processes, before anything starts.
+func (n *Node) newOutsiders() error {
+	for _, s := range n.cfg.Cluster.Services {
+		if n.cfg.RunDir == "" {
+			return fmt.Errorf("node: service %s in a process needs a run directory", s.Name)
+		}
+		cred, err := rights(s.User)
+		if err != nil {
+			return fmt.Errorf("node: service %s: %w", s.Name, err)
+		}
+		n.outsiders = append(n.outsiders, &outsider{n: n, cfg: s, cred: cred})
+	}
+	return nil
+}
+
+// rights are those of a user; nil: this process's.
+func rights(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	switch {
+	case err != nil:
+		return nil, err
+	case int(uid) == os.Geteuid() && int(gid) == os.Getegid():
+		return nil, nil
+	case os.Geteuid() != 0:
+		return nil, errors.New("only root can give a process the rights of user " + name + ": leave user out, or run the agent as root")
+	}
+	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	ids, err := u.GroupIds()
+	for _, id := range ids {
+		if g, err := strconv.ParseUint(id, 10, 32); err == nil {
+			c.Groups = append(c.Groups, uint32(g))
+		}
+	}
+	return c, err
+}
+
+// service makes the service of one life.
+func (o *outsider) service() service.Service {
+	o.present = outside.New(outside.Config{ID: o.cfg.ID, Name: o.cfg.Name, Timeout: o.cfg.Timeout, Gone: func(pid int32) {
+		if o.keeper != nil {
+			o.keeper.Kill(pid)
+		}
+	}})
+	return o.present
+}
+
+// startOutsiders starts the processes, when the doors are open.
+func (n *Node) startOutsiders() {
+	for _, o := range n.outsiders {
+		env := []string{remote.FDEnv + "=3", client.RunDirEnv + "=" + n.cfg.RunDir, "PATH=" + cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin")}
+		k := supervise.Start(supervise.Config{Command: o.cfg.Command, Env: env, Cred: o.cred, Started: o.started, Log: n.log.With("service", o.cfg.Name)})
+		n.post(func(*executive.Core) { o.keeper = k })
+		n.keepers = append(n.keepers, k)
+	}
+}
+
+// started lets a new process in.
+func (o *outsider) started(pid int32, socket int) {
+	cred := ownCred()
+	if o.cred != nil {
+		cred.UID, cred.GID = o.cred.Uid, o.cred.Gid
+	}
+	cred.PID = pid
+	posted := o.n.loop.Do(func(*executive.Core) {
+		o.present.Expect(pid)
+		o.n.own.Adopt(socket, cred)
+	})
+	if !posted {
+		_ = syscall.Close(socket)
+	}
+}
+
+// stopOutsiders ends the processes.
+func (n *Node) stopOutsiders() {
+	for _, k := range n.keepers {
+		k.Close()
+	}
+}
