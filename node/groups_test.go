@@ -59,7 +59,7 @@ func TestGroupServices_DeactivateScripts(t *testing.T) {
 	}{
 		"good": {"echo $* $HA_DOMAIN_NAME $HA_GS_SUBSYS $HA_GS_GROUP", groups.ExplicitApprove, "60 stop g 1 expel " + a.Cluster() + " cthags g"},
 		"bad":  {"exit 4", groups.ExplicitApprove | groups.DeactivateUnsuccessful, "exit status 4"},
-		"late": {"exec sleep 600", groups.ExplicitApprove | groups.DeactivateUnsuccessful | groups.DeactivateTimeLimitExceeded, "did not end within 1s"},
+		"late": {"exec sleep 600", groups.ExplicitApprove | groups.DeactivateUnsuccessful | groups.DeactivateTimeLimitExceeded, "did not end within 3s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			script := filepath.Join(t.TempDir(), "script")
@@ -71,7 +71,7 @@ func TestGroupServices_DeactivateScripts(t *testing.T) {
 			first.until(groups.EventApproved, groups.Join, 2)
 			limit := int32(60)
 			if name == "late" {
-				limit = 1
+				limit = 3
 			}
 			done := make(chan groups.Notification)
 			go func() { done <- second.until(groups.EventApproved, groups.Expel, 1) }()
@@ -231,7 +231,7 @@ func TestGroupServices_AreExplained(t *testing.T) {
 	go func() { done <- second.until(groups.EventApproved, groups.Join, 2) }()
 	first.until(groups.EventApproved, groups.Join, 2)
 	<-done
-	first.call(groups.CallState, groups.Proposal{Phases: groups.NPhase, Limit: 1, Data: []byte("x")}.AppendTo(nil))
+	first.call(groups.CallState, groups.Proposal{Phases: groups.NPhase, Limit: 3, Data: []byte("x")}.AppendTo(nil))
 	first.until(groups.EventRejected, groups.StateValueChange, 2)
 	var g admin.VotingGroup
 	testenv.Eventually(t, patience, "the outcome", func() (bool, any) {
@@ -239,7 +239,7 @@ func TestGroupServices_AreExplained(t *testing.T) {
 		g, err = agent.VotingGroup(t.Context(), "g")
 		return err == nil && len(g.Recent) == 3, g.Recent
 	})
-	why := "provider 1/1 of n1 proposed the state value \"x\"; rejected in phase 1 by default: provider 1/2 of n2 did not vote within 1 s, and the default vote is reject."
+	why := "provider 1/1 of n1 proposed the state value \"x\"; rejected in phase 1 by default: provider 1/2 of n2 did not vote within 3 s, and the default vote is reject."
 	if last := g.Recent[2]; !strings.HasSuffix(last.Text, why) || last.Outcome != "default-rejected" || len(last.Votes) != 2 {
 		t.Errorf("%+v", last)
 	}
