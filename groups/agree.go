@@ -57,7 +57,8 @@ func (p *Provider) ballot(ctx context.Context, h Handler, n NPhase) error {
 // first the outcome is open.
 //
 // The Approved has the value that was agreed upon, which is another one if a voter
-// proposed that with WithState.
+// proposed that with WithState. Of a divided cluster each part may agree on something
+// else; what the part agreed on that gives way when they meet is forgotten.
 func (p *Provider) AgreeOn(ctx context.Context, value []byte, options ...ProposeOption) (Approved, error) {
 	options = append([]ProposeOption{Voted(0)}, options...)
 	for {
