@@ -234,9 +234,9 @@ func (s *Service) void() func() {
 	}
 }
 
-// level is the guarantee that messages of a group need.
-func level(group string) service.Level {
-	if group == CouncilName {
+// level is the guarantee that a message needs.
+func level(fn uint16, group string) service.Level {
+	if group == CouncilName && fn != msgPropose {
 		return service.Safe
 	}
 	return service.Agreed

@@ -338,7 +338,7 @@ func (s *Service) place(conn uint64) (int, bool) {
 func (s *Service) send(fn uint16, src service.Source, group string, rest []byte) service.Code {
 	h, _ := s.d.host(s.self)
 	b := append(head{h.term, group}.appendTo(nil), rest...)
-	switch err := s.x.Multicast(fn, service.Normal, level(group), src, b); {
+	switch err := s.x.Multicast(fn, service.Normal, level(fn, group), src, b); {
 	case err == nil:
 		return service.OK
 	case errors.Is(err, service.ErrTryAgain):
