@@ -352,4 +352,3 @@ ha_gs_callback_rc_t on_check(const ha_gs_responsiveness_notification_t *n)
     pthread_mutex_unlock(&all.mu);
     return bad ? HA_GS_CALLBACK_NOT_OK : HA_GS_CALLBACK_OK;
 }
-

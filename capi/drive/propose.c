@@ -237,4 +237,3 @@ ha_gs_rc_t request(int token, char **w, int n)
     memset(list, 0x55, sizeof list);
     return rc;
 }
-

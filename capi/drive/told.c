@@ -99,4 +99,3 @@ void flush(void)
     }
     told_last = &told_first;
 }
-

@@ -86,4 +86,3 @@ char *expand(const char *word, char *out, size_t size)
     }
     return out;
 }
-

@@ -365,12 +365,6 @@ func batched(bits uint32) func(*Attributes) { return func(a *Attributes) { a.Bat
 
 func sourced(from string) func(*Attributes) { return func(a *Attributes) { a.Source = from } }
 
-// three has A, B and C in group g.
-func three(t servicetest.T, a Attributes) (*world, *lib, *lib, *lib) {
-	w := start(t, 3)
-	return w, w.joined(1, "g", 1, a), w.joined(2, "g", 1, a), w.joined(3, "g", 1, a)
-}
-
 // two has A and B in group g, of three nodes.
 func two(t servicetest.T, a Attributes) (*world, *lib, *lib) {
 	w := start(t, 3)

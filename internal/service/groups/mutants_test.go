@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/bug"
+	"github.com/moothall/moothall/internal/service/groups/groupstest"
 	"github.com/moothall/moothall/internal/service/servicetest"
 )
 
@@ -42,6 +44,13 @@ func council() error {
 
 func finds(f func(servicetest.T)) func() error { return func() error { return try(f) } }
 
+// scenario is a scenario of the table as a check.
+func scenario(number int) func(servicetest.T) {
+	all := groupstest.Scenarios()
+	s := all[slices.IndexFunc(all, func(s groupstest.Scenario) bool { return s.Number == number })]
+	return func(t servicetest.T) { play(t, s) }
+}
+
 // TestMutants_AreFound plants each fault of this package and demands that the
 // tests find it.
 func TestMutants_AreFound(t *testing.T) {
@@ -56,8 +65,8 @@ func TestMutants_AreFound(t *testing.T) {
 		"groups-votes-not-sent":    {random},
 		"groups-void-counts":       {finds(losersAreVoid), random},
 		"groups-rejected-stay":     {random},
-		"groups-junior-state":      {finds(seniorState)},
-		"groups-target-first":      {finds(sourceFirst)},
+		"groups-junior-state":      {finds(scenario(44))},
+		"groups-target-first":      {finds(scenario(67))},
 		"groups-merge-silent":      {random},
 		"groups-late-by-own-clock": {random},
 

@@ -16,8 +16,13 @@ import (
 // nodes in one process, with clients that keep what a library has to.
 func TestScenarios(t *testing.T) {
 	for _, s := range groupstest.Scenarios() {
-		t.Run(s.Title(), func(t *testing.T) { groupstest.Run(t, &scene{world: start(t, s.Size())}, s) })
+		t.Run(s.Title(), func(t *testing.T) { play(t, s) })
 	}
+}
+
+func play(t servicetest.T, s groupstest.Scenario) {
+	t.Helper()
+	groupstest.Run(t, &scene{world: start(t, s.Size())}, s)
 }
 
 // scene is a world of groupstest.
