@@ -178,7 +178,7 @@ func (c *client) free(id uint32) service.Code {
 	switch {
 	case !c.opened:
 		return service.ErrInit
-	case c.sub(id) != nil:
+	case c.sub(id) != nil || c.waits(id):
 		return service.ErrExist
 	case len(c.subs) >= MaxSubs:
 		return service.ErrNoResources
@@ -191,6 +191,16 @@ func (c *client) sub(id uint32) *sub {
 		return c.subs[i]
 	}
 	return nil
+}
+
+// waits reports whether something of a registration waits, be it over or not.
+func (c *client) waits(id uint32) bool {
+	for _, queue := range c.queues {
+		if slices.ContainsFunc(queue, func(e queued) bool { return e.u.id == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *client) register(q *RegisterRequest) (service.Code, []byte) {
@@ -317,18 +327,26 @@ func (u *sub) skip(seq uint64) {
 	}
 }
 
-// stop ends a registration as the client wishes. A group hears of it.
+// stop ends a registration as the client wishes, also one whose end it was not told
+// yet. A group hears of it.
 func (c *client) stop(q *SubRequest) (service.Code, []byte) {
 	u := c.sub(q.Sub)
-	if u == nil {
+	if u == nil && !c.waits(q.Sub) {
 		return service.ErrNotExist, nil
 	}
-	c.forget(u)
-	for i := range c.queues {
-		c.queues[i] = slices.DeleteFunc(c.queues[i], func(e queued) bool { return e.u == u })
+	if u != nil {
+		c.forget(u)
 	}
-	c.waiting -= u.messages
-	if u.class == Group {
+	for i := range c.queues {
+		c.queues[i] = slices.DeleteFunc(c.queues[i], func(e queued) bool {
+			if e.u.id != q.Sub {
+				return false
+			}
+			c.taken(&e)
+			return true
+		})
+	}
+	if u != nil && u.class == Group {
 		c.s.sayLeave(u.name, u.entrant())
 	}
 	return service.OK, nil
@@ -430,11 +448,13 @@ func (s *Service) catchUp() {
 				u.in = false
 				continue
 			}
-			if t := s.state.topic(u.name); t == nil || t.number != u.number {
+			t := s.state.topic(u.name)
+			if t == nil || t.number != u.number {
 				c.end(u, Deleted)
-			} else {
-				u.catchUp(t)
+				continue
 			}
+			u.last = min(u.last, t.seq) // the numbers of a part that is given up do not count
+			u.catchUp(t)
 		}
 	}
 }

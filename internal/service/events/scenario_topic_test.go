@@ -267,6 +267,34 @@ func safeOverLimbo(t servicetest.T) {
 	}
 }
 
+// What a node said before it was thrown out is void.
+func TestVoid(t *testing.T) { test(t, voidAfterEviction) }
+
+func voidAfterEviction(t servicetest.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	a, c := w.client(1, 99), w.client(3, 99)
+	a.want(service.OK, CallCreate, create("t"))
+	a.subscribe("t")
+	answer := c.Call(CallPublish, say("t", "late").AppendTo(nil))
+	w.Split(ids{1, 2}, ids{3})
+	for i := range 2000 { // 3 does not come to anything
+		at := 0
+		w.Step(func(n int) int {
+			at++
+			if at == 1 {
+				return i % 2
+			}
+			return i / 2 % n
+		})
+	}
+	w.form(w.All())
+	if answer.Code != service.ErrAgain {
+		t.Fatalf("%+v", answer)
+	}
+	a.expect()
+}
+
 func TestScenario_32b_Delete(t *testing.T) {
 	w := start(t, 2, Config{})
 	w.form(w.All())
@@ -314,7 +342,9 @@ func TestStart(t *testing.T) {
 }
 
 // Nodes that join get what is kept, and those that were away what they missed.
-func TestKept_Joiners(t *testing.T) {
+func TestKept_Joiners(t *testing.T) { test(t, joinersGetKept) }
+
+func joinersGetKept(t servicetest.T) {
 	w := start(t, 3, Config{})
 	w.form(w.All())
 	a, c := w.client(1, 99), w.client(3, 99)
@@ -443,7 +473,9 @@ func retention(t servicetest.T) {
 }
 
 // openais-executive 14, 34: the time that is left does not begin anew at joiners.
-func TestRetention_Joiner(t *testing.T) {
+func TestRetention_Joiner(t *testing.T) { test(t, joinerKeeps) }
+
+func joinerKeeps(t servicetest.T) {
 	w := start(t, 3, Config{})
 	w.form(ids{2, 3})
 	b := w.client(2, 99)
@@ -465,11 +497,12 @@ func union(t servicetest.T) {
 	w.form(w.All())
 	a, d := w.client(1, 99), w.client(4, 99)
 	a.want(service.OK, CallCreate, create("t"))
+	c := w.client(3, 99)
 	a.keeps("both", time.Hour)
+	c.keeps("both, of a node that dies", time.Hour)
 	w.form(ids{1, 2}, ids{3, 4})
 	a.keeps("left", time.Hour)
 	d.keeps("right", time.Hour)
-	c := w.client(3, 99)
 	c.keeps("gone", time.Hour)
 	w.Crash(3)
 	w.form(ids{1, 2}, ids{4})
@@ -480,9 +513,12 @@ func union(t servicetest.T) {
 		if first == nil {
 			first = got
 		}
-		if len(got) != 4 || fmt.Sprint(got) != fmt.Sprint(first) {
+		if len(got) != 5 || fmt.Sprint(got) != fmt.Sprint(first) {
 			t.Fatalf("node %d keeps %q", n, got)
 		}
+	}
+	if n := len(w.service(1).state.topic("t").kept); n != 5 {
+		t.Fatalf("%d events are kept", n)
 	}
 	a.publish("t", "after")
 	w.form(w.All())

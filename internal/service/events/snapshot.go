@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/service/body"
 )
 
@@ -104,6 +105,9 @@ func takeTopic(r *body.Reader, now time.Time) *topic {
 	for range r.Count(minEvent) {
 		e := takeEvent(r)
 		e.until = now.Add(time.Duration(r.U64()))
+		if bug.Planted("events-time-begins-anew") {
+			e.until = now.Add(time.Duration(e.content.Retention))
+		}
 		t.kept = append(t.kept, e)
 		t.bytes += e.size()
 	}

@@ -89,7 +89,7 @@ func (e *entry) commit() (*commit, bool) {
 // offer is what this node says at the start of a round.
 func (s *Service) offer() *offer {
 	d, born := s.future()
-	o := &offer{latest: d.view, at: s.state.at, born: born, trans: s.trans, weight: s.state.weight(),
+	o := &offer{latest: d.view, at: s.state.at, born: born, trans: max(s.trans, d.trans), weight: s.state.weight(),
 		state: sha256.Sum256(s.state.appendTo(nil, time.Time{}))}
 	for i := range s.held {
 		o.held = append(o.held, s.held[i].at)
