@@ -44,6 +44,13 @@
 // by a [DelayedError]. It may be proposed again after the next Approved or Rejected.
 // Joins, failures and goodbyes never collide, they wait for their turn.
 //
+// # What programs do with it
+//
+// [Provider.Serve] receives and votes by a function of the program's. [Provider.AgreeOn]
+// has the group agree on a value, and says who objected and why. [Client.Barrier] has
+// programs wait for each other. [Client.Lead] elects a leader, with fences. Each is made
+// of what is described here, and nothing else.
+//
 // # Failures and partitions
 //
 // A program that ends, and a node that goes away, leave the group by a failure leave.
@@ -53,6 +60,10 @@
 // [Change] that has Ended, and may join anew. When the agent goes away the stream ends
 // with [ErrClosed], and the membership with it.
 //
+// A program that hangs is in the group still, and its votes are awaited. With [Checked]
+// the agent asks it, the package answers while the stream is received, and the group is
+// told when no answer comes.
+//
 // # Time
 //
 // Time limits are whole seconds, as Group Services have them, and are kept by the node
@@ -61,7 +72,7 @@
 //
 // # Concurrency
 //
-// One goroutine at a time receives: Recv and All. Everything else may be called by any
+// One goroutine at a time receives: Recv, All and Serve. Everything else may be called by any
 // goroutine. What a provider says of itself, such as Members, is as of the last event
 // that was received. Each provider and each subscriber is a client of its own for the
 // agent, which has 512 at most.

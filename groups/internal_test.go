@@ -187,3 +187,14 @@ func FuzzStream(f *testing.F) {
 		}
 	})
 }
+
+// What nothing is said about is safe: nobody approves by default.
+func TestAttributes_Zero(t *testing.T) {
+	w, err := Attributes{}.wire()
+	if err != nil || w.DefaultVote != gs.Reject || w.Phases != gs.OnePhase || w.TimeLimit != 0 {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	if got, err := attributes(&w).wire(); err != nil || got != w {
+		t.Errorf("%+v became %+v, %v", w, got, err)
+	}
+}
