@@ -2,6 +2,7 @@ package groups
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -133,7 +134,8 @@ type Change struct {
 	Members []ProviderID // all that are there now, oldest first
 	Joined  []ProviderID
 	Left    []ProviderID
-	Ended   bool // the group is gone; the stream ends
+	Removed []ProviderID // of Left, adapters that are not configured any more; the others failed
+	Ended   bool         // the group is gone; the stream ends
 }
 
 // protocol takes over a notification.
@@ -158,8 +160,24 @@ func change(s *gs.Subscription) Change {
 	}
 	if s.Has&gs.GotDeltaLeave != 0 {
 		c.Left = providerIDs(s.Changing)
+		c.Removed = removed(c.Left, s.Special)
 	}
 	return c
+}
+
+// removed picks the adapters that were taken out of the configuration.
+func removed(left []ProviderID, blocks []gs.Special) (list []ProviderID) {
+	for _, b := range blocks {
+		if b.Flag != gs.AdapterDeath || b.Size != 4 || len(b.Data) != 4*len(left) {
+			continue
+		}
+		for i, p := range left {
+			if binary.LittleEndian.Uint32(b.Data[4*i:]) == gs.AdapterRemoved {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
 }
 
 // objectionMark begins the message that carries an objection into the phase that

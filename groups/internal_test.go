@@ -198,3 +198,21 @@ func TestAttributes_Zero(t *testing.T) {
 		t.Errorf("%+v became %+v, %v", w, got, err)
 	}
 }
+
+// A subscriber of adapters learns which of those that left are not configured any
+// more.
+func TestChange_Removed(t *testing.T) {
+	e := gs.Subscription{Has: gs.GotDeltaLeave | gs.GotSpecial, Changing: []gs.Provider{{Instance: 0, Node: 1}, {Instance: 0, Node: 2}},
+		Special: []gs.Special{{Flag: gs.AdapterDeath, Size: 4, Data: []byte{0, 0, 0, 0, 1, 0, 0, 0}}, {Flag: gs.AdapterDeath, Size: 8, Data: make([]byte, 16)}}}
+	s, err := New(&fake{events: []session.Event{{Kind: gs.EventSubscription, Body: e.AppendTo(nil)}}}).Subscribe(t.Context(), AdapterMembership(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Recv(t.Context())
+	if err != nil || len(c.Left) != 2 || len(c.Removed) != 1 || c.Removed[0] != (ProviderID{0, 2}) {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if got := AdapterMembership(3); got != "en3Membership" {
+		t.Error(got)
+	}
+}

@@ -99,6 +99,9 @@ func subscribeLeaves(s *scene) {
 func hosts(s *scene) {
 	w := s.subscribeTo(groups.HostMembership, 1, groups.WantMembership|groups.WantDeltaJoins|groups.WantDeltaLeaves)
 	w.sees("SU full=[0/1 0/2 0/3]")
+	if _, err := s.clients[0].Subscribe(s.ctx, groups.AdapterMembership(0)); err != nil {
+		s.Error(err)
+	}
 	s.c.Kill(2)
 	w.sees("SU full=[0/1 0/3] -[0/2]")
 	_, err := s.c.Start(s.ctx, 2)

@@ -24,6 +24,16 @@ const (
 // domain, with instance 0, oldest first. It can only be subscribed to.
 const HostMembership = gs.HostMembership
 
+// AdapterMembership names the group of the network adapters that a link of the
+// cluster uses, which can only be subscribed to: an adapter that nobody hears is not in
+// it. The instance of a member is the link's number.
+func AdapterMembership(link int) string {
+	if link == 0 {
+		return "enMembership"
+	}
+	return fmt.Sprintf("en%dMembership", link)
+}
+
 // ProviderID names a provider of a group. The zero value is nobody: what the service
 // itself proposes comes from it.
 type ProviderID struct {
