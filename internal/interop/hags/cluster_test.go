@@ -85,7 +85,7 @@ func buildDrive() (string, error) {
 	if exec.Command("sh", "-c", "echo 'int main(void){return 0;}' | cc -xc -fsanitize="+sanitize+" - -o "+probe+" && "+probe).Run() != nil {
 		sanitize = ""
 	}
-	steps := [][]string{{"make", "-s", "-C", capi, "OUT=" + dir, "SANITIZE=" + sanitize}}
+	steps := [][]string{{"make", "-s", "-j2", "-C", capi, "OUT=" + dir, "SANITIZE=" + sanitize, "CFLAGS=-O1 -g"}}
 	sources, err := filepath.Glob(filepath.Join(capi, "drive", "*.c"))
 	if err != nil {
 		return "", err
@@ -226,6 +226,17 @@ func (c *cluster) kill(t *testing.T, id int) {
 	t.Helper()
 	c.agents[id-1].Signal(syscall.SIGKILL)
 	testenv.Eventually(t, patience, "the end of an agent", func() (bool, any) { return !c.agents[id-1].Running(), nil })
+}
+
+// logged waits until the agents of nodes have written something.
+func (c *cluster) logged(t *testing.T, text string, ids ...int) {
+	t.Helper()
+	for _, id := range ids {
+		testenv.Eventually(t, patience, fmt.Sprintf("%s in the log of node %d", text, id), func() (bool, any) {
+			out := c.agents[id-1].Output()
+			return strings.Contains(out, text), out
+		})
+	}
 }
 
 // formed waits until nodes are a ring of their own.

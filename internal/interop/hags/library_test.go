@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -121,10 +124,7 @@ var ofAgent = []scenario{
 		cmd.Env = append(os.Environ(), "MOOTHALL_SOCKET="+filepath.Join(w.c.run(1), "agent.sock"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		startWith(t, cmd).does(t, "init", "CONNECT_FAILED")
-		testenv.Eventually(t, patience, "GS_AUTH_DENIED_ST in the log", func() (bool, any) {
-			out := w.c.agents[0].Output()
-			return strings.Contains(out, "GS_AUTH_DENIED_ST"), out
-		})
+		w.c.logged(t, "GS_AUTH_DENIED_ST", 1)
 	}},
 	{22, 3, "warning at join", func(t *testing.T, w *world) {
 		a := w.open("A", 1)
@@ -135,6 +135,82 @@ var ofAgent = []scenario{
 			return strings.Count(warning, "\n") == 1 && strings.Contains(warning, "g"+w.suffix) && strings.Contains(warning, "n-phase"), warning
 		})
 	}},
+	{45, 3, "two proposals at once, whoever is first", func(t *testing.T, w *world) {
+		two := []*process{w.open("A", 1), w.open("B", 2)}
+		for _, p := range two {
+			p.does(t, "init", "OK")
+			p.does(t, "join g", "OK 0")
+			two[0].saw(t, "AP join")
+		}
+		two[1].saw(t, "AP join")
+		for round := range 20 {
+			race(t, w, two, round)
+		}
+	}},
+	{57, 3, "whose vote is missing", func(t *testing.T, w *world) {
+		a, b := w.open("A", 1), w.open("B", 2)
+		for _, p := range []*process{a, b} {
+			p.does(t, "init", "OK")
+			p.does(t, "join g", "OK 0")
+			p.saw(t, "AP join")
+		}
+		b.does(t, "quiet on", "OK")
+		a.does(t, "state g x n", "OK")
+		b.saw(t, "NP state")
+		w.Settle()
+		for id := range 2 { // each node knows of all votes
+			out, err := w.c.command(id+1, w.c.binary, "gs", "votes", "g"+w.suffix, "--run", w.c.run(id+1)).CombinedOutput()
+			missing := regexp.MustCompile(`(?m)^ *1/2 .* awaited$`)
+			given := regexp.MustCompile(`(?m)^ *1/1 .* approve$`)
+			if err != nil || !missing.Match(out) || !given.Match(out) {
+				t.Errorf("node %d: %v\n%s", id+1, err, out)
+			}
+		}
+		b.does(t, "vote g approve", "OK")
+		b.saw(t, "AP state")
+	}},
+}
+
+// race has two providers propose at the same moment. Either one of the proposals
+// collides, with its request intact, or both are made, one after the other.
+func race(t *testing.T, w *world, two []*process, round int) {
+	t.Helper()
+	var together sync.WaitGroup
+	var answers [2]string
+	for i, p := range two {
+		together.Go(func() { answers[i] = p.Do(fmt.Sprintf("state g %d-%d", round, i)) })
+	}
+	together.Wait()
+	w.Settle()
+	var done []string // what both were told
+	collided := 0
+	for i, p := range two {
+		var mine []string
+		for _, l := range p.Told(0)[p.seen:] {
+			p.seen++
+			switch {
+			case strings.HasPrefix(l, "AP state"):
+				mine = append(mine, l)
+			case l == "DE state 16":
+				collided++
+			default:
+				t.Fatalf("%s was told %q", p.name, l)
+			}
+		}
+		if answers[i] == "COLLIDE" {
+			collided++
+		} else if answers[i] != "OK" {
+			t.Fatalf("%s: answer %s", p.name, answers[i])
+		}
+		if i == 0 {
+			done = mine
+		} else if !slices.Equal(done, mine) {
+			t.Fatalf("one was told %q, the other %q", done, mine)
+		}
+	}
+	if len(done)+collided != 2 || len(done) == 0 {
+		t.Fatalf("%d were made, %d collided", len(done), collided)
+	}
 }
 
 // ofDeath are those in which agents die.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,6 +49,26 @@ func read(t *testing.T, path string) []byte {
 	return text
 }
 
+// goNames finds the scenarios of package groups by the names of their tests.
+var goNames = regexp.MustCompile(`name: "(\d\d)(?:-(\d\d))? [^"]*"`)
+
+// ofGo are the numbers of the scenarios that package groups is tested with.
+func ofGo(t *testing.T) map[int]bool {
+	t.Helper()
+	have := map[int]bool{}
+	for _, m := range goNames.FindAllSubmatch(read(t, filepath.Join("..", "..", "..", "groups", "conformance_test.go")), -1) {
+		first, _ := strconv.Atoi(string(m[1]))
+		last, err := strconv.Atoi(string(m[2]))
+		if err != nil {
+			last = first
+		}
+		for n := first; n <= last; n++ {
+			have[n] = true
+		}
+	}
+	return have
+}
+
 // row is one test of the document.
 type row struct {
 	number     int
@@ -76,15 +98,21 @@ func document(t *testing.T) []string {
 		rows = append(rows, row{s.number, s.name, inMemory[s.number], "`TestC_Crashes`"})
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return a.number - b.number })
-	lines := []string{"| scenario | | in memory | with agents and the C library |", "|---|---|---|---|"}
+	lines := []string{"| scenario | | in memory | with agents and the C library | package groups |", "|---|---|---|---|---|"}
 	for n := range 84 {
 		i := slices.IndexFunc(rows, func(r row) bool { return r.number == n+1 })
 		if i < 0 || rows[i].memory == "" && !slices.ContainsFunc(rows, func(r row) bool { return r.number == n+1 && r.memory != "" }) {
 			t.Errorf("scenario %d has not both of its tests", n+1)
 		}
 	}
+	inGo := ofGo(t)
 	for _, r := range rows {
-		lines = append(lines, fmt.Sprintf("| %d | %s | %s | %s |", r.number, r.name, r.memory, r.ca))
+		goTest := ""
+		if inGo[r.number] {
+			goTest = "`TestConformance_`"
+			inGo[r.number] = false // once for each number
+		}
+		lines = append(lines, fmt.Sprintf("| %d | %s | %s | %s | %s |", r.number, r.name, r.memory, r.ca, goTest))
 	}
 	return lines
 }
