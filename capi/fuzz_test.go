@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func events() (list [][]byte) {
 		{Kind: groups.EventDelayedError, Body: groups.DelayedError{Token: 1, Kind: groups.SubscriptionRequest, Code: groups.UnknownGroup, Ends: true}.AppendTo(nil)},
 		{Kind: groups.EventCheck, Body: groups.Check{Number: 3}.AppendTo(nil)},
 		{Kind: groups.EventAdapters, Body: groups.Adapters{List: []groups.AdapterAddr{{Addr: loopback, Node: 1, Interface: "lo"}}}.AppendTo(nil)},
-		{Kind: 28, Body: []byte("\x04\x00\x00\x00text")},
+		{Kind: groups.EventFailure, Body: groups.Failure{Record: "record"}.AppendTo(nil)},
 		{Kind: 99, Body: []byte("of a later agent")},
 	} {
 		list = append(list, e.AppendTo(nil, 1))
@@ -220,9 +221,11 @@ func TestAgentLies(t *testing.T) {
 	}))
 }
 
-// What is larger than the agent's packets travels in parts.
-func TestLargeRequestsTravelInParts(t *testing.T) {
-	approved := events()[1:2]
+// What is larger than the agent's packets travels in parts; and what the agent says
+// of its failure is kept.
+func TestAgentTakesSmallPackets(t *testing.T) {
+	all := events()
+	some := [][]byte{all[1], all[10]} // the join is approved; the failure
 	var messages atomic.Int64
 	heard := func(q frame.Call) {
 		if q.Func != groups.CallMessage {
@@ -234,12 +237,16 @@ func TestLargeRequestsTravelInParts(t *testing.T) {
 		}
 		messages.Add(1)
 	}
-	allRight(t, pretend(t, 5, func(n int, sock net.Conn) {
+	p := pretend(t, 5, func(n int, sock net.Conn) {
 		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, packet: 1024, heard: heard}
-		l.serve(approved)
-	}))
+		l.serve(some)
+	})
+	allRight(t, p)
 	if messages.Load() == 0 {
 		t.Error("no large message came")
+	}
+	if !strings.Contains(p.Output(), "failure record\n") {
+		t.Error("no record of the failure")
 	}
 }
 

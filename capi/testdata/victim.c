@@ -58,8 +58,10 @@ static void session(void)
         rc = ha_gs_dispatch(HA_GS_NON_BLOCKING);
     } while (rc == HA_GS_OK);
     WANT(rc, HA_GS_NOT_OK);
-    ha_gs_get_ffdc_id(id);
+    if (ha_gs_get_ffdc_id(id) == HA_GS_OK && strcmp(id, "record") == 0)
+        printf("failure %s\n", id);
     ha_gs_quit();
+    WANT(ha_gs_dispatch(HA_GS_NON_BLOCKING), HA_GS_NO_INIT);
 }
 
 int main(int argc, char **argv)
