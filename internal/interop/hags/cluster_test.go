@@ -178,7 +178,11 @@ func (c *cluster) begin(addrs []netip.Addr) {
 		c.t.Fatal(err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: %s\nkeyfile: %s\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", c.domain, key, port)
+	token := 10_000 // nothing is lost but with its process, however busy the machine is
+	if c.machines != nil {
+		token = 1000
+	}
+	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: %s\nkeyfile: %s\ntoken: %d\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", c.domain, key, token, port)
 	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
 	for i, a := range addrs {
 		fmt.Fprintf(&b, "node {\nnodeid: %d\nname: n%d\nring0_addr: %v\n}\n", i+1, i+1, a)
