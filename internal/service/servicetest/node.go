@@ -139,7 +139,7 @@ func (n *Node) deliver() bool {
 func (n *Node) take(e entry) {
 	switch {
 	case e.hello != nil:
-		n.gotHello(e.hello)
+		n.gotHello(e.from, e.hello)
 	case e.barrier != nil:
 		n.gotBarrier(e.from, e.barrier)
 	case e.msg.Class == service.Sync && !n.inRound(e.service):

@@ -68,14 +68,12 @@ func (n *Node) inRound(id uint16) bool {
 	return n.round != nil && n.round.list != nil && n.round.inited[id] && n.round.list[n.round.at] == id
 }
 
-func (n *Node) gotHello(h *hello) {
+func (n *Node) gotHello(from NodeID, h *hello) {
 	r := n.round
 	if r == nil || h.ring != n.ring.id {
 		return
 	}
-	for _, p := range h.peers {
-		r.hellos[p.Node] = h
-	}
+	r.hellos[from] = h
 	if len(r.hellos) < len(n.ring.members) {
 		return
 	}
