@@ -181,7 +181,7 @@ type Message struct {
 	Class MsgClass
 	Level Level
 	Ring  RingID
-	Slot  Slot
+	Slot  Slot // messages that travelled together have the same
 	Src   Source // zero if not caused by a client
 	Body  []byte // valid until Deliver returns
 }

@@ -15,7 +15,7 @@ import (
 
 var (
 	ring27    = proto.RingID{Seq: 8, Rep: 1, Inc: 3}
-	place27   = place{ring27, 5}
+	place27   = place{ring27, 5, 6}
 	members27 = []Member{{1, 1, 1, "one"}, {3, 2, 4, ""}}
 	content27 = Content{Re: 1, Priority: 2, Retention: 3, Published: 4, Publisher: []byte("me"), Patterns: [][]byte{[]byte("a"), {}}, Data: []byte("data")}
 	fact27    = Fact{Kind: NewMembership, Seq: 2, Trans: 4, Quorate: true, Members: members27, In: members27[1:], Out: []Member{{2, 1, 1, "two"}}}

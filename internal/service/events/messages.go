@@ -1,6 +1,7 @@
 package events
 
 import (
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
@@ -88,19 +89,30 @@ type entry struct {
 	body []byte
 }
 
-// place is where a message was in the order of its ring.
+// place is where a message was in the order of its ring. Messages of one node that
+// travel together have one slot.
 type place struct {
 	ring proto.RingID
 	slot service.Slot
+	n    uint32 // of the messages of this service in the slot
 }
 
-const placeSize = body.RingLen + 8
+const placeSize = body.RingLen + 8 + 4
 
 func appendPlace(b []byte, p place) []byte {
-	return body.AppendU64(body.AppendRing(b, p.ring), uint64(p.slot))
+	return body.AppendU32(body.AppendU64(body.AppendRing(b, p.ring), uint64(p.slot)), p.n)
 }
 
-func takePlace(r *body.Reader) place { return place{r.Ring(), service.Slot(r.U64())} }
+func takePlace(r *body.Reader) place { return place{r.Ring(), service.Slot(r.U64()), r.U32()} }
+
+// after is the place of a message that is delivered after the one at p.
+func (p place) after(m *service.Message) place {
+	if p.ring != m.Ring || p.slot != m.Slot || bug.Planted("events-slots-are-unique") {
+		return place{m.Ring, m.Slot, 0}
+	}
+	p.n++
+	return p
+}
 
 func (e *entry) appendTo(b []byte) []byte {
 	b = body.AppendU16(body.AppendNode(appendPlace(b, e.at), e.from), e.fn)

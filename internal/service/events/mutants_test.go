@@ -70,6 +70,7 @@ func TestMutants_AreFound(t *testing.T) {
 		"events-limbo-without-lists": {finds(restored), random},
 		"events-oldest-wins":         {random},
 		"events-queue-unbounded":     {finds(slowSubscriber)},
+		"events-slots-are-unique":    {random},
 		"events-surplus-filters":     {finds(surplusFilters)},
 		"events-time-begins-anew":    {finds(joinerKeeps)},
 		"events-transitional-counts": {random},

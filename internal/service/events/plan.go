@@ -57,7 +57,7 @@ func better(a, b *offer) bool {
 }
 
 func comparePlace(a, b place) int {
-	return cmp.Or(a.ring.Compare(b.ring), cmp.Compare(a.slot, b.slot))
+	return cmp.Or(a.ring.Compare(b.ring), cmp.Compare(a.slot, b.slot), cmp.Compare(a.n, b.n))
 }
 
 // follows reports whether what o applied is a part of what s has, and o comes to

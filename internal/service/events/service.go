@@ -47,6 +47,7 @@ type Service struct {
 	self proto.NodeID
 
 	state  *state
+	heard  place        // of the last message that came
 	held   []entry      // messages after state.at that are ordered and not applied yet
 	fresh  bool         // no commit with this node was applied since the state was adopted
 	limbo  bool         // clients were told NotPrimary
@@ -146,7 +147,8 @@ func (s *Service) Deliver(m service.Message) {
 		}
 		return
 	}
-	e := entry{at: place{m.Ring, m.Slot}, from: m.From, fn: m.Func, src: m.Src, body: m.Body}
+	s.heard = s.heard.after(&m)
+	e := entry{at: s.heard, from: m.From, fn: m.Func, src: m.Src, body: m.Body}
 	if s.direct {
 		s.apply(&e)
 		s.flush()

@@ -65,7 +65,11 @@ type noter struct {
 
 func (n *noter) Closed() {}
 func (n *noter) Call(req service.Request) {
-	if err := n.s.x.Multicast(0, service.Normal, service.Agreed, service.Source{Node: n.s.x.Self(), Conn: n.c.ID(), Tag: req.Tag}, req.Body); err != nil {
+	level := service.Agreed
+	if strings.HasPrefix(string(req.Body), "safe") {
+		level = service.Safe
+	}
+	if err := n.s.x.Multicast(0, service.Normal, level, service.Source{Node: n.s.x.Self(), Conn: n.c.ID(), Tag: req.Tag}, req.Body); err != nil {
 		req.Reply(service.ErrAgain, nil)
 		return
 	}
@@ -128,5 +132,26 @@ func TestCall_WaitsForTheRound(t *testing.T) {
 	c.Run()
 	if !a.Done || a.Code != service.OK {
 		t.Errorf("afterwards: %+v", a)
+	}
+}
+
+// A safe message that one node was given comes to all, also to those that go
+// another way; an agreed one does not.
+func TestSplit_SafeMessages(t *testing.T) {
+	for _, text := range []string{"safe", "agreed"} {
+		c := New(t, 3, func(NodeID) []service.Service { return []service.Service{&notes{}} })
+		c.Split(c.All())
+		c.Run()
+		c.Cut = func(int) int { return 0 }
+		c.Node(1).Open(9).Call(0, []byte(text))
+		c.Node(1).order()
+		c.Node(1).deliver()
+		c.Split()
+		for _, n := range c.Nodes() {
+			got := len(n.Service(9).(*notes).lines)
+			if want := map[bool]int{true: 1, false: 0}[text == "safe" || n.ID() == 1]; got != want {
+				t.Errorf("%s: node %d has %d", text, n.ID(), got)
+			}
+		}
 	}
 }

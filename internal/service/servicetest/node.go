@@ -118,6 +118,9 @@ func (n *Node) order() bool {
 	e := (*queue)[0]
 	*queue = (*queue)[1:]
 	e.msg.Ring, e.msg.Slot = n.ring.id, service.Slot(len(n.ring.log)+1)
+	if i := len(n.ring.log) - 1; i >= 0 && n.ring.log[i].from == n.id && n.ring.log[i].msg.Slot != 0 {
+		e.msg.Slot = n.ring.log[i].msg.Slot // they travel together
+	}
 	n.ring.log = append(n.ring.log, e)
 	return true
 }
