@@ -16,7 +16,7 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build capi install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build capi install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-groups soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ soak: ## simulate SEEDS=n clusters from seed FROM=k on; results of runs at one c
 
 soak-quorum: ## the same with plans about quorum: its options, operators, devices, and the faults that matter to them
 	go run -buildvcs=true ./cmd/moot sim --quorum --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
+
+soak-groups: ## the same with plans about Group Services: clients that join, vote and die in the phases of protocols
+	go run -buildvcs=true ./cmd/moot sim --groups --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
 soak-kv: ## simulate the key-value store of examples/kv under faults SEEDS=n times and have porcupine judge its histories
 	KV_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run '^TestLinearizable$$' ./examples/kv

@@ -21,7 +21,7 @@ import (
 type simFlags struct {
 	seed, from, seeds uint64
 	bare, quorum      bool
-	reload            bool
+	reload, groups    bool
 	shrink            bool
 	trace, schedule   string
 	save, results     string
@@ -45,6 +45,10 @@ gives the same trace with the same program. One seed:
 Many seeds, two at a time, totals added to a file:
 
   moot sim --from 1 --seeds 1000 --results results.jsonl
+
+Plans of one kind, here about Group Services:
+
+  moot sim --groups --from 1 --seeds 1000
 
 A seed that fails, made small, and the result run again:
 
@@ -76,6 +80,7 @@ EXIT STATUS
 	fl.BoolVar(&f.bare, "bare", false, "engines only, without sealing and services")
 	fl.BoolVar(&f.quorum, "quorum", false, "plans about quorum: its options, and the faults that matter to them")
 	fl.BoolVar(&f.reload, "reload", false, "plans about nodes that come and go by reloads")
+	fl.BoolVar(&f.groups, "groups", false, "plans about Group Services: clients that join, vote and die in the phases of protocols")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to this file: JSON lines, or text if it ends in .txt; - is standard output")
 	fl.StringVar(&f.schedule, "schedule", "", "run this schedule file instead of a seed")
 	fl.StringVar(&f.save, "save", "", "write the schedule, with --shrink the small one, to this file")
@@ -86,7 +91,7 @@ EXIT STATUS
 	fl.IntVar(&f.workers, "workers", 2, "seeds that run at the same time")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "from")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "reload", "schedule")
+	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "reload", "groups", "schedule")
 	return cmd
 }
 
@@ -120,6 +125,8 @@ func (f simFlags) draw(seed uint64) *sim.Plan {
 		return sim.DrawQuorum(seed)
 	case f.reload:
 		return sim.DrawReload(seed)
+	case f.groups:
+		return sim.DrawGroups(seed)
 	}
 	return sim.Draw(seed)
 }
@@ -141,6 +148,8 @@ func (f simFlags) againSeed(seed uint64) string {
 		s += " --quorum"
 	case f.reload:
 		s += " --reload"
+	case f.groups:
+		s += " --groups"
 	}
 	return s
 }
@@ -226,6 +235,7 @@ type soakLine struct {
 	Time   time.Time `json:"time"`
 	Bare   bool      `json:"bare"`
 	Quorum bool      `json:"quorum,omitempty"`
+	Groups bool      `json:"groups,omitempty"`
 	From   uint64    `json:"from"`
 	sim.Totals
 }
@@ -243,7 +253,7 @@ func runSoak(ctx context.Context, w io.Writer, f simFlags) error {
 		v.Commit += "+"
 	}
 	if f.results != "" {
-		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.quorum, f.from, total})
+		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.quorum, f.groups, f.from, total})
 		if err != nil {
 			return err
 		}
@@ -281,7 +291,7 @@ func addResults(name string, line soakLine) (all sim.Totals, err error) {
 			return all, nil
 		case err != nil:
 			return all, fmt.Errorf("%s, result %d: %w", name, n, err)
-		case l.Commit == line.Commit && l.Bare == line.Bare && l.Quorum == line.Quorum:
+		case l.Commit == line.Commit && l.Bare == line.Bare && l.Quorum == line.Quorum && l.Groups == line.Groups:
 			all.Add(l.Totals)
 		}
 	}

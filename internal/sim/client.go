@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -255,12 +257,11 @@ func (f *full) eat() {
 	if f.eating || f.gone() {
 		return
 	}
-	for _, c := range f.clients {
-		if c.taken > 0 {
-			f.eating = true
-			f.m.w.queue.push(event{at: f.m.w.now + f.m.appetite(), kind: evConsume, a: int32(f.m.i), b: int32(f.proc)})
-			return
-		}
+	hungry := slices.ContainsFunc(f.clients, func(c *client) bool { return c.taken > 0 }) ||
+		slices.ContainsFunc(f.voters, func(v *voter) bool { return v.taken > 0 })
+	if hungry {
+		f.eating = true
+		f.m.w.queue.push(event{at: f.m.w.now + f.m.appetite(), kind: evConsume, a: int32(f.m.i), b: int32(f.proc)})
 	}
 }
 
@@ -271,6 +272,12 @@ func (f *full) consume() {
 			if n := c.taken; n > 0 && c.h != nil {
 				c.taken = 0
 				c.h.Taken(n)
+			}
+		}
+		for _, v := range f.voters {
+			if n := v.taken; n > 0 && v.h != nil {
+				v.taken = 0
+				v.h.Taken(n)
 			}
 		}
 	}
@@ -285,6 +292,9 @@ func (f *full) waiting() (messages, bytes int) {
 			messages++
 		}
 	}
+	for _, v := range f.voters {
+		messages += v.waiting()
+	}
 	return messages, bytes
 }
 
@@ -294,6 +304,13 @@ func (f *full) processes(a *Action) {
 	if a.Do == DoExpect || a.Do == DoVotes {
 		f.device.operate(a)
 		f.flush()
+		return
+	}
+	if a.Do == DoAsk {
+		if len(f.voters) > 0 {
+			f.voters[a.N%len(f.voters)].ask(a)
+			f.flush()
+		}
 		return
 	}
 	if len(f.clients) == 0 {

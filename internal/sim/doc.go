@@ -21,6 +21,6 @@
 //
 // With Bare the nodes are engines (internal/totem) under a small driver with a
 // simple model of sessions and link liveness. Without it they are whole nodes:
-// executive, sealing, synchronisation, quorum and process groups; only sockets,
-// clocks, disks and clients are replaced.
+// executive, sealing, synchronisation, quorum, process groups and, in some plans,
+// Group Services; only sockets, clocks, disks and clients are replaced.
 package sim

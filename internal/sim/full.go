@@ -43,7 +43,10 @@ type full struct {
 	device  device
 	next    int // client that sends next
 	eating  bool
-	burst   bool // a ring is ready: the schedule wants messages at once
+	voters  []*voter
+	opening int    // number of the connection to Group Services that is being opened
+	scripts []duty // ends of scripts
+	burst   bool   // a ring is ready: the schedule wants messages at once
 
 	programs *programs // nil: there are none
 }
@@ -71,6 +74,9 @@ func newFull(m *member, r record) *full {
 	}
 	for i := range m.plan.Procs {
 		f.clients = append(f.clients, &client{f: f, number: i})
+	}
+	for i := range m.plan.Seats {
+		f.voters = append(f.voters, &voter{f: f, number: i})
 	}
 	f.flush()
 	return f
@@ -132,6 +138,9 @@ func (f *full) config(r record) executive.Config {
 			members = cfg.New(&host{f: f})
 			return members
 		}, func() service.Service { return members.Groups(groups.Config{}) })
+	}
+	if w.plan.domains() {
+		c.Services = append(c.Services, func() service.Service { return newWitness(f) })
 	}
 	return c
 }
@@ -343,6 +352,9 @@ func (f *full) flush() {
 		again = f.device.act() || again
 		for _, c := range f.clients {
 			again = c.act() || again
+		}
+		for _, v := range f.voters {
+			again = v.act() || again
 		}
 		if f.programs != nil {
 			f.programs.began()

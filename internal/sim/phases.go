@@ -22,6 +22,7 @@ const (
 	stayFormed = 3 * sec  // one ring has to last
 	progress   = 10 * sec // for the messages of L2
 	drainLimit = 60 * sec
+	protocols  = 120 * sec // until those of Group Services ended, which have to wait for time limits and for one another
 	quietTime  = 1500 * ms
 	idleTime   = 2 * sec // over which L4 counts packets
 )
@@ -195,6 +196,9 @@ func (w *world) awaitRing() {
 		}
 	}
 	w.progressEnd = w.now + progress + w.backlogTime()
+	if w.plan.domains() {
+		w.progressEnd += protocols
+	}
 }
 
 // lost says that the ring of a healed cluster did not last.
@@ -300,6 +304,10 @@ func (w *world) finishRun(drained bool) {
 	if w.groups != nil {
 		w.groups.End(w.now, drained)
 		w.findings = append(w.findings, w.groups.Findings()...)
+	}
+	if w.domain != nil {
+		w.domain.End(w.now, drained)
+		w.findings = append(w.findings, w.domain.Findings()...)
 	}
 	w.done = true
 }

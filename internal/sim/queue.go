@@ -16,6 +16,7 @@ const (
 	evRelease                   // node a, process b: the services are synchronised
 	evResume                    // node a goes on after work that took x
 	evPhase                     // next step of the run's phases
+	evDuty                      // node a, process b: clients of Group Services do what is due
 	evTick                      // programs are told the time
 )
 

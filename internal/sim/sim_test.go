@@ -17,7 +17,7 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", 0, "first seed of TestSeeds")
-	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole, and twenty of quorum")
+	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole, and twenty of quorum and of groups")
 	bareRun = flag.Bool("bare", false, "TestSeeds runs engines only")
 	show    = flag.Bool("show", false, "print the traces of TestSeeds and of scenarios")
 )
@@ -45,6 +45,9 @@ func TestSeeds(t *testing.T) {
 			for i := range uint64(20) {
 				runSeed(t, DrawQuorum(20*s+i), fmt.Sprintf("quorum seed %d", 20*s+i))
 			}
+			for i := range uint64(20) {
+				runSeed(t, DrawGroups(20*s+i), fmt.Sprintf("groups seed %d", 20*s+i))
+			}
 			for i := range uint64(5) {
 				runSeed(t, DrawReload(5*s+i), fmt.Sprintf("reload seed %d", 5*s+i))
 			}
@@ -69,7 +72,7 @@ func TestRegressions(t *testing.T) {
 		if _, err := fmt.Sscan(in.Text(), &kind, &s); err != nil {
 			t.Fatalf("%q: %v", in.Text(), err)
 		}
-		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum, "reload": DrawReload}[kind]
+		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum, "reload": DrawReload, "groups": DrawGroups}[kind]
 		if draw == nil {
 			t.Fatalf("no kind %q", kind)
 		}
@@ -91,7 +94,7 @@ var _ inspector = (*totem.Machine)(nil)
 
 // TestSamePlanSameTrace is the promise that a seed reproduces a run.
 func TestSamePlanSameTrace(t *testing.T) {
-	for _, draw := range []func(uint64) *Plan{Draw, DrawBare, DrawQuorum, DrawReload} {
+	for _, draw := range []func(uint64) *Plan{Draw, DrawBare, DrawQuorum, DrawReload, DrawGroups} {
 		for s := uint64(20); s < 23; s++ {
 			first := Run(draw(s), Options{})
 			n := 0
@@ -159,6 +162,8 @@ func TestPlanFileIsRefused(t *testing.T) {
 		{"ids fall", `{"nodes": [{"id": 2}, {"id": 1}]}`, "ids rise"},
 		{"unknown node", `{"nodes": [{"id": 1}], "actions": [{"at": 1, "do": "crash", "a": 9}]}`, "node 9"},
 		{"unknown action", `{"nodes": [{"id": 1}], "actions": [{"at": 1, "do": "explode"}]}`, "not an action"},
+		{"unknown call", `{"nodes": [{"id": 1}], "actions": [{"at": 1, "do": "ask", "call": "dance"}]}`, "dance"},
+		{"bad group", `{"nodes": [{"id": 1}], "domain": {"groups": [{"name": "a", "phases": 3, "default": 1}]}}`, "phases"},
 		{"unknown type", `{"nodes": [{"id": 1}], "actions": [{"at": 1, "do": "drop", "types": ["jion"]}]}`, "jion"},
 		{"negative time", `{"nodes": [{"id": 1}], "actions": [{"at": -1, "do": "crash"}]}`, "out of range"},
 		{"drop of nobody", `{"nodes": [{"id": 1}], "drops": [{"from": 1, "to": 2, "n": 1}]}`, "drop 0"},
@@ -237,13 +242,13 @@ func TestShrink(t *testing.T) {
 func TestTraceLines(t *testing.T) {
 	kinds := map[string]bool{}
 	var b []byte
-	Run(Draw(1), Options{Trace: func(l *Line) {
+	look := Options{Trace: func(l *Line) {
 		b = l.AppendJSON(b[:0])
 		var m map[string]any
 		if err := json.Unmarshal(b, &m); err != nil {
 			t.Fatalf("%s: %v", b, err)
 		}
-		for _, k := range []string{"ev", "packet", "group", "note"} {
+		for _, k := range []string{"ev", "packet", "group", "groups", "note"} {
 			if _, ok := m[k]; ok {
 				kinds[k] = true
 			}
@@ -251,8 +256,10 @@ func TestTraceLines(t *testing.T) {
 		if l.String() == "" {
 			t.Fatalf("%s prints as nothing", b)
 		}
-	}})
-	if len(kinds) != 4 {
+	}}
+	Run(Draw(1), look)
+	Run(DrawGroups(1), look)
+	if len(kinds) != 5 {
 		t.Errorf("kinds of lines: %v", kinds)
 	}
 }

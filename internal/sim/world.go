@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/tracefile"
@@ -58,6 +60,7 @@ type world struct {
 	index    map[NodeID]int
 	check    *check.Checker
 	groups   *check.Groups // nil in bare runs
+	domain   *check.Domain // nil without Group Services
 	lives    []*member     // by Life-1
 	over     []bool        // by Life-1: ended
 	events   uint64
@@ -74,6 +77,10 @@ type world struct {
 
 	pids        uint32 // given to client processes so far
 	connections int
+	voters      int                          // connections of clients of Group Services so far
+	calls       uint64                       // of them
+	attrs       map[string]groups.Attributes // of groups, as clients saw them last
+	scripts     stream
 	replays     bool
 	arbiter     arbiter
 	operator    operator
@@ -107,6 +114,9 @@ func newWorld(p *Plan, o Options) *world {
 	w.check = check.New(p.rules())
 	if !p.Bare {
 		w.groups = check.NewGroups(cpg.ID, 1)
+	}
+	if p.domains() {
+		w.domain, w.attrs, w.scripts = check.NewDomain(groups.ID, 1), make(map[string]groups.Attributes), newStream(p.Seed, "scripts")
 	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")
@@ -214,6 +224,10 @@ func (w *world) handle(e *event) {
 		m.run()
 	case evDisk:
 		m.later(e, func() { w.written(m, e.x) })
+	case evDuty:
+		if f, ok := m.proc.(*full); ok {
+			m.later(e, f.duties)
+		}
 	case evPing:
 		m.later(e, m.proc.tick)
 	case evConsume:
@@ -273,6 +287,9 @@ func (w *world) record(e check.Event) {
 	if w.groups != nil {
 		w.groups.Follow(&w.scratch)
 	}
+	if w.domain != nil {
+		w.domain.Follow(&w.scratch)
+	}
 	if f := w.check.Findings(); len(f) > 0 && len(w.findings) == 0 {
 		w.findings = append(w.findings, f...)
 	}
@@ -302,6 +319,28 @@ func (w *world) recordGroup(e *check.GroupEvent) {
 	if w.opt.Trace != nil {
 		w.line = Line{At: e.At, Node: w.lives[e.Life-1].id, Group: e}
 		w.opt.Trace(&w.line)
+	}
+}
+
+// recordDomain adds what happened in Group Services.
+func (w *world) recordDomain(e *check.DomainEvent) {
+	e.At = w.now
+	h := mix(w.hash ^ uint64(e.At))
+	h = mix(h ^ uint64(e.Kind) ^ uint64(e.Client)<<8 ^ e.Tag<<24 ^ e.Ring.Seq<<16 ^ binary.LittleEndian.Uint64(e.Digest[:]))
+	if e.Notice != nil {
+		h = mix(h ^ uint64(e.Notice.Kind) ^ uint64(e.Notice.Token)<<8 ^ e.Notice.Seq<<16 ^ uint64(e.Notice.Phase)<<48)
+	}
+	if e.Message != nil {
+		h = mix(h ^ e.Message.Hash)
+	}
+	w.hash = h
+	if w.opt.Trace != nil {
+		w.line = Line{At: e.At, Node: w.lives[e.Life-1].id, Domain: e}
+		w.opt.Trace(&w.line)
+	}
+	w.domain.Add(e)
+	if f := w.domain.Findings(); len(f) > 0 && len(w.findings) == 0 {
+		w.findings = append(w.findings, f...)
 	}
 }
 

@@ -15,6 +15,8 @@
 //	        check.Event in lower camel case; those that are zero are left out. A
 //	        ring is [number, representative, its incarnation].
 //	group   what a client of process groups did or got (simulator only)
+//	groups  what happened in Group Services: at a client, or where a node took a
+//	        message or ended a synchronisation (simulator only)
 //	packet  a frame on its way, with "to", "size" and its "fate" (simulator only)
 //	note    text for people, and for a Judge what is listed there
 //

@@ -20,17 +20,18 @@ type (
 // Line is one line of a trace: an event of the checker's vocabulary, a packet
 // and its fate, or a note about something inside a node.
 type Line struct {
-	At    Tick
-	Node  NodeID
-	Event *check.Event      // of a simulated run: valid during the call
-	Group *check.GroupEvent // likewise
-	To    NodeID            // packet: receiver
-	Kind  string            // packet: type of its frame
-	Ring  RingID            // packet: in its header
-	Slot  Slot              // packet: of a data frame
-	Size  int
-	Fate  string
-	Text  string // note
+	At     Tick
+	Node   NodeID
+	Event  *check.Event       // of a simulated run: valid during the call
+	Group  *check.GroupEvent  // likewise
+	Domain *check.DomainEvent // likewise
+	To     NodeID             // packet: receiver
+	Kind   string             // packet: type of its frame
+	Ring   RingID             // packet: in its header
+	Slot   Slot               // packet: of a data frame
+	Size   int
+	Fate   string
+	Text   string // note
 }
 
 // String is the line as people read it.
@@ -41,6 +42,8 @@ func (l *Line) String() string {
 		return at + eventText(l.Node, l.Event)
 	case l.Group != nil:
 		return at + groupText(l.Node, l.Group)
+	case l.Domain != nil:
+		return at + domainText(l.Node, l.Domain)
 	case l.Kind != "":
 		s := fmt.Sprintf("%d -> %d %s %d bytes", l.Node, l.To, l.Kind, l.Size)
 		if l.Slot != 0 {
@@ -140,6 +143,8 @@ func (l *Line) AppendJSON(b []byte) []byte {
 		b = appendEvent(b, l.Event)
 	case l.Group != nil:
 		b = appendGroup(b, l.Group)
+	case l.Domain != nil:
+		b = appendDomain(b, l.Domain)
 	case l.Kind != "":
 		b = text(b, "packet", l.Kind)
 		b = number(b, "to", uint64(l.To))

@@ -36,7 +36,7 @@
 // part survives; in the others all groups are dissolved, their clients are told,
 // and they adopt what the surviving part has. Messages that were on their way in a
 // dissolved part are void: every message says in which term its node came into the
-// domain.
+// domain. Nodes that are in no domain yet are no such part: they join one.
 //
 // # Cost
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 )
 
@@ -162,7 +163,7 @@ func (d *domain) lose(reason uint32, only *group, gone func(m *member) bool) {
 			continue
 		}
 		waiting := len(g.joins)
-		g.joins = slices.DeleteFunc(g.joins, func(q request) bool { return gone(&q.member) })
+		g.joins = slices.DeleteFunc(g.joins, func(q request) bool { return gone(&q.member) && !bug.Planted("groups-dead-joins") })
 		lost := len(g.joins) < waiting
 		for m := range g.everybody() {
 			if m.failed == 0 && gone(m) {
@@ -237,7 +238,9 @@ func (d *domain) loseHosts(lost []proto.NodeID) {
 	for _, g := range d.groups {
 		if p := g.active; p != nil && len(p.running) > 0 {
 			before := len(p.running)
-			p.running = slices.DeleteFunc(p.running, func(q Provider) bool { return slices.Contains(lost, q.node()) })
+			p.running = slices.DeleteFunc(p.running, func(q Provider) bool {
+				return slices.Contains(lost, q.node()) && !bug.Planted("groups-script-of-the-lost")
+			})
 			if len(p.running) < before {
 				p.scripts |= DeactivateUnsuccessful
 				p.latest |= DeactivateUnsuccessful

@@ -29,6 +29,14 @@ type world struct {
 
 // start has a cluster of n nodes that are quorate together.
 func start(t servicetest.T, n int) *world {
+	w := cold(t, n)
+	w.Split(w.All())
+	w.Run()
+	return w
+}
+
+// cold is the same before the nodes are in any ring.
+func cold(t servicetest.T, n int) *world {
 	w := &world{t: t}
 	votes := quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: uint32(n)}}
 	w.Cluster = servicetest.New(t, n, func(id servicetest.NodeID) []service.Service {
@@ -40,8 +48,6 @@ func start(t servicetest.T, n int) *world {
 		}
 		return []service.Service{quorum.New(votes), New(c)}
 	})
-	w.Split(w.All())
-	w.Run()
 	return w
 }
 

@@ -38,7 +38,7 @@ func (s *Service) notify(to *member, g *group, kind uint16, e event, ends bool) 
 		return
 	}
 	r := c.roles[to.token]
-	if r == nil || !r.provider || r.group != g.name || r.instance != to.Instance || r.state == leaving {
+	if r == nil || !r.provider || r.group != g.name || r.instance != to.Instance || r.state == leaving && !bug.Planted("groups-told-after-goodbye") {
 		return // it said goodbye
 	}
 	switch kind {
@@ -58,11 +58,15 @@ func (s *Service) notify(to *member, g *group, kind uint16, e event, ends bool) 
 func (s *Service) opened(g *group) {
 	p := g.active
 	s.began[g.name] = s.x.Now()
-	if p.limit == 0 || len(s.silent(g)) == 0 {
+	if p.limit == 0 || len(s.silent(g)) == 0 || bug.Planted("groups-no-limit") {
 		return
 	}
 	name, seq, phase := g.name, p.seq, p.phase
-	s.timers[name] = phaseTimer{s.x.After(time.Duration(p.limit)*time.Second, func() { s.expired(name, seq, phase) })}
+	limit := time.Duration(p.limit) * time.Second
+	if bug.Planted("groups-short-limit") {
+		limit -= limit / 4
+	}
+	s.timers[name] = phaseTimer{s.x.After(limit, func() { s.expired(name, seq, phase) })}
 }
 
 // closed implements outside.

@@ -135,14 +135,14 @@ func (d *domain) finish(g *group, approved bool, summary uint32) {
 	for i := range strangers {
 		d.refuse(g, &strangers[i], NoSourceGroupProvider)
 	}
-	if len(p.tardy) > 0 {
+	if len(p.tardy) > 0 && !bug.Planted("groups-tardy-not-told") {
 		d.announce(g, TimeLimitExceeded, p.tardy)
 	}
 	c := change{group: g.name, full: g.providers(), left: left, stated: stated, state: g.state}
 	if approved {
 		c.joined = n.joiners(p)
 	}
-	if len(c.joined)+len(c.left) > 0 || stated {
+	if (len(c.joined)+len(c.left) > 0 || stated) && (approved || !bug.Planted("groups-rejected-not-seen")) {
 		d.out.changed(c)
 	}
 	m := g.minutes(p, approved, summary)
@@ -198,6 +198,9 @@ func (g *group) commit(p *protocol, approved bool) (left []Provider) {
 	}
 	for _, q := range p.joiners {
 		g.members, g.alive = append(g.members, q.member), true
+		if bug.Planted("groups-youngest-first") {
+			slices.Reverse(g.members)
+		}
 	}
 	if p.proposed != nil {
 		g.state = p.proposed

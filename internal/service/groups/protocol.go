@@ -111,7 +111,7 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 	}
 	v := &p.voters[i]
 	v.state, v.message = slices.Clone(r.State), slices.Clone(r.Message)
-	if r.Default == Approve || r.Default == Reject {
+	if (r.Default == Approve || r.Default == Reject) && !bug.Planted("groups-default-kept") {
 		p.def = r.Default
 	}
 	p.cast(q, r.Vote, 0)
@@ -254,7 +254,7 @@ func (d *domain) runScripts(g *group, seq uint64) {
 			p.latest |= DeactivateUnsuccessful
 			continue
 		}
-		if seq != 0 {
+		if seq != 0 && !bug.Planted("groups-script-not-awaited") {
 			p.running = append(p.running, l.Provider)
 		}
 		d.out.deactivate(g, m, p.flag, p.limit, seq, why)

@@ -57,10 +57,10 @@ func (d *domain) follow(g *group, before []member, stated bool) {
 			m := &t.members[i]
 			had := slices.ContainsFunc(before, func(o member) bool { return o.Node == m.Node })
 			if had && !d.provides(g.name, m.Node) {
-				m.castOut = true
+				m.castOut = !bug.Planted("groups-source-lost-unnoticed")
 			}
 		}
-		if stated {
+		if stated && (t.reflect == nil || !bug.Planted("groups-first-reflected")) {
 			t.reflect = notNil(g.state)
 		}
 		d.wake(t)

@@ -31,11 +31,13 @@ const pieceBytes = 32 << 10
 // maxStaged bounds what is collected of another member's state.
 const maxStaged = 64 << 20
 
+var notFormed = service.Digest(sha256.Sum256([]byte("groups: not formed")))
+
 // SyncDigest implements service.Syncer. Before anybody uses the domain all
 // members have the same one.
 func (s *Service) SyncDigest() service.Digest {
 	if !s.d.formed {
-		return sha256.Sum256([]byte("groups: not formed"))
+		return notFormed
 	}
 	return sha256.Sum256(s.d.appendTo(nil))
 }
@@ -48,20 +50,33 @@ func (s *Service) SyncSender(r service.Round) proto.NodeID {
 	return r.Sender
 }
 
-// surviving is the part whose groups go on (group services 15.5): the one with
-// the newest primary epoch, else the largest, else the one with the lowest node.
+// surviving is the part whose groups go on (group services 15.5): one that has a
+// domain at all, of those the one with the newest primary epoch, else the largest,
+// else the one with the lowest node.
 func surviving(peers []service.Peer) (best []proto.NodeID) {
-	var epoch service.Epoch
+	var first service.Peer // of the best part
 	for _, p := range peers {
 		if !p.Has {
 			continue
 		}
+		if bug.Planted("groups-larger-survives") {
+			p.Epoch = 0
+		}
 		part := partOf(p, peers)
-		if c := cmp.Or(cmp.Compare(p.Epoch, epoch), cmp.Compare(len(part), len(best))); best == nil || c > 0 {
-			best, epoch = part, p.Epoch
+		if c := cmp.Or(formed(p)-formed(first), cmp.Compare(p.Epoch, first.Epoch), cmp.Compare(len(part), len(best))); best == nil || c > 0 {
+			best, first = part, p
 		}
 	}
 	return best
+}
+
+// formed is 1 if the member is in a domain that somebody uses: who is not joins one,
+// and dissolves nothing (group services 2.3).
+func formed(p service.Peer) int {
+	if p.Digest == notFormed || bug.Planted("groups-unused-survives") {
+		return 0
+	}
+	return 1
 }
 
 // partOf are those that came along with p, and say the same of it.
@@ -214,6 +229,9 @@ func (c *client) dissolve(r *role) {
 		return
 	}
 	g := c.s.d.live(r.group)
+	if r.state == joining && bug.Planted("groups-joins-forgotten-in-merge") {
+		return
+	}
 	if r.state == joining || g == nil {
 		c.push(EventDelayedError, DelayedError{Token: r.token, Kind: Join, Code: NotOK, Serial: r.serial, Ends: true})
 		return

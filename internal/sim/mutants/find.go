@@ -39,6 +39,8 @@ func plan(finder string, seed uint64) (*sim.Plan, error) {
 		return sim.Draw(seed), nil
 	case "quorum":
 		return sim.DrawQuorum(seed), nil
+	case "groups":
+		return sim.DrawGroups(seed), nil
 	}
 	p, err := sim.Aim(finder, seed)
 	if err != nil {
