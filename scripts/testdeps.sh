@@ -6,6 +6,7 @@ set -euo pipefail
 
 declare -A purpose=(
 	[gcc]="race detector, the C libraries, and C programs against the Corosync door"
+	[libc6-dev]="what gcc compiles: the C libraries among them"
 	[libcpg-dev]="C programs against the Corosync door"
 	[libquorum-dev]="C programs against the Corosync door"
 	[libcfg-dev]="C programs against the Corosync door"
