@@ -1,6 +1,7 @@
 package hags
 
 import (
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -55,6 +56,9 @@ func TestC_Crashes(t *testing.T) {
 
 // TestC_Splits is those in which networks fail.
 func TestC_Splits(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skipf("needs nftables: %v", err)
+	}
 	drive(t)
 	testenv.OnStage(t, 5, func(t *testing.T, stage *bench.Stage) {
 		c := onStage(t, stage)

@@ -81,6 +81,20 @@ var watching = []Scenario{
 		A,B < AP leave 1 EA UM cur=1/1 chg=1/2 voluntary
 		A2,B2 < AP cast-out 1 EA UM cur=1/1 chg=1/2 source
 		B2 state t x = BAD_MEMBER_TOKEN`},
+	{Number: 66, Name: "cast out, in the programs of the source", Script: `
+		A,B joined s
+		A,B joined t source=s
+		B leave s
+		A,B < AP leave 1 EA UM cur=1/1 chg=1/2 voluntary
+		A,B < AP cast-out 1 EA UM cur=1/1 chg=1/2 source
+		B state t x = BAD_MEMBER_TOKEN`},
+	{Number: 67, Name: "a node dies: the source goes first, in one program", Needs: Crashes, Script: `
+		with G1 batch=leaves
+		A,B joined s
+		A,B joined t source=s
+		crash 2
+		A < AP failure-leave 1 EA UM cur=1/1 chg=1/2 host
+		A < AP failure-leave 1 EA UM cur=1/1 chg=1/2 host`},
 	{Number: 67, Name: "a node dies: the source goes first", Needs: Crashes, Script: `
 		A,B joined s GN
 		A2,B2 joined t source=s
@@ -99,6 +113,20 @@ var watching = []Scenario{
 		A state s v
 		A,B < AP state 1 EA US cur=1/1,1/2 "v" prop="v" by=1/1
 		A2,B2 < AP reflection 1 EA REFL cur=1/1,1/2 src="v"`},
+	{Number: 68, Name: "reflection by phases", Script: `
+		A,B joined s
+		A,B joined t source=s reflect=n reflectlimit=2
+		B plan t continue
+		A state s v
+		A,B < AP state 1 EA US cur=1/1,1/2 "v" prop="v" by=1/1
+		A,B < NP reflection 1 0 REFL cur=1/1,1/2 src="v" within=2
+		A,B < NP reflection 2 0 REFL cur=1/1,1/2 src="v" within=2
+		A,B < AP reflection 2 EA REFL cur=1/1,1/2 src="v"
+		B plan t reject,state=no
+		A state s w
+		A,B < AP state 1 EA US cur=1/1,1/2 "w" prop="w" by=1/1
+		A,B < NP reflection 1 0 REFL cur=1/1,1/2 src="w" within=2
+		A,B < RJ reflection 1 ER REFL cur=1/1,1/2 src="w"`},
 	{Number: 69, Name: "what is rejected is not reflected", Script: `
 		A,B joined s
 		A2,B2 joined t source=s
