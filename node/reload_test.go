@@ -252,3 +252,23 @@ func TestReload_NodesChangeMeanwhile(t *testing.T) {
 	}
 	token(t, 4650*time.Millisecond, a, b, d)
 }
+
+// All who refuse are named with their reasons.
+func TestReload_AllWhoRefuse(t *testing.T) {
+	c := cluster(t, 3, 1)
+	var f files
+	f.all(c)
+	var nodes []*node.Node
+	for id := range config.NodeID(3) {
+		nodes = append(nodes, start(t, node.Config{Cluster: c, Self: id + 1, Reload: f.of(id + 1)}))
+	}
+	formed(t, nodes...)
+	f[2].Store(edited(c, func(c *config.Config) { c.File = "broken" }))
+	f[3].Store(edited(c, func(c *config.Config) { c.Nodes[2].Addrs = []string{"127.0.0.9"} }))
+	_, _, err := nodes[0].Reload(t.Context())
+	var refused *node.RefusedError
+	if !errors.As(err, &refused) || len(refused.By) != 2 || refused.By[0].Node != "n2" || refused.By[0].Why != "the file is broken" ||
+		refused.By[1].Node != "n3" || !strings.Contains(refused.By[1].Why, "cannot change from 127.0.0.3 to 127.0.0.9") {
+		t.Errorf("refused by %+v, %v", refused, err)
+	}
+}
