@@ -41,7 +41,8 @@ type OpenReply struct {
 // GrantRequest is the body of CallGrant.
 type GrantRequest struct{ Events uint32 }
 
-// RegisterRequest is the body of CallRegister (cluster events 2.5).
+// RegisterRequest is the body of CallRegister (cluster events 2.5). A ranked
+// connection has no groups.
 type RegisterRequest struct {
 	Sub     uint32 // the client's name for it, free
 	Class   Class  // Conn, Memb or Group

@@ -2,6 +2,7 @@ package events
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -249,4 +250,41 @@ func rankedQueue(t servicetest.T) {
 	l.expect("t 6 2", "t 7 3")
 	a.ranked(2, "eight")
 	l.expect("t 14 eight")
+}
+
+// A client that takes nothing does not make the agent keep everything.
+func TestFacts_Bounded(t *testing.T) {
+	w := start(t, 1, Config{})
+	l := w.client(1, 0)
+	l.must(CallRegister, RegisterRequest{Sub: 1, Class: Conn})
+	for range maxOthers + 1 {
+		w.service(1).Link(Link{Kind: Connect, Up: true, Node: 2})
+	}
+	if !errors.Is(l.Closed(), service.ErrOverflow) {
+		t.Errorf("%v", l.Closed())
+	}
+}
+
+// Times of events, and their number, slide with each other.
+func TestTopic_Keeps(t *testing.T) {
+	p := &topic{opts: Options{Keep: 2}}
+	for i := range 6 {
+		p.keep(&event{seq: uint64(i + 1), timed: i%3 == 0})
+	}
+	var seqs []uint64
+	for _, e := range p.kept {
+		seqs = append(seqs, e.seq)
+	}
+	if fmt.Sprint(seqs) != "[1 4 5 6]" || p.seq != 6 {
+		t.Errorf("kept %v of %d", seqs, p.seq)
+	}
+	p.kept[0].timed, p.kept[1].timed = false, false
+	if gone := p.trim(); fmt.Sprint(gone) != "[1 4]" {
+		t.Errorf("gone %v", gone)
+	}
+	p.kept[1].content.Data = make([]byte, MaxKept)
+	p.bytes += MaxKept
+	if _, gone := p.keep(&event{seq: 7, content: Content{Data: []byte("x")}}); fmt.Sprint(gone) != "[5 6]" {
+		t.Errorf("gone %v", gone)
+	}
 }

@@ -23,6 +23,7 @@ type client struct {
 	granted uint64
 	queues  [Lowest + 1][]queued // those of ranked connections by priority, all others in the last
 	waiting int                  // events of topics in queues
+	others  int                  // and the rest
 	blocked bool                 // a ranked one that had too many
 
 	subs  []*sub // in the order they came
@@ -82,7 +83,7 @@ func (c *client) Call(req service.Request) {
 	case err != nil:
 		req.Reply(service.ErrInvalidParam, nil)
 		c.s.x.Log().Warn("client closed: malformed call", "service", "events", "conn", c.id, "func", req.Func, "err", err)
-		c.conn.Close(service.ErrInvalidParam)
+		c.close(service.ErrInvalidParam)
 	case code != 0:
 		req.Reply(code, answer)
 	default:
@@ -211,8 +212,8 @@ func (c *client) register(q *RegisterRequest) (service.Code, []byte) {
 	case Memb:
 		name = []byte(MembTopic)
 	case Group:
-		if code := nameable(q.Group); code != service.OK {
-			return code, nil
+		if code := nameable(q.Group); code != service.OK || c.ranked {
+			return cmp.Or(worse(code), service.ErrInvalidParam), nil
 		}
 	default:
 		return service.ErrInvalidParam, nil

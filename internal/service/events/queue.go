@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/moothall/moothall/internal/bug"
+	"github.com/moothall/moothall/service"
 )
 
 // queued is an event that waits for its client.
@@ -14,13 +15,27 @@ type queued struct {
 	topic bool // it counts against the bounds
 }
 
+// maxOthers is how many events wait that must not be left out, until the
+// connection of a client that takes none is closed.
+const maxOthers = 1 << 14
+
 // push queues an event that must not be left out.
 func (c *client) push(u *sub, kind uint16, b []byte) {
 	if c.gone {
 		return
 	}
+	if c.others++; c.others > maxOthers {
+		c.close(service.ErrOverflow)
+		return
+	}
 	c.queues[Lowest] = append(c.queues[Lowest], queued{u: u, kind: kind, body: b})
 	c.pump()
+}
+
+// close ends the connection from this side.
+func (c *client) close(err error) {
+	c.gone = true
+	c.conn.Close(err)
 }
 
 // offer hands an event to a subscription, if it matches and no older one of its
@@ -81,6 +96,8 @@ func (c *client) enqueue(priority uint8, e queued) {
 		c.waiting++
 		e.u.messages++
 		e.u.bytes += len(e.body)
+	} else {
+		c.others++
 	}
 	c.pump()
 }
@@ -117,11 +134,13 @@ func (c *client) displace(p uint8) bool {
 
 // taken counts an event out.
 func (c *client) taken(e *queued) {
-	if e.topic {
-		c.waiting--
-		e.u.messages--
-		e.u.bytes -= len(e.body)
+	if !e.topic {
+		c.others--
+		return
 	}
+	c.waiting--
+	e.u.messages--
+	e.u.bytes -= len(e.body)
 }
 
 // pump hands events on that the client takes. One that its door does not take ends
@@ -140,8 +159,7 @@ func (c *client) pump() {
 		}
 		c.granted--
 		if err := c.conn.Push(e.kind, e.body); err != nil {
-			c.gone = true
-			c.conn.Close(err)
+			c.close(err)
 			return
 		}
 	}

@@ -64,8 +64,9 @@ type Service struct {
 	groups  map[string][]*sub
 	watches [Group][]*sub // of Conn and Memb, in the order they came
 	expiry  service.Timer
-	dirty   []Write  // for the store
-	stored  []func() // answers that wait for it
+	expires time.Time // when the first event's time is over, if expiry runs
+	dirty   []Write   // for the store
+	stored  []func()  // answers that wait for it
 	scratch []byte
 }
 

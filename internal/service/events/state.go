@@ -95,6 +95,11 @@ func (d *state) fresh(id uint64) bool {
 	return true
 }
 
+// knows reports whether an id was given here, or something later of the same node.
+func (d *state) knows(id uint64) bool {
+	return slices.ContainsFunc(d.counters, func(c counter) bool { return c.node == proto.NodeID(id>>32) && uint32(id) <= c.last })
+}
+
 // weight is how much was done, as far as this state knows.
 func (d *state) weight() (w uint64) {
 	for _, c := range d.counters {
@@ -132,18 +137,38 @@ func (d *state) drop(t *topic) {
 // wanted reports whether an event stays: for its time, or as one of the last.
 func (t *topic) wanted(e *event) bool { return e.timed || e.seq+uint64(t.opts.Keep) > t.seq }
 
-// keep adds an event if it is to be kept, and reports whether it is. Those that
-// are not to be any more go; gone gets their numbers.
+// keep adds an event, the newest of the topic, if it is to be kept, and reports
+// whether it is. Those that are not to be any more go; gone gets their numbers.
 func (t *topic) keep(e *event) (kept bool, gone []uint64) {
+	before := t.seq
+	t.seq = e.seq
 	if kept = t.wanted(e); kept {
 		t.kept = append(t.kept, e)
 		t.bytes += e.size()
 	}
-	return kept, t.trim()
+	if t.bytes > MaxKept {
+		return kept, t.trim()
+	}
+	return kept, t.slide(before)
 }
 
-// trim lets go what is not kept any more. Those kept for their number go early if
-// they take too much memory.
+// slide lets go what was one of the last when the topic was at seq, and is not now.
+func (t *topic) slide(seq uint64) (gone []uint64) {
+	i, _ := slices.BinarySearchFunc(t.kept, t.seq+1, func(e *event, next uint64) int {
+		return cmp.Compare(e.seq+uint64(t.opts.Keep), next)
+	})
+	for i--; i >= 0 && t.kept[i].seq+uint64(t.opts.Keep) > seq; i-- {
+		if e := t.kept[i]; !e.timed {
+			t.bytes -= e.size()
+			gone = append(gone, e.seq)
+			t.kept = slices.Delete(t.kept, i, i+1)
+		}
+	}
+	return gone
+}
+
+// trim lets go all that is not kept any more. Those kept for their number go early
+// if they take too much memory.
 func (t *topic) trim() (gone []uint64) {
 	t.kept = slices.DeleteFunc(t.kept, func(e *event) bool {
 		if t.wanted(e) && (e.timed || t.bytes <= MaxKept) {
@@ -158,14 +183,7 @@ func (t *topic) trim() (gone []uint64) {
 
 // full reports whether no more events can be kept for a time.
 func (t *topic) full(size int) bool {
-	timed, bytes := 0, size
-	for _, e := range t.kept {
-		if e.timed {
-			timed++
-			bytes += e.size()
-		}
-	}
-	return timed >= MaxKeep || bytes > MaxKept
+	return len(t.kept) >= MaxKeep+int(t.opts.Keep) || t.bytes+size > 2*MaxKept
 }
 
 // find is the event with an id, if it is kept for a time.

@@ -117,12 +117,13 @@ func (s *Service) SyncInit(r service.Round) {
 	s.round.offers = make([]*offer, len(s.round.who))
 	if r.Same {
 		d, born := s.future()
+		own := s.offer()
 		for i, n := range s.round.who {
-			o := s.offer()
+			o := *own
 			if m := d.member(n); m != nil && born != 0 {
 				o.born = m.Born
 			}
-			s.round.offers[i] = o
+			s.round.offers[i] = &o
 		}
 		s.round.decide()
 	}
@@ -271,6 +272,9 @@ func (s *Service) adopt(b []byte, represents bool, present []proto.NodeID) {
 		by := proto.NodeID(t.number >> 32)
 		if t.event != nil {
 			by = proto.NodeID(t.event.id >> 32)
+		}
+		if d.knows(t.id()) {
+			continue
 		}
 		if by == s.self || represents && !slices.Contains(present, by) {
 			s.brings = append(s.brings, t)

@@ -184,13 +184,12 @@ func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code
 
 // record adds an event to a topic, and tells it.
 func (s *Service) record(t *topic, ev *event, left int64) {
-	t.seq = ev.seq
 	ev.content = ev.content.clone()
 	ev.until = s.x.Now().Add(time.Duration(left))
 	kept, gone := t.keep(ev)
 	s.storeEvent(t, ev, kept, gone)
 	s.tell(t, ev)
-	if ev.timed {
+	if ev.timed && (s.expiry == nil || ev.until.Before(s.expires)) {
 		s.watchTimes()
 	}
 }
@@ -270,7 +269,7 @@ func (s *Service) watchTimes() {
 			}
 		}
 	}
-	if !first.IsZero() {
+	if s.expires = first; !first.IsZero() {
 		s.expiry = s.x.After(max(retryAfter, first.Sub(s.x.Now())), s.timesOver)
 	}
 }
