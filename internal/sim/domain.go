@@ -60,17 +60,16 @@ func (p *Plan) domains() bool { return !p.Bare && len(p.Domain.Groups) > 0 }
 // voter is one program on a node that is in groups of Group Services. It votes as
 // the plan says, and does what actions ask for.
 type voter struct {
-	f      *full
-	number int // among those of its node
-	id     int // number of the present connection in the run, zero: none
-	h      *executive.Handle
-	hello  bool // answered
-	mute   bool
-	seats  map[int32]*place
-	open   map[uint64]bool // calls without an answer
-	due    []duty
-	taken  int // events that it got and did not take yet
-	retry  Tick
+	f     *full
+	id    int // number of the present connection in the run, zero: none
+	h     *executive.Handle
+	hello bool // answered
+	mute  bool
+	seats map[int32]*place
+	open  map[uint64]bool // calls without an answer
+	due   []duty
+	taken int // events that it got and did not take yet
+	retry Tick
 }
 
 // place is what one token of a program stands for, as far as the program knows.

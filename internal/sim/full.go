@@ -75,8 +75,8 @@ func newFull(m *member, r record) *full {
 	for i := range m.plan.Procs {
 		f.clients = append(f.clients, &client{f: f, number: i})
 	}
-	for i := range m.plan.Seats {
-		f.voters = append(f.voters, &voter{f: f, number: i})
+	for range m.plan.Seats {
+		f.voters = append(f.voters, &voter{f: f})
 	}
 	f.flush()
 	return f

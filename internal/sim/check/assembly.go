@@ -10,9 +10,8 @@ type domain struct {
 	formed     bool
 	hosts      []hosting
 	assemblies []*assembly // in the order of their creation
-	created    int
-	causes     int    // events by which providers failed
-	seq        uint64 // of the last protocol
+	causes     int         // events by which providers failed
+	seq        uint64      // of the last protocol
 
 	told []effect // by the present step
 }
@@ -49,7 +48,6 @@ type view struct {
 // assembly is one group.
 type assembly struct {
 	name    string
-	number  int
 	alive   bool
 	attrs   GroupAttributes
 	seats   []seat // oldest first
@@ -579,8 +577,7 @@ func (d *domain) finish(g *assembly, approved bool, summary uint32) {
 	d.targets(g, before, v.stated)
 	if g.alive && len(g.seats) == 0 {
 		d.tell(effect{group: g.name, seen: &view{gone: true}})
-		d.created++
-		*g = assembly{name: g.name, number: d.created, queue: g.queue} // joins that wait begin it anew
+		*g = assembly{name: g.name, queue: g.queue} // joins that wait begin it anew
 		d.assemblies = append(slices.DeleteFunc(d.assemblies, func(o *assembly) bool { return o == g }), g)
 	}
 }

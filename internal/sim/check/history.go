@@ -77,8 +77,7 @@ func (w *domain) asked(g *assembly, r *request) {
 	q, who, client := r.q, r.role.provider, r.client.id
 	if q.Ask == AskJoin {
 		if g == nil {
-			w.created++
-			g = &assembly{name: q.Group, number: w.created}
+			g = &assembly{name: q.Group}
 			w.assemblies = append(w.assemblies, g)
 		}
 		g.queue = append(g.queue, seat{Provider: who, client: client, token: q.Token, attrs: q.Attrs, tag: q.Tag})
