@@ -242,3 +242,17 @@ func TestAgentDies(t *testing.T) {
 		})
 	}
 }
+
+// The same with many threads at work.
+func TestAgentDies_AmongThreads(t *testing.T) {
+	for _, sanitizer := range []string{races, memory} {
+		t.Run(sanitizer, func(t *testing.T) {
+			binary := program(t, sanitizer, "testdata/orphans.c")
+			h := agents(t, 1)
+			p, _ := h.client(1, binary)
+			p.WaitOutput(patience, "at work")
+			h.agents[0].Signal(os.Kill)
+			allRight(t, p)
+		})
+	}
+}
