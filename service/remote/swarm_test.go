@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/moothall/moothall/internal/service/outside"
 	"github.com/moothall/moothall/internal/service/servicetest"
@@ -33,8 +34,20 @@ type book struct {
 	synced bool
 	early  int // messages before the first round
 	dupl   map[string]int
+
+	ring    service.RingID
+	members []service.NodeID
+	views   []view
+	foreign int // messages of nodes that are not in the configuration
+
 	places map[place]string // of all books
 	twice  int              // messages at a place that another one had
+}
+
+// view is a regular configuration that a process saw.
+type view struct {
+	ring, before    service.RingID
+	members, joined []service.NodeID
 }
 
 type place struct {
@@ -51,6 +64,11 @@ func (k *book) Info() service.Info {
 func (k *book) Start(x service.Executive) error { k.x, k.dupl = x, map[string]int{}; return nil }
 func (k *book) Stop()                           {}
 func (k *book) ConfigChange(c service.ConfigChange) {
+	if c.Kind == service.Regular {
+		k.views = append(k.views, view{ring: c.Ring, before: k.ring, members: slices.Clone(c.Members), joined: slices.Clone(c.Joined)})
+		k.ring = c.Ring
+	}
+	k.members = slices.Clone(c.Members)
 	k.seen = append(k.seen, fmt.Sprintf("%d %v members %v left %v joined %v", c.Kind, c.Ring, c.Members, c.Left, c.Joined))
 }
 
@@ -61,6 +79,9 @@ func (k *book) Deliver(m service.Message) {
 	}
 	if !k.synced {
 		k.early++
+	}
+	if !slices.Contains(k.members, m.From) {
+		k.foreign++
 	}
 	line := string(m.Body)
 	k.dupl[line]++
@@ -239,10 +260,17 @@ func (w *swarm) kill(id service.NodeID) {
 	}
 }
 
+// retry is time enough for what found no room.
+const retry = 10 * time.Millisecond
+
 // run works until nothing moves.
 func (w *swarm) run() {
 	w.t.Helper()
+	for _, n := range w.c.Nodes() {
+		n.Full = false
+	}
 	for range 100_000 {
+		w.c.Advance(retry)
 		w.c.Run()
 		moved := false
 		for id := range w.c.Size() {
@@ -288,7 +316,11 @@ func (w *swarm) check() {
 			}
 		}
 	}
+	w.views()
 	for _, p := range w.all {
+		if p.book.foreign > 0 {
+			w.t.Fatalf("node %d was given messages from outside of its configuration", p.node.ID())
+		}
 		if p.book.twice > 0 {
 			w.t.Fatalf("node %d was given other messages at the places of the order", p.node.ID())
 		}
@@ -298,6 +330,37 @@ func (w *swarm) check() {
 		for line, n := range p.book.dupl {
 			if n > 1 {
 				w.t.Fatalf("node %d saw %q %d times", p.node.ID(), line, n)
+			}
+		}
+	}
+}
+
+// views compares what the processes of all times were told: each configuration has
+// a number of its own, and who came along with somebody comes from the same one.
+func (w *swarm) views() {
+	w.t.Helper()
+	type seat struct {
+		ring service.RingID
+		node service.NodeID
+	}
+	seen := map[seat]view{}
+	for _, p := range w.all {
+		for _, v := range p.book.views {
+			s := seat{v.ring, p.node.ID()}
+			if _, twice := seen[s]; twice {
+				w.t.Fatalf("node %d saw two configurations %v", s.node, s.ring)
+			}
+			seen[s] = v
+		}
+	}
+	for s, v := range seen {
+		for _, other := range v.members {
+			o, ok := seen[seat{s.ring, other}]
+			if ok && !slices.Equal(o.members, v.members) {
+				w.t.Fatalf("configuration %v has members %v at node %d and %v at node %d", s.ring, v.members, s.node, o.members, other)
+			}
+			if ok && !slices.Contains(v.joined, other) && (o.before != v.before || v.before == service.RingID{}) {
+				w.t.Fatalf("node %d came to %v from %v, and was told that node %d came along, which was in %v", s.node, s.ring, v.before, other, o.before)
 			}
 		}
 	}
@@ -377,7 +440,7 @@ func plan(t *testing.T, seed uint64) int {
 	size := w.c.Size()
 	pick := func() service.NodeID { return service.NodeID(1 + rng.IntN(size)) }
 	for range 60 {
-		switch rng.IntN(12) {
+		switch rng.IntN(14) {
 		case 0, 1:
 			var a, b []service.NodeID
 			for _, id := range w.c.All() {
@@ -404,6 +467,12 @@ func plan(t *testing.T, seed uint64) int {
 		case 7:
 			w.run()
 			w.check()
+		case 8:
+			if n := w.c.Node(pick()); n.Up() {
+				n.Full = !n.Full
+			}
+		case 9: // a process that has not answered the last ping is ended
+			w.c.Advance(time.Duration(rng.IntN(20)) * time.Second)
 		default:
 			w.write(pick())
 		}
