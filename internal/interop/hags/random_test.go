@@ -70,7 +70,11 @@ func (g *game) enter(node int) *process {
 // act does one thing.
 func (g *game) act() {
 	if len(g.players) < 10 {
-		if p := g.enter(1 + g.r.IntN(5)); p != nil {
+		node := 1 + g.r.IntN(5)
+		if !g.w.c.agents[node-1].Running() {
+			g.w.c.start(node)
+		}
+		if p := g.enter(node); p != nil {
 			g.players = append(g.players, p)
 		}
 		return
@@ -127,7 +131,8 @@ func (g *game) compare() {
 				if !slices.Contains(strings.Split(field(life[0], "cur="), ","), "1000/1") {
 					continue // its node was alone, before it met the others: that was another group
 				}
-				if life = together(life); !contains(whole, life) {
+				over := p.over || slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, role+" AN GD") })
+				if life = together(life, over); !contains(whole, life) {
 					g.t.Fatalf("provider %s of %s was told\n\t%s", role, p.name, strings.Join(differs(whole, life), "\n\t"))
 				}
 			}
@@ -135,13 +140,18 @@ func (g *game) compare() {
 	}
 }
 
-// together is a life up to the protocol in which the nodes of the witness and of the
-// provider lost each other, as busy machines may: how that one ended may differ.
-func together(life []string) []string {
+// together is a life as long as the nodes of the witness and of the provider were
+// together. Busy machines may lose each other, and then how the protocol ends in
+// which they do may differ; of a life that is over it may be the last one.
+func together(life []string, over bool) []string {
 	parted := slices.IndexFunc(life, func(l string) bool {
 		return strings.Contains(l, " failure-leave ") && strings.Contains(l, " host") && slices.Contains(strings.Split(field(l, "chg="), ","), "1000/1")
 	})
-	if parted < 0 {
+	switch {
+	case parted >= 0:
+	case over:
+		parted = len(life)
+	default:
 		return life
 	}
 	for parted--; parted > 0 && strings.HasPrefix(life[parted-1], "NP"); parted-- {
