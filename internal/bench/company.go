@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"sync"
 )
 
 // company is the processes of a run: daemons, and programs beside them.
@@ -41,6 +42,7 @@ type helper struct {
 	out    *json.Decoder
 	stderr bytes.Buffer
 	stop   func() bool
+	wait   func() error // for its end; may be called again
 }
 
 // start starts a program on a node and waits until it is ready.
@@ -59,7 +61,7 @@ func (x *company) start(node int, args ...string) (*helper, error) {
 	if err := h.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %q on %s: %w", args[0], n.Name, err)
 	}
-	h.in, h.out = in, json.NewDecoder(out)
+	h.in, h.out, h.wait = in, json.NewDecoder(out), sync.OnceValue(h.cmd.Wait)
 	h.stop = context.AfterFunc(x.ctx, func() { _ = h.cmd.Process.Kill() })
 	x.helpers = append(x.helpers, h)
 	return h, h.said(nil)
@@ -72,7 +74,7 @@ func (h *helper) said(v any) error {
 	}
 	if err := h.out.Decode(v); err != nil {
 		_ = h.cmd.Process.Kill()
-		return fmt.Errorf("%q: %w", h.cmd.Args[len(h.cmd.Args)-2], errors.Join(err, h.cmd.Wait(), errors.New(h.stderr.String())))
+		return fmt.Errorf("%q: %w", h.cmd.Args[len(h.cmd.Args)-2], errors.Join(err, h.wait(), errors.New(h.stderr.String())))
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func (x *company) stop() {
 	for _, h := range x.helpers {
 		h.stop()
 		_ = h.cmd.Process.Kill()
-		_ = h.cmd.Wait()
+		_ = h.wait()
 	}
 	for _, d := range x.daemons {
 		d.Stop(context.WithoutCancel(x.ctx))

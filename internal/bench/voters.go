@@ -42,6 +42,7 @@ type voters struct {
 	node      int // from 0 on
 	clock     clock
 	member    *cpg.Member
+	together  chan struct{}      // closed when the members of all nodes have met
 	came      chan time.Duration // when an own message of the member was delivered
 	mine      []*voter           // of the groups that were joined last
 	proposers []*voter           // among them
@@ -63,7 +64,7 @@ func RunVoters(ctx context.Context, s session.Session, number int64, orders io.R
 	if err != nil {
 		return err
 	}
-	v := &voters{ctx: ctx, session: s, node: int(number), clock: newClock(), member: m, came: make(chan time.Duration, 1), failed: make(chan error, 1)}
+	v := &voters{ctx: ctx, session: s, node: int(number), clock: newClock(), member: m, together: make(chan struct{}), came: make(chan time.Duration, 1), failed: make(chan error, 1)}
 	go v.receive()
 	if err := say(answers, nil); err != nil {
 		return err
@@ -111,9 +112,11 @@ func (v *voters) obey(orders io.Reader, answers io.Writer) error {
 	}
 }
 
-// receive notes when own messages of the process group are delivered.
+// receive notes when own messages of the process group are delivered, and when all
+// are there.
 func (v *voters) receive() {
 	batch := make([]cpg.Event, 16)
+	together := false
 	for {
 		n, err := v.member.RecvBatch(v.ctx, batch)
 		if err != nil {
@@ -122,15 +125,29 @@ func (v *voters) receive() {
 		}
 		now := v.clock.now()
 		for _, ev := range batch[:n] {
-			if msg, ok := ev.(cpg.Message); ok && msg.Own {
-				v.came <- now
+			switch ev := ev.(type) {
+			case cpg.Message:
+				if ev.Own {
+					v.came <- now
+				}
+			case cpg.View:
+				if !together && len(ev.Members) == nodes {
+					together = true
+					close(v.together)
+				}
 			}
 		}
 	}
 }
 
-// join makes the providers of this node, and waits until all groups are complete.
+// join makes the providers of this node, and waits until all groups are complete. It
+// begins when the nodes are one ring: groups of a part that comes late are dissolved.
 func (v *voters) join(o *voteOrder) error {
+	select {
+	case <-v.together:
+	case <-v.ctx.Done():
+		return context.Cause(v.ctx)
+	}
 	v.mine, v.proposers = nil, nil
 	joined := make(chan error)
 	for g := range o.Groups {

@@ -111,7 +111,8 @@ func (x *company) votes(r *Votes, c VoteConfig, say func(string, ...any)) error 
 	return nil
 }
 
-// order has programs do something at the same time, and adds up what they say.
+// order has programs do something at the same time, and adds up what they say. It
+// ends with the first that fails: the others may wait for it for ever.
 func (x *company) order(programs []*helper, o voteOrder) (*voteAnswer, error) {
 	line, err := json.Marshal(o)
 	if err != nil {
@@ -122,13 +123,25 @@ func (x *company) order(programs []*helper, o voteOrder) (*voteAnswer, error) {
 			return nil, err
 		}
 	}
-	all := new(voteAnswer)
+	type answer struct {
+		voteAnswer
+		err error
+	}
+	answers := make(chan answer, len(programs))
 	for _, h := range programs {
-		var one voteAnswer
-		if err := h.said(&one); err != nil {
-			return nil, err
+		go func() {
+			var one answer
+			one.err = h.said(&one.voteAnswer)
+			answers <- one
+		}()
+	}
+	all := new(voteAnswer)
+	for range programs {
+		one := <-answers
+		if one.err != nil {
+			return nil, one.err
 		}
-		all.add(&one)
+		all.add(&one.voteAnswer)
 	}
 	return all, nil
 }
