@@ -22,7 +22,7 @@ import (
 var scenarios = []struct {
 	name  string
 	run   func(*scene)
-	alone bool // it does something to the cluster: it has one of its own
+	alone bool // it does something to the cluster: it has one of its own, of two nodes
 }{
 	{name: "07 names", run: names}, {name: "08 attributes", run: badAttributes},
 	{name: "10-11 join", run: joinOnePhase}, {name: "12-13 join in phases", run: joinPhases}, {name: "14-15 join rejected", run: joinRejected},
@@ -61,7 +61,7 @@ func conform(t *testing.T, carry func(*testing.T, *node.Cluster) []session.Sessi
 			if !sc.alone {
 				t.Parallel() // most of the time nothing is done but to wait for a time limit
 			} else {
-				s.c = cluster(t, 3)
+				s.c = cluster(t, 2) // of three the two that are left may part for a moment on a busy machine
 				s.sessions = carry(t, s.c)
 			}
 			s.clients = clientsOf(s.sessions)
@@ -70,7 +70,7 @@ func conform(t *testing.T, carry func(*testing.T, *node.Cluster) []session.Sessi
 	}
 }
 
-// scene is one scenario: a group of its own, on a cluster of three nodes.
+// scene is one scenario: a group of its own, on a cluster of three nodes or of two.
 type scene struct {
 	*testing.T
 	ctx      context.Context
