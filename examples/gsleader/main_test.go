@@ -31,13 +31,17 @@ func TestElect(t *testing.T) {
 		}
 		candidates(t, n, i+1)
 	}
-	stops[0]()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	stop := func(i int) {
+		t.Helper()
+		stops[i]()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
+	stop(0)
 	outs[1].until(t, "1/2 leads\n")
 	outs[2].until(t, "1/2 leads\n")
-	c.Kill(2)
+	stop(1)
 	outs[2].until(t, "1/3 leads\n")
 }
 
