@@ -10,6 +10,10 @@
 // end. A trace ends drained when the faults were healed, submitting stopped and
 // everything went quiet; only then "live to the end" has a meaning.
 //
+// Groups judges what clients of process groups saw, Domain what Group Services did
+// and told their clients; both have events of their own and follow those of the
+// cluster too.
+//
 // # What counts
 //
 // A paused life is live: its obligations are late, not waived. Nothing may
