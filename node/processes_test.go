@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,6 +70,8 @@ func (l *ledger) Deliver(m service.Message) {
 		_ = c.Push(0, line)
 	}
 }
+
+func (l *ledger) Dump(w io.Writer) { fmt.Fprintf(w, "%d lines\n", len(l.lines)) }
 
 func (l *ledger) hash() [32]byte { return sha256.Sum256(fmt.Appendf(nil, "%q", l.lines)) }
 
@@ -283,6 +286,15 @@ func TestServiceInProcesses(t *testing.T) {
 	if !strings.Contains(h.log.String(), "it did not answer for "+hangs.String()) {
 		t.Error(h.log.String())
 	}
+
+	// Each part says what it holds.
+	var dump strings.Builder
+	if err := h.nodes[0].Dump(ctx, &dump); err != nil || !strings.Contains(dump.String(), "processes on nodes [1 2 3]") {
+		t.Errorf("%v\n%s", err, dump.String())
+	}
+	testenv.Eventually(t, patience, "the dump of the process", func() (bool, any) {
+		return strings.Contains(h.log.String(), "It holds "), h.log
+	})
 
 	// All processes end with their agents.
 	for _, n := range h.nodes {

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"slices"
 
+	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/session/named"
 	"github.com/moothall/moothall/service"
@@ -26,6 +30,24 @@ func (n *Node) ofOthers() []func() service.Service {
 		list = append(list, o.service)
 	}
 	return list
+}
+
+// Dump writes what the services of the member hold, as far as they can say: for
+// people who look for a fault. Processes of services are asked to write it to the
+// log.
+func (n *Node) Dump(ctx context.Context, w io.Writer) error {
+	var b bytes.Buffer
+	err := n.do(ctx, func(core *executive.Core) {
+		core.Dump(&b)
+		for _, o := range n.outsiders {
+			o.present.AskDump()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b.Bytes())
+	return err
 }
 
 // checkServices looks at services of other people before anything starts, and

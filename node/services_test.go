@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -37,6 +39,8 @@ func (s *sum) Deliver(m service.Message) {
 		_ = c.Push(uint16(m.Src.Tag), binary.LittleEndian.AppendUint32(nil, s.value))
 	}
 }
+
+func (s *sum) Dump(w io.Writer) { fmt.Fprintf(w, "the sum is %d\n", s.value) }
 
 type summer struct {
 	s *sum
@@ -117,6 +121,27 @@ func TestServicesOfOthers(t *testing.T) {
 			t.Errorf("session %d: %v", i, err)
 		}
 	}
+}
+
+// What services hold can be looked at while they run.
+func TestDump(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cluster, err := node.StartCluster(ctx, 1, newSum("sum", 40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	c, err := cluster.Node(1).OpenNamed(ctx, "sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, ctx, c, 5)
+	var b strings.Builder
+	if err := cluster.Node(1).Dump(ctx, &b); err != nil || !strings.Contains(b.String(), "service sum (40):\nthe sum is 5\n") || !strings.Contains(b.String(), "service cpg") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	add(t, ctx, c, 5)
 }
 
 func TestServicesThatClash(t *testing.T) {

@@ -152,7 +152,8 @@ type Peer struct {
 }
 
 // Dumper prints the replicated state canonically, equal at all members when
-// nothing is under way: package servicetest compares what the nodes print.
+// nothing is under way: package servicetest compares what the nodes print, and
+// node.Dump and SIGUSR2 to an agent print it for people.
 // Optional.
 type Dumper interface{ Dump(w io.Writer) }
 
@@ -181,7 +182,7 @@ type Message struct {
 	Class MsgClass
 	Level Level
 	Ring  RingID
-	Slot  Slot // messages that travelled together have the same
+	Slot  Slot   // messages that travelled together have the same
 	Src   Source // zero if not caused by a client
 	Body  []byte // valid until Deliver returns
 }

@@ -45,7 +45,7 @@ func newAgentCommand() *cobra.Command {
 moot.toml or a corosync.conf; the node finds itself in the nodelist by its name
 or address, as Corosync does. SIGTERM and SIGINT make it leave the cluster in
 order, a second one ends it at once; SIGHUP has all agents of the cluster
-reload, as moot reload does.
+reload, as moot reload does; SIGUSR2 writes what the services hold to the log.
 
 It always runs in the foreground and logs to standard error; under systemd use a
 unit of Type=notify. The options -c, -f, -t and -v are those of corosync; run
@@ -283,6 +283,7 @@ func serve(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	defer stopWatching()
 	go manager.Watch(watching, n.Alive)
 	go reloadOnHangup(watching, n, log)
+	go dumpOnSignal(watching, n, log)
 
 	select {
 	case <-n.Done():
@@ -300,6 +301,27 @@ func serve(ctx context.Context, n *node.Node, log *slog.Logger) error {
 		return nil
 	}
 	return failed(exitRing, err)
+}
+
+// dumpOnSignal writes on SIGUSR2 what the services hold to the log.
+func dumpOnSignal(ctx context.Context, n *node.Node, log *slog.Logger) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+		}
+		var b strings.Builder
+		if err := n.Dump(ctx, &b); err != nil {
+			return // it ends
+		}
+		for line := range strings.Lines(b.String()) {
+			log.Info("Dump: " + strings.TrimRight(line, "\n"))
+		}
+	}
 }
 
 // startStatus is the exit status for a start that failed.

@@ -34,6 +34,7 @@
 //   - A client that the service refuses in Open has its connection ended, with the
 //     code. Push and Close return before the agent has acted; a client that does not
 //     take its events is cut off.
+//   - What a service.Leaver multicasts may come too late.
 //   - An error of SyncProcess, and a panic, end the process, not the node.
 //   - Round.Peers has a weight of 1 for each. The Executive is no
 //     service.QuorumViewer.

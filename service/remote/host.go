@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -218,6 +219,9 @@ func (h *host) event(e *session.Event) error {
 		n, err := outside.ParseNodes(e.Body)
 		h.name(n.Nodes)
 		return err
+	case outside.EventDump:
+		h.dump()
+		return nil
 	case outside.EventLeaving:
 		if l, ok := h.svc.(service.Leaver); ok {
 			l.Leaving()
@@ -225,6 +229,20 @@ func (h *host) event(e *session.Event) error {
 		return nil
 	}
 	return fmt.Errorf("remote: the agent tells something of kind %d, which protocol %d does not have", e.Kind, outside.Protocol)
+}
+
+// dump writes what the service holds to the log.
+func (h *host) dump() {
+	d, ok := h.svc.(service.Dumper)
+	if !ok {
+		h.log.Info("The service cannot say what it holds")
+		return
+	}
+	var b strings.Builder
+	d.Dump(&b)
+	for line := range strings.Lines(b.String()) {
+		h.log.Info("It holds " + strings.TrimRight(line, "\n"))
+	}
 }
 
 type appender interface{ AppendTo([]byte) []byte }

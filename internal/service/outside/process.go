@@ -1,6 +1,7 @@
 package outside
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/moothall/moothall/service"
@@ -73,7 +74,7 @@ func (p *process) gone(why string) {
 	s.proc = nil
 	s.x.Log().Warn("The process of a service is gone", "process", p.conn.Cred().PID, "why", why)
 	for _, c := range slices.Clone(s.clients) {
-		c.conn.Close(service.ErrLibrary)
+		c.conn.Close(fmt.Errorf("the process of service %s ended: %w", s.cfg.Name, service.ErrLibrary))
 	}
 	s.changed()
 	if s.cfg.Gone != nil {

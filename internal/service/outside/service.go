@@ -1,6 +1,8 @@
 package outside
 
 import (
+	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -71,6 +73,7 @@ var (
 	_ service.Syncer         = (*Service)(nil)
 	_ service.QuorumListener = (*Service)(nil)
 	_ service.Leaver         = (*Service)(nil)
+	_ service.Dumper         = (*Service)(nil)
 )
 
 // New makes the service.
@@ -115,6 +118,18 @@ func (s *Service) Leaving() {
 	if s.proc != nil {
 		s.proc.tell(EventLeaving, nil)
 	}
+}
+
+// AskDump has the process write what it holds to its log.
+func (s *Service) AskDump() {
+	if s.proc != nil {
+		s.proc.tell(EventDump, nil)
+	}
+}
+
+// Dump tells the configuration.
+func (s *Service) Dump(w io.Writer) {
+	fmt.Fprintf(w, "configuration %v, processes on nodes %v\n", s.config, nodes(s.mates))
 }
 
 // Expect says which process may register from now on.

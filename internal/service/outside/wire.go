@@ -45,6 +45,7 @@ const (
 	EventPing                      // Count
 	EventNodes                     // Nodes
 	EventLeaving                   // empty
+	EventDump                      // empty
 )
 
 // Part says whom a message is for.
