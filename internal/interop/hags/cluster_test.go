@@ -136,8 +136,13 @@ func newInside(t *testing.T, n int) *cluster {
 // newCluster starts n agents on loopback addresses.
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), drive: drive(t), binary: testenv.Binary(t), agents: make([]*testenv.Process, n), domain: "hags"}
-	if err := os.Chmod(filepath.Dir(c.dir), 0o755); err != nil { // for who is not root
+	dir, err := os.MkdirTemp("", "moot-hags-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a script that an agent left behind may still write
+	c := &cluster{t: t, dir: dir, drive: drive(t), binary: testenv.Binary(t), agents: make([]*testenv.Process, n), domain: "hags"}
+	if err := os.Chmod(dir, 0o755); err != nil { // for who is not root
 		t.Fatal(err)
 	}
 	var addrs []netip.Addr
