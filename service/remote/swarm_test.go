@@ -40,8 +40,8 @@ type book struct {
 	views   []view
 	foreign int // messages of nodes that are not in the configuration
 
-	places map[place]string // of all books
-	twice  int              // messages at a place that another one had
+	places map[place]service.NodeID // of all books
+	twice  int                      // messages at a place that another one had
 }
 
 // view is a regular configuration that a process saw.
@@ -87,10 +87,10 @@ func (k *book) Deliver(m service.Message) {
 	k.dupl[line]++
 	k.lines = append(k.lines, line)
 	k.seen = append(k.seen, line)
-	if before, ok := k.places[place{m.Ring, m.Slot}]; ok && before != line {
+	if from, ok := k.places[place{m.Ring, m.Slot}]; ok && from != m.From { // several messages of one node may share a slot
 		k.twice++
 	}
-	k.places[place{m.Ring, m.Slot}] = line
+	k.places[place{m.Ring, m.Slot}] = m.From
 	if c, ok := k.x.Local(m.Src); ok {
 		_ = c.Push(1, m.Body)
 	}
@@ -236,11 +236,11 @@ type swarm struct {
 	next  int
 	need  bool
 
-	places map[place]string
+	places map[place]service.NodeID
 }
 
 func newSwarm(t *testing.T, nodes int) *swarm {
-	w := &swarm{t: t, procs: map[service.NodeID]*proc{}, places: map[place]string{}}
+	w := &swarm{t: t, procs: map[service.NodeID]*proc{}, places: map[place]service.NodeID{}}
 	w.c = servicetest.New(t, nodes, func(service.NodeID) []service.Service {
 		return []service.Service{outside.New(outside.Config{ID: bookID, Name: "book"})}
 	})
