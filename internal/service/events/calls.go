@@ -17,6 +17,8 @@ const (
 	CallCreate                  // CreateRequest; ErrExist
 	CallDelete                  // NameRequest; ErrNotExist
 	CallClear                   // ClearRequest; ErrNotExist
+	CallEnter                   // EnterRequest, EnterReply when it is ordered; ErrNotExist
+	CallUnlink                  // NameRequest; ErrNotExist
 	CallDescribe                // NameRequest, Description; ErrNotExist
 	CallList                    // nothing, ListReply
 	CallStatus                  // nothing, StatusReply
@@ -56,6 +58,7 @@ type SubscribeRequest struct {
 	Sub     uint32 // the client's name for it, free
 	Open    uint32 // subscriptions of one open get an event once, as the oldest that matches
 	Topic   []byte
+	Number  uint64 // of the topic; zero: the one with the name
 	Start   Start
 	Seq     uint64 // with StartAt
 	Filters []Filter
@@ -68,6 +71,7 @@ type SubRequest struct{ Sub uint32 }
 // a reply (cluster events 2.9).
 type PublishRequest struct {
 	Topic   []byte
+	Number  uint64 // of the topic; zero: the one with the name
 	Content Content
 }
 
@@ -89,9 +93,23 @@ type NameRequest struct{ Name []byte }
 // ClearRequest is the body of CallClear: the event is not kept for a time any
 // more.
 type ClearRequest struct {
-	Topic []byte
-	ID    uint64
+	Topic  []byte
+	Number uint64 // of the topic; zero: the one with the name
+	ID     uint64
 }
+
+// EnterRequest is the body of CallEnter. The client has the topic open until
+// CallEnd. Without a name, after CallUnlink, a topic lives until the last open of it
+// ends (openais-executive 7.8).
+type EnterRequest struct {
+	Sub     uint32 // the client's name for it, free
+	Name    []byte
+	Create  bool // if there is none
+	Options Options
+}
+
+// EnterReply answers CallEnter.
+type EnterReply struct{ Number uint64 } // of the topic
 
 // Description is what is known of a topic, and answers CallDescribe.
 type Description struct {
@@ -103,6 +121,7 @@ type Description struct {
 	First   uint64 // of the oldest event that is kept; zero: none
 	Kept    uint32 // events
 	Members []Process
+	Opens   uint32 // how often it is open
 }
 
 // ListReply answers CallList.
@@ -173,14 +192,14 @@ func ParseRegister(b []byte) (RegisterRequest, error) {
 
 // AppendTo appends the body of CallSubscribe.
 func (q SubscribeRequest) AppendTo(b []byte) []byte {
-	b = body.AppendText(body.AppendU32(body.AppendU32(b, q.Sub), q.Open), q.Topic)
+	b = body.AppendU64(body.AppendText(body.AppendU32(body.AppendU32(b, q.Sub), q.Open), q.Topic), q.Number)
 	return appendFilters(body.AppendU64(append(b, byte(q.Start)), q.Seq), q.Filters)
 }
 
 // ParseSubscribe reads the body of CallSubscribe.
 func ParseSubscribe(b []byte) (SubscribeRequest, error) {
 	r := body.NewReader(b)
-	q := SubscribeRequest{r.U32(), r.U32(), r.Text(r.Len()), Start(r.U8()), r.U64(), takeFilters(&r)}
+	q := SubscribeRequest{r.U32(), r.U32(), r.Text(r.Len()), r.U64(), Start(r.U8()), r.U64(), takeFilters(&r)}
 	if q.Start > StartAt {
 		r.Fail("start")
 	}
@@ -199,13 +218,13 @@ func ParseSub(b []byte) (SubRequest, error) {
 
 // AppendTo appends the body of CallPublish.
 func (q PublishRequest) AppendTo(b []byte) []byte {
-	return appendContent(body.AppendText(b, q.Topic), &q.Content)
+	return appendContent(body.AppendU64(body.AppendText(b, q.Topic), q.Number), &q.Content)
 }
 
 // ParsePublish reads the body of CallPublish.
 func ParsePublish(b []byte) (PublishRequest, error) {
 	r := body.NewReader(b)
-	q := PublishRequest{r.Text(r.Len()), takeContent(&r)}
+	q := PublishRequest{r.Text(r.Len()), r.U64(), takeContent(&r)}
 	return q, r.Close()
 }
 
@@ -245,14 +264,41 @@ func ParseName(b []byte) (NameRequest, error) {
 
 // AppendTo appends the body of CallClear.
 func (q ClearRequest) AppendTo(b []byte) []byte {
-	return body.AppendU64(body.AppendText(b, q.Topic), q.ID)
+	return body.AppendU64(body.AppendU64(body.AppendText(b, q.Topic), q.Number), q.ID)
 }
 
 // ParseClear reads the body of CallClear.
 func ParseClear(b []byte) (ClearRequest, error) {
 	r := body.NewReader(b)
-	q := ClearRequest{r.Text(r.Len()), r.U64()}
+	q := ClearRequest{r.Text(r.Len()), r.U64(), r.U64()}
 	return q, r.Close()
+}
+
+// AppendTo appends the body of CallEnter.
+func (q EnterRequest) AppendTo(b []byte) []byte {
+	b = body.AppendText(body.AppendU32(b, q.Sub), q.Name)
+	return appendOptions(body.AppendBool(b, q.Create), q.Options)
+}
+
+// ParseEnter reads the body of CallEnter.
+func ParseEnter(b []byte) (EnterRequest, error) {
+	r := body.NewReader(b)
+	q := takeEnterRequest(&r)
+	return q, r.Close()
+}
+
+func takeEnterRequest(r *body.Reader) EnterRequest {
+	return EnterRequest{r.U32(), r.Text(r.Len()), r.Bool(), takeOptions(r)}
+}
+
+// AppendTo appends the answer to CallEnter.
+func (p EnterReply) AppendTo(b []byte) []byte { return body.AppendU64(b, p.Number) }
+
+// ParseEnterReply reads the answer to CallEnter.
+func ParseEnterReply(b []byte) (EnterReply, error) {
+	r := body.NewReader(b)
+	p := EnterReply{r.U64()}
+	return p, r.Close()
 }
 
 // AppendTo appends the answer to CallDescribe.
@@ -263,17 +309,18 @@ func (d Description) AppendTo(b []byte) []byte {
 	for _, p := range d.Members {
 		b = appendProcess(b, p)
 	}
-	return b
+	return body.AppendU32(b, d.Opens)
 }
 
 // minDescription is the least that an encoded Description takes.
-const minDescription = 1 + 8 + 1 + 5 + 8 + 8 + 4 + 4
+const minDescription = 1 + 8 + 1 + 5 + 8 + 8 + 4 + 4 + 4
 
 func takeDescription(r *body.Reader) Description {
 	d := Description{Name: string(r.Short()), Number: r.U64(), Created: r.Bool(), Options: takeOptions(r), Seq: r.U64(), First: r.U64(), Kept: r.U32()}
 	for range r.Count(8) {
 		d.Members = append(d.Members, takeProcess(r))
 	}
+	d.Opens = r.U32()
 	return d
 }
 

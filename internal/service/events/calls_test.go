@@ -25,7 +25,8 @@ var (
 	state27   = snapshot{&state{view: ring27, at: place27, seq: 2, trans: 4, members: members27, in: members27[1:], out: members27[:1],
 		eligible: []proto.NodeID{1, 2, 3}, counters: []counter{{1, 1009}, {3, 1000}}, topics: []*topic{
 			{name: "a", number: 1<<32 | 1002, created: true, opts: Options{3, true}, seq: 9, kept: []*event{event27}, bytes: event27.size()},
-			{name: "b", number: 3<<32 | 1000, members: []entrant{{Process{1, 2}, 3, 4}}}}}}
+			{name: "b", number: 3<<32 | 1000, members: []entrant{{Process{1, 2}, 3, 4}}}},
+		unlinked: []*topic{{name: "a", number: 1<<32 | 1001, opens: []entrant{{Process{1, 2}, 3, 4}, {Process{2, 2}, 3, 4}}}}}}
 	entry27 = entry{at: place27, from: 3, fn: msgPublish, src: service.Source{Node: 3, Conn: 1, Tag: 2}, body: []byte("body")}
 )
 
@@ -75,14 +76,16 @@ var bodies = []servicetest.Body{
 	servicetest.A(OpenReply{3, 5}, ParseOpenReply),
 	servicetest.A(GrantRequest{9}, ParseGrant),
 	servicetest.A(RegisterRequest{1, Group, []byte("g"), true}, ParseRegister),
-	servicetest.A(SubscribeRequest{1, 2, []byte("t"), StartAt, 3, []Filter{{Prefix, []byte("a")}, {PassAll, []byte{}}}}, ParseSubscribe),
+	servicetest.A(SubscribeRequest{1, 2, []byte("t"), 7, StartAt, 3, []Filter{{Prefix, []byte("a")}, {PassAll, []byte{}}}}, ParseSubscribe),
 	servicetest.A(SubRequest{1}, ParseSub),
-	servicetest.A(PublishRequest{[]byte("t"), content27}, ParsePublish),
+	servicetest.A(PublishRequest{[]byte("t"), 7, content27}, ParsePublish),
 	servicetest.A(PublishReply{1, 2}, ParsePublishReply),
 	servicetest.A(CreateRequest{[]byte("t"), Options{9, true}}, ParseCreate),
 	servicetest.A(NameRequest{[]byte("t")}, ParseName),
-	servicetest.A(ClearRequest{[]byte("t"), 1001}, ParseClear),
-	servicetest.A(Description{"t", 1, true, Options{9, false}, 2, 1, 2, []Process{{1, 2}}}, ParseDescription),
+	servicetest.A(ClearRequest{[]byte("t"), 7, 1001}, ParseClear),
+	servicetest.A(EnterRequest{1, []byte("t"), true, Options{1, false}}, ParseEnter),
+	servicetest.A(EnterReply{7}, ParseEnterReply),
+	servicetest.A(Description{"t", 1, true, Options{9, false}, 2, 1, 2, []Process{{1, 2}}, 3}, ParseDescription),
 	servicetest.A(ListReply{[]Description{{Name: "t"}, {Name: "u"}}}, ParseListReply),
 	servicetest.A(StatusReply{Limbo, fact27}, ParseStatusReply),
 
@@ -112,7 +115,7 @@ func FuzzBodies(f *testing.F) { servicetest.FuzzBodies(f, bodies) }
 func FuzzMessages(f *testing.F) {
 	head := body.AppendU32(nil, 1)
 	f.Add(msgCreate, false, append(head, CreateRequest{[]byte("t"), Options{1, false}}.AppendTo(nil)...))
-	f.Add(msgPublish, false, append(body.AppendU32(head, 1), PublishRequest{[]byte("g"), content27}.AppendTo(nil)...))
+	f.Add(msgPublish, false, append(body.AppendU32(head, 1), PublishRequest{[]byte("g"), 0, content27}.AppendTo(nil)...))
 	f.Add(msgJoin, false, append(head, appendEntrant(body.AppendShort(nil, "x"), entrant{})...))
 	f.Add(msgBring, false, (&brought{"t", 1, Options{1, true}, 2, event27, 3}).appendTo(head))
 	f.Add(msgExpire, false, body.AppendU64(body.AppendU32(head, 1), 7))

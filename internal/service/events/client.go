@@ -47,9 +47,9 @@ type sub struct {
 	special bool // of Memb
 
 	name string // of a group or a topic
-	in   bool   // of a group: it is in it, and gets what happens
+	in   bool   // of a group: it is in it, and gets what happens; of a channel: all know
 
-	number          uint64 // of a topic
+	number          uint64 // of a topic or a channel
 	open            *open
 	filters         []Filter
 	last            uint64 // event of the topic that was seen
@@ -117,22 +117,34 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 		return with(req, ParseSub, c.stop)
 	case CallPublish:
 		return with(req, ParsePublish, func(q *PublishRequest) (service.Code, []byte) {
-			return c.order(req, msgPublish, Publish, q.Topic, body.AppendU32(nil, c.pid))
+			return c.order(req, msgPublish, Publish, c.name(q.Number, q.Topic), body.AppendU32(nil, c.pid), req.Body)
 		})
 	case CallCreate:
 		return with(req, ParseCreate, func(q *CreateRequest) (service.Code, []byte) {
-			return c.order(req, msgCreate, Administer, q.Name, nil)
+			return c.order(req, msgCreate, Administer, q.Name, req.Body)
 		})
 	case CallDelete:
 		return with(req, ParseName, func(q *NameRequest) (service.Code, []byte) {
-			return c.order(req, msgDelete, Administer, q.Name, nil)
+			return c.order(req, msgDelete, Administer, q.Name, req.Body)
 		})
 	case CallClear:
 		return with(req, ParseClear, func(q *ClearRequest) (service.Code, []byte) {
 			if q.ID&(1<<32-1) <= lowestNumber {
 				return service.ErrInvalidParam, nil
 			}
-			return c.order(req, msgClear, Publish, q.Topic, nil)
+			return c.order(req, msgClear, Publish, c.name(q.Number, q.Topic), req.Body)
+		})
+	case CallEnter:
+		return with(req, ParseEnter, func(q *EnterRequest) (service.Code, []byte) {
+			if code := worse(c.free(q.Sub)); code != 0 {
+				return code, nil
+			}
+			who := (&sub{c: c, id: q.Sub}).entrant()
+			return c.order(req, msgEnter, Watch, q.Name, enter{request: *q, who: who}.appendTo(nil))
+		})
+	case CallUnlink:
+		return with(req, ParseName, func(q *NameRequest) (service.Code, []byte) {
+			return c.order(req, msgUnlink, Administer, q.Name, req.Body)
 		})
 	case CallDescribe:
 		return with(req, ParseName, c.describe)
@@ -252,10 +264,10 @@ func (c *client) enter(u *sub) {
 }
 
 func (c *client) subscribe(q *SubscribeRequest) (service.Code, []byte) {
-	if code := cmp.Or(worse(c.free(q.Sub)), worse(c.allowed(Watch, q.Topic))); code != 0 {
+	if code := cmp.Or(worse(c.free(q.Sub)), worse(c.allowed(Watch, c.name(q.Number, q.Topic)))); code != 0 {
 		return code, nil
 	}
-	switch string(q.Topic) {
+	switch string(c.name(q.Number, q.Topic)) {
 	case ConnTopic:
 		c.enter(&sub{c: c, id: q.Sub, class: Conn, name: ConnTopic})
 		return service.OK, nil
@@ -263,7 +275,7 @@ func (c *client) subscribe(q *SubscribeRequest) (service.Code, []byte) {
 		c.enter(&sub{c: c, id: q.Sub, class: Memb, name: MembTopic})
 		return service.OK, nil
 	}
-	t := c.s.state.topic(string(q.Topic))
+	t := c.s.state.find(q.Number, q.Topic)
 	if t == nil {
 		return service.ErrNotExist, nil
 	}
@@ -347,10 +359,20 @@ func (c *client) stop(q *SubRequest) (service.Code, []byte) {
 			return true
 		})
 	}
-	if u != nil && u.class == Group {
-		c.s.sayLeave(u.name, u.entrant())
+	if u != nil {
+		u.part()
 	}
 	return service.OK, nil
+}
+
+// part says to all what they must know of a registration that ended.
+func (u *sub) part() {
+	switch u.class {
+	case Group:
+		u.c.s.sayLeave(u.name, u.entrant())
+	case Channel:
+		u.c.s.sayExit(u.number, u.entrant())
+	}
 }
 
 // forget takes a registration out of everything but the queue.
@@ -364,6 +386,11 @@ func (c *client) forget(u *sub) {
 		s.groups[u.name] = slices.DeleteFunc(slices.Clone(s.groups[u.name]), is)
 		if len(s.groups[u.name]) == 0 {
 			delete(s.groups, u.name)
+		}
+	case Channel:
+		s.channels[u.number] = slices.DeleteFunc(slices.Clone(s.channels[u.number]), is)
+		if len(s.channels[u.number]) == 0 {
+			delete(s.channels, u.number)
 		}
 	case Topic:
 		s.subs[u.number] = slices.DeleteFunc(slices.Clone(s.subs[u.number]), is)
@@ -386,12 +413,22 @@ func (c *client) end(u *sub, why Why) {
 }
 
 // order multicasts a call; it is answered when it is ordered.
-func (c *client) order(req *service.Request, fn uint16, do Action, name, prefix []byte) (service.Code, []byte) {
+func (c *client) order(req *service.Request, fn uint16, do Action, name []byte, parts ...[]byte) (service.Code, []byte) {
 	if code := c.allowed(do, name); code != service.OK {
 		return code, nil
 	}
-	code := c.s.send(fn, service.Source{Node: c.s.self, Conn: c.id, Tag: req.Tag}, prefix, req.Body)
+	code := c.s.send(fn, service.Source{Node: c.s.self, Conn: c.id, Tag: req.Tag}, parts...)
 	return worse(code), nil
+}
+
+// name is what a topic is or was called that a call says the number of.
+func (c *client) name(number uint64, name []byte) []byte {
+	if number != 0 {
+		if t := c.s.state.find(number, nil); t != nil {
+			return []byte(t.name)
+		}
+	}
+	return name
 }
 
 func (c *client) describe(q *NameRequest) (service.Code, []byte) {
@@ -417,10 +454,10 @@ func (s *Service) answer(src service.Source, code service.Code, b []byte) {
 }
 
 // release answers the calls behind messages that are not going to be applied here,
-// or not for long.
-func (s *Service) release(held []entry, code service.Code) {
+// or not for long. Somebody who is away may hold them, too, and tell them later.
+func (s *Service) release(held []entry) {
 	for i := range held {
-		s.answer(held[i].src, code, nil)
+		s.answer(held[i].src, service.ErrTimeout, nil)
 	}
 }
 
@@ -431,9 +468,7 @@ func (c *client) Closed() {
 	c.calls = nil
 	for _, u := range slices.Clone(c.subs) {
 		c.forget(u)
-		if u.class == Group {
-			s.sayLeave(u.name, u.entrant())
-		}
+		u.part()
 	}
 	if i, found := s.find(c.id); found {
 		s.clients = slices.Delete(slices.Clone(s.clients), i, i+1)
@@ -445,13 +480,15 @@ func (c *client) Closed() {
 func (s *Service) catchUp() {
 	for _, c := range s.clients {
 		for _, u := range slices.Clone(c.subs) {
-			if u.class != Topic {
-				u.in = false
+			if u.in = false; u.class < Topic {
 				continue
 			}
-			t := s.state.topic(u.name)
-			if t == nil || t.number != u.number {
+			t := s.state.find(u.number, nil)
+			if t == nil {
 				c.end(u, Deleted)
+				continue
+			}
+			if u.class == Channel {
 				continue
 			}
 			u.last = min(u.last, t.seq) // the numbers of a part that is given up do not count

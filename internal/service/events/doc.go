@@ -15,10 +15,11 @@
 // subscribed ends with CallEnd, after which nothing of it comes, or with EventEnd,
 // which comes behind what was queued.
 //
-//	Conn   EventLink: Interface and Connect of this node, Eligible of the cluster
-//	Memb   EventFact; first the present record, and that it is not certain if so
-//	Group  EventEntry and EventMessage, from the own entry on; registering is being in it
-//	Topic  EventMessage, from a Start on, of what matches the filters
+//	Conn    EventLink: Interface and Connect of this node, Eligible of the cluster
+//	Memb    EventFact; first the present record, and that it is not certain if so
+//	Group   EventEntry and EventMessage, from the own entry on; registering is being in it
+//	Topic   EventMessage, from a Start on, of what matches the filters
+//	Channel nothing: CallEnter has a topic open
 //
 // Subscribing to MembTopic and ConnTopic is registering for their classes. A group
 // in which somebody is can be subscribed to as a topic; what is published there
@@ -29,6 +30,14 @@
 // not in the primary sub-cluster, or there is no room. ErrTimeout: the ring broke,
 // it may have happened or happen yet. Those of durable topics are answered when the
 // event is durable at the publisher's node.
+//
+// # Channels
+//
+// CallEnter opens a topic, and makes it if that is wished, as the AIS has it. After
+// CallUnlink the name is free at once; who has the topic open goes on with it by its
+// number, until the last open ends. Opens outlive an eviction: they are entered
+// again, unless the topic is gone. An open that nobody waits for when it is ordered
+// is taken back.
 //
 // # Membership
 //
@@ -73,6 +82,7 @@
 //
 // # Not here
 //
-// The service has no client library yet. Channels of the AIS that outlive their name,
-// and counts of those who have them open, are not here.
+// The service has no client library yet, and what may be done by whom is decided by
+// whom the node hands in with Config. Names are at most 127 bytes, where the AIS
+// allows 256.
 package events

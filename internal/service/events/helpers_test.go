@@ -121,7 +121,7 @@ func (l *lib) subscribe(topic string) *lib {
 }
 
 func say(topic, data string) PublishRequest {
-	return PublishRequest{[]byte(topic), Content{Priority: Lowest, Data: []byte(data)}}
+	return PublishRequest{[]byte(topic), 0, Content{Priority: Lowest, Data: []byte(data)}}
 }
 
 func (l *lib) publish(topic, data string) {

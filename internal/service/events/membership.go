@@ -39,16 +39,21 @@ func (s *Service) changeMembership(c *commit) {
 	s.changeEligible(c.eligible)
 }
 
-// lost takes the registrations of nodes out of the groups that did not stay.
+// lost ends what nodes registered and had open that did not stay.
 func (s *Service) lost() {
 	d := s.state
 	stayed := func(n proto.NodeID) bool {
 		return d.member(n) != nil && !slices.ContainsFunc(d.in, func(m Member) bool { return m.ID == n })
 	}
-	for _, t := range slices.Clone(d.topics) {
+	for _, t := range slices.Collect(d.all()) {
 		for _, e := range slices.Clone(t.members) {
 			if !stayed(e.Node) {
 				s.leave(t.name, e)
+			}
+		}
+		for _, e := range slices.Clone(t.opens) {
+			if !stayed(e.Node) {
+				s.exit(t, e)
 			}
 		}
 	}
@@ -96,7 +101,7 @@ func (s *Service) endMembership(why Why) {
 	}
 	for _, c := range s.clients {
 		for _, u := range slices.Clone(c.subs) {
-			if u.class != Topic {
+			if u.class < Topic {
 				c.end(u, why)
 			}
 		}

@@ -18,6 +18,9 @@ const (
 	msgClear                  // head, ClearRequest
 	msgJoin                   // head, group, entrant
 	msgLeave                  // head, group, entrant
+	msgEnter                  // head, enter
+	msgExit                   // head, number of a topic, entrant
+	msgUnlink                 // head, NameRequest
 	msgExpire                 // head, ids of events whose time is over
 	msgBring                  // head, what a node has of a topic that another part may not have
 	msgOffer                  // Sync class: offer
@@ -76,6 +79,22 @@ const entrantSize = 4 + 4 + 8 + 4
 
 func appendEntrant(b []byte, e entrant) []byte {
 	return body.AppendU32(body.AppendU64(appendProcess(b, e.Process), e.conn), e.sub)
+}
+
+func appendEntrants(b []byte, list []entrant) []byte {
+	b = body.AppendU32(b, uint32(len(list)))
+	for _, e := range list {
+		b = appendEntrant(b, e)
+	}
+	return b
+}
+
+// takeEntrants takes a list; an empty one is nil.
+func takeEntrants(r *body.Reader) (list []entrant) {
+	for range r.Count(entrantSize) {
+		list = append(list, takeEntrant(r))
+	}
+	return list
 }
 
 func takeEntrant(r *body.Reader) entrant { return entrant{takeProcess(r), r.U64(), r.U32()} }

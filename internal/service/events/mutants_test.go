@@ -68,6 +68,7 @@ func TestMutants_AreFound(t *testing.T) {
 		"events-ghost":               {random},
 		"events-limbo-forgets":       {finds(safeOverLimbo), random},
 		"events-limbo-without-lists": {finds(restored), random},
+		"events-open-for-nobody":     {finds(openForNobody)},
 		"events-oldest-wins":         {random},
 		"events-queue-unbounded":     {finds(slowSubscriber)},
 		"events-slots-are-unique":    {random},

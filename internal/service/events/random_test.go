@@ -55,7 +55,9 @@ type message struct {
 // player is a client, with what is in its stream and what it was told.
 type player struct {
 	*lib
-	subs map[uint32]*hearing
+	subs  map[uint32]*hearing
+	opens []*servicetest.Answer // of channel d, the subscriptions from 100 on
+	shut  map[uint32]bool       // those that ended
 }
 
 // hearing is what one registration or subscription was told.
@@ -108,11 +110,11 @@ func (g *game) pick() *player {
 }
 
 func (g *game) act() {
-	what := g.n(22, "action")
+	what := g.n(25, "action")
 	if what < 3 {
 		if up := g.All(); len(up) > 0 {
 			window := []uint32{0, 1, 1_000_000}[g.n(3, "window")]
-			g.players = append(g.players, &player{lib: g.client(up[g.n(len(up), "node")], window), subs: map[uint32]*hearing{}})
+			g.players = append(g.players, &player{lib: g.client(up[g.n(len(up), "node")], window), subs: map[uint32]*hearing{}, shut: map[uint32]bool{}})
 		}
 		return
 	}
@@ -137,6 +139,10 @@ func (g *game) act() {
 		p.stopOne(g)
 	case 11:
 		p.Call(CallGrant, GrantRequest{uint32(g.n(20, "grant"))}.AppendTo(nil))
+	case 22, 23:
+		p.open()
+	case 24:
+		p.Call(CallUnlink, NameRequest{[]byte("d")}.AppendTo(nil))
 	case 20:
 		p.Call(CallCreate, create("d").AppendTo(nil))
 	case 21:
@@ -243,6 +249,12 @@ func (p *player) say(g *game, topic string) {
 	g.asked[text] = &message{p.Call(CallPublish, q.AppendTo(nil)), p, topic}
 }
 
+// open opens channel d; when that is answered, it is to be open.
+func (p *player) open() {
+	id := uint32(100 + len(p.opens))
+	p.opens = append(p.opens, p.Call(CallEnter, EnterRequest{Sub: id, Name: []byte("d"), Create: true}.AppendTo(nil)))
+}
+
 // listen takes what everybody was told.
 func (g *game) listen() {
 	for _, p := range g.players {
@@ -256,6 +268,10 @@ func (g *game) listen() {
 func (g *game) hear(p *player, e servicetest.Event) {
 	text := line(g.t, e)
 	sub := uint32(e.Body[0]) // fewer than 256
+	if sub >= 100 && e.Kind == EventEnd {
+		p.shut[sub] = true
+		return
+	}
 	h := p.subs[sub]
 	if h == nil || h.over {
 		g.t.Fatalf("%q for %d, which is over", text, sub)
@@ -409,8 +425,15 @@ func (g *game) checkGroups(d *state) {
 			}
 		}
 	}
-	for _, t := range d.topics {
-		for _, e := range t.members {
+	for _, p := range g.players {
+		for i, a := range p.opens {
+			if id := uint32(100 + i); p.Open() && a.Code == service.OK && !p.shut[id] {
+				want = append(want, fmt.Sprintf("d %d/%d/%d", p.Node().ID(), p.ID(), id))
+			}
+		}
+	}
+	for t := range d.all() {
+		for _, e := range slices.Concat(t.members, t.opens) {
 			got = append(got, fmt.Sprintf("%s %d/%d/%d", t.name, e.Node, e.conn, e.sub))
 		}
 	}

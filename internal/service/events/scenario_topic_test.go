@@ -466,10 +466,10 @@ func retention(t servicetest.T) {
 	b.kept(4, 3).expect()
 	p := b.keeps("again", time.Minute)
 	b.news()
-	b.want(service.OK, CallClear, ClearRequest{[]byte("t"), p.ID})
+	b.want(service.OK, CallClear, ClearRequest{[]byte("t"), 0, p.ID})
 	b.kept(5, 4).expect()
-	b.want(service.ErrNotExist, CallClear, ClearRequest{[]byte("t"), p.ID})
-	b.want(service.ErrInvalidParam, CallClear, ClearRequest{[]byte("t"), 1})
+	b.want(service.ErrNotExist, CallClear, ClearRequest{[]byte("t"), 0, p.ID})
+	b.want(service.ErrInvalidParam, CallClear, ClearRequest{[]byte("t"), 0, 1})
 }
 
 // openais-executive 14, 34: the time that is left does not begin anew at joiners.

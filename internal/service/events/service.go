@@ -59,15 +59,16 @@ type Service struct {
 	brings []*brought
 	round  *round
 
-	clients []*client // ascending by connection
-	subs    map[uint64][]*sub
-	groups  map[string][]*sub
-	watches [Group][]*sub // of Conn and Memb, in the order they came
-	expiry  service.Timer
-	expires time.Time // when the first event's time is over, if expiry runs
-	dirty   []Write   // for the store
-	stored  []func()  // answers that wait for it
-	scratch []byte
+	clients  []*client // ascending by connection
+	subs     map[uint64][]*sub
+	groups   map[string][]*sub
+	watches  [Group][]*sub // of Conn and Memb, in the order they came
+	channels map[uint64][]*sub
+	expiry   service.Timer
+	expires  time.Time // when the first event's time is over, if expiry runs
+	dirty    []Write   // for the store
+	stored   []func()  // answers that wait for it
+	scratch  []byte
 }
 
 var (
@@ -82,7 +83,7 @@ func New(c Config) *Service {
 	c.QueueMessages = cmp.Or(c.QueueMessages, 1024)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 4<<20)
 	c.QueueRanked = cmp.Or(c.QueueRanked, 1000)
-	return &Service{cfg: c, state: &state{}, fresh: true, subs: map[uint64][]*sub{}, groups: map[string][]*sub{}}
+	return &Service{cfg: c, state: &state{}, fresh: true, subs: map[uint64][]*sub{}, groups: map[string][]*sub{}, channels: map[uint64][]*sub{}}
 }
 
 // Info implements service.Service.
@@ -97,6 +98,8 @@ func (s *Service) Info() service.Info {
 		CallCreate:    {Name: "create topic", Flow: true},
 		CallDelete:    {Name: "delete topic", Flow: true},
 		CallClear:     {Name: "clear retention", Flow: true},
+		CallEnter:     {Name: "open topic", Flow: true},
+		CallUnlink:    {Name: "unlink topic", Flow: true},
 		CallDescribe:  {Name: "describe topic", Local: true},
 		CallList:      {Name: "list topics", Local: true},
 		CallStatus:    {Name: "status", Local: true},
@@ -133,7 +136,7 @@ func (s *Service) ConfigChange(c service.ConfigChange) {
 func (s *Service) PassedBy() {
 	s.direct, s.awaits = false, false
 	s.trans++
-	s.release(s.held, service.ErrTimeout)
+	s.release(s.held)
 	if bug.Planted("events-limbo-forgets") {
 		s.held = nil
 	}
@@ -245,6 +248,30 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 			s.leave(name, who)
 		}
 		return 0, nil, nil
+	case msgEnter:
+		m := takeEnter(&r)
+		if err := r.Close(); err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		m.who.Node = e.from
+		code, answer = s.enter(e.src, &m)
+		return code, answer, nil
+	case msgExit:
+		number, who := r.U64(), takeEntrant(&r)
+		who.Node = e.from
+		if err := r.Close(); err != nil {
+			return 0, nil, err
+		}
+		if t := s.state.find(number, nil); t != nil {
+			s.exit(t, who)
+		}
+		return 0, nil, nil
+	case msgUnlink:
+		q, err := ParseName(r.Rest())
+		if err != nil {
+			return service.ErrInvalidParam, nil, err
+		}
+		return s.unlink(string(q.Name)), nil, nil
 	case msgExpire:
 		ids := takeIDs(&r)
 		if err := r.Close(); err != nil {
@@ -360,8 +387,8 @@ func (s *Service) Dump(w io.Writer) {
 	d := s.state
 	fmt.Fprintf(w, "view %v at %v seq %d trans %d fresh %v held %d\nmembers %v\nin %v\nout %v\neligible %v\ncounters %v\n",
 		d.view, d.at, d.seq, d.trans, s.fresh, len(s.held), d.members, d.in, d.out, d.eligible, d.counters)
-	for _, t := range d.topics {
-		fmt.Fprintf(w, "topic %q %x created %v %+v seq %d members %v\n", t.name, t.number, t.created, t.opts, t.seq, t.members)
+	for t := range d.all() {
+		fmt.Fprintf(w, "topic %q %x created %v %+v seq %d members %v opens %v\n", t.name, t.number, t.created, t.opts, t.seq, t.members, t.opens)
 		for _, e := range t.kept {
 			fmt.Fprintf(w, "  event %x seq %d of %v timed %v: %q\n", e.id, e.seq, e.from, e.timed, e.content.Data)
 		}

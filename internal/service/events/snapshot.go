@@ -22,6 +22,10 @@ func (d *state) appendTo(b []byte, now time.Time) []byte {
 	for _, t := range d.topics {
 		b = t.appendTo(b, now)
 	}
+	b = body.AppendU32(b, uint32(len(d.unlinked)))
+	for _, t := range d.unlinked {
+		b = t.appendTo(b, now)
+	}
 	return b
 }
 
@@ -31,11 +35,7 @@ func (t *topic) appendTo(b []byte, now time.Time) []byte {
 	for _, e := range t.kept {
 		b = body.AppendU64(e.appendTo(b), uint64(e.left(now)))
 	}
-	b = body.AppendU32(b, uint32(len(t.members)))
-	for _, m := range t.members {
-		b = appendEntrant(b, m)
-	}
-	return b
+	return appendEntrants(appendEntrants(b, t.members), t.opens)
 }
 
 // left is for how long an event is still kept.
@@ -78,7 +78,7 @@ func (c Content) clone() Content {
 const (
 	minContent = 4 + 1 + 8 + 8 + 4 + 4 + 4
 	minEvent   = 8 + 8 + 8 + 1 + minContent + 8
-	minTopic   = 1 + 8 + 1 + 5 + 8 + 4 + 4
+	minTopic   = 1 + 8 + 1 + 5 + 8 + 4 + 4 + 4
 )
 
 // parseState reads a state; it shares nothing with b. Events are kept from now on
@@ -97,6 +97,9 @@ func takeState(r *body.Reader, now time.Time) *state {
 	for range r.Count(minTopic) {
 		d.topics = append(d.topics, takeTopic(r, now))
 	}
+	for range r.Count(minTopic) {
+		d.unlinked = append(d.unlinked, takeTopic(r, now))
+	}
 	return d
 }
 
@@ -111,9 +114,7 @@ func takeTopic(r *body.Reader, now time.Time) *topic {
 		t.kept = append(t.kept, e)
 		t.bytes += e.size()
 	}
-	for range r.Count(entrantSize) {
-		t.members = append(t.members, takeEntrant(r))
-	}
+	t.members, t.opens = takeEntrants(r), takeEntrants(r)
 	return t
 }
 
@@ -131,6 +132,13 @@ func closing(r *body.Reader, d *state) error {
 		if t.name == "" || len(t.name) > MaxName || i > 0 && d.topics[i-1].name >= t.name {
 			return fmt.Errorf("events: topics are not in order: %w", body.ErrMalformed)
 		}
+	}
+	for i, t := range d.unlinked {
+		if t.name == "" || len(t.name) > MaxName || i > 0 && d.unlinked[i-1].number >= t.number {
+			return fmt.Errorf("events: unlinked topics are not in order: %w", body.ErrMalformed)
+		}
+	}
+	for t := range d.all() {
 		for j, e := range t.kept {
 			if e.seq > t.seq || j > 0 && t.kept[j-1].seq >= e.seq {
 				return fmt.Errorf("events: events of topic %q are not in order: %w", t.name, body.ErrMalformed)

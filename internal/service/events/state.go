@@ -2,6 +2,7 @@ package events
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type state struct {
 	eligible []proto.NodeID // configured, ascending
 	counters []counter      // ascending by node
 	topics   []*topic       // ascending by name
+	unlinked []*topic       // that have no name any more, ascending by number
 }
 
 // counter is the highest number that was given to something that a node did.
@@ -39,6 +41,7 @@ type topic struct {
 	kept    []*event // ascending by seq
 	bytes   int      // of the data of those
 	members []entrant
+	opens   []entrant
 }
 
 // event is one event that is kept.
@@ -119,9 +122,42 @@ func (d *state) topic(name string) *topic {
 	return nil
 }
 
+// find is the topic with a number, or else with a name.
+func (d *state) find(number uint64, name []byte) *topic {
+	if number == 0 {
+		return d.topic(string(name))
+	}
+	for t := range d.all() {
+		if t.number == number {
+			return t
+		}
+	}
+	return nil
+}
+
+// all are the topics with and without names.
+func (d *state) all() iter.Seq[*topic] {
+	return func(yield func(*topic) bool) {
+		for _, list := range [][]*topic{d.topics, d.unlinked} {
+			for _, t := range list {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// unlink takes a topic's name.
+func (d *state) unlink(t *topic) {
+	d.drop(t)
+	i, _ := slices.BinarySearchFunc(d.unlinked, t.number, func(o *topic, n uint64) int { return cmp.Compare(o.number, n) })
+	d.unlinked = slices.Insert(d.unlinked, i, t)
+}
+
 // add makes a topic; nil: there are too many.
 func (d *state) add(name string, number uint64) *topic {
-	if len(d.topics) >= MaxTopics {
+	if len(d.topics)+len(d.unlinked) >= MaxTopics {
 		return nil
 	}
 	i, _ := d.place(name)
@@ -131,7 +167,8 @@ func (d *state) add(name string, number uint64) *topic {
 }
 
 func (d *state) drop(t *topic) {
-	d.topics = slices.DeleteFunc(d.topics, func(o *topic) bool { return o == t })
+	is := func(o *topic) bool { return o == t }
+	d.topics, d.unlinked = slices.DeleteFunc(d.topics, is), slices.DeleteFunc(d.unlinked, is)
 }
 
 // wanted reports whether an event stays: for its time, or as one of the last.
@@ -186,8 +223,8 @@ func (t *topic) full(size int) bool {
 	return len(t.kept) >= MaxKeep+int(t.opts.Keep) || t.bytes+size > 2*MaxKept
 }
 
-// find is the event with an id, if it is kept for a time.
-func (t *topic) find(id uint64) *event {
+// timed is the event with an id, if it is kept for a time.
+func (t *topic) timed(id uint64) *event {
 	i := slices.IndexFunc(t.kept, func(e *event) bool { return e.id == id && e.timed })
 	if i < 0 {
 		return nil
@@ -196,7 +233,7 @@ func (t *topic) find(id uint64) *event {
 }
 
 func (t *topic) describe() Description {
-	d := Description{Name: t.name, Number: t.number, Created: t.created, Options: t.opts, Seq: t.seq, Kept: uint32(len(t.kept))}
+	d := Description{Name: t.name, Number: t.number, Created: t.created, Options: t.opts, Seq: t.seq, Kept: uint32(len(t.kept)), Opens: uint32(len(t.opens))}
 	if len(t.kept) > 0 {
 		d.First = t.kept[0].seq
 	}

@@ -61,7 +61,7 @@ func (s *Service) abandon(t *topic) {
 		return
 	}
 	s.state.drop(t)
-	for _, u := range slices.Clone(s.subs[t.number]) {
+	for _, u := range slices.Concat(s.subs[t.number], s.channels[t.number]) {
 		u.c.end(u, Deleted)
 	}
 }
@@ -159,12 +159,12 @@ func (s *Service) reconcile() bool {
 			}
 		}
 	}
-	return true
+	return s.reconcileOpens()
 }
 
 // publish gives an event its numbers and hands it to those who want it.
 func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code, []byte) {
-	t := s.state.topic(string(q.Topic))
+	t := s.state.find(q.Number, q.Topic)
 	if t == nil {
 		return service.ErrNotExist, nil
 	}
@@ -200,6 +200,9 @@ func (s *Service) tell(t *topic, ev *event) {
 	for _, u := range slices.Clone(s.subs[t.number]) {
 		u.offer(t, ev)
 	}
+	if len(t.members) == 0 {
+		return
+	}
 	for _, u := range slices.Clone(s.groups[t.name]) {
 		if u.in {
 			u.message(t, ev)
@@ -209,11 +212,11 @@ func (s *Service) tell(t *topic, ev *event) {
 
 // clear ends that an event is kept for a time.
 func (s *Service) clear(q *ClearRequest) service.Code {
-	t := s.state.topic(string(q.Topic))
+	t := s.state.find(q.Number, q.Topic)
 	if t == nil {
 		return service.ErrNotExist
 	}
-	ev := t.find(q.ID)
+	ev := t.timed(q.ID)
 	if ev == nil {
 		return service.ErrNotExist
 	}
@@ -232,9 +235,9 @@ func (s *Service) forget(t *topic, ev *event) {
 
 // expire lets events go whose time is over.
 func (s *Service) expire(ids []uint64) {
-	for _, t := range s.state.topics {
+	for t := range s.state.all() {
 		for _, id := range ids {
-			if ev := t.find(id); ev != nil {
+			if ev := t.timed(id); ev != nil {
 				s.forget(t, ev)
 			}
 		}
@@ -262,7 +265,7 @@ func (s *Service) watchTimes() {
 		return
 	}
 	var first time.Time
-	for _, t := range s.state.topics {
+	for t := range s.state.all() {
 		for _, ev := range t.kept {
 			if ev.timed && (first.IsZero() || ev.until.Before(first)) {
 				first = ev.until
@@ -277,7 +280,7 @@ func (s *Service) watchTimes() {
 func (s *Service) timesOver() {
 	var ids []uint64
 	now := s.x.Now()
-	for _, t := range s.state.topics {
+	for t := range s.state.all() {
 		for _, ev := range t.kept {
 			if ev.timed && !ev.until.After(now) && len(ids) < maxExpired {
 				ids = append(ids, ev.id)

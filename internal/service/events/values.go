@@ -37,18 +37,19 @@ type Class uint8
 
 // Classes.
 const (
-	Conn  Class = 1 + iota // connectivity
-	Memb                   // membership
-	Group                  // a group of draft 0.3: who registers is in it
-	Topic                  // a subscription
+	Conn    Class = 1 + iota // connectivity
+	Memb                     // membership
+	Group                    // a group of draft 0.3: who registers is in it
+	Topic                    // a subscription
+	Channel                  // a topic that the client has open, by whatever name
 )
 
 // String is the word of dumps.
 func (c Class) String() string {
-	if c < Conn || c > Topic {
+	if c < Conn || c > Channel {
 		return fmt.Sprintf("class-%d", c)
 	}
-	return [...]string{"connectivity", "membership", "group", "topic"}[c-1]
+	return [...]string{"connectivity", "membership", "group", "topic", "channel"}[c-1]
 }
 
 // Kind is what a fact says: why it is told.

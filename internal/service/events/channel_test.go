@@ -1,0 +1,88 @@
+package events
+
+import (
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/internal/service/servicetest"
+	"github.com/moothall/moothall/service"
+)
+
+// channel opens a topic as the AIS does, and subscribes to it.
+func (l *lib) channel(sub uint32, name string, create bool) uint64 {
+	l.w.t.Helper()
+	a := l.Call(CallEnter, EnterRequest{Sub: sub, Name: []byte(name), Create: create}.AppendTo(nil))
+	l.w.Run()
+	p, err := ParseEnterReply(a.Body)
+	if a.Code != service.OK || err != nil {
+		l.w.t.Fatalf("%+v, %v", a, err)
+	}
+	l.must(CallSubscribe, SubscribeRequest{Sub: sub + 100, Open: sub, Number: p.Number, Start: StartKept})
+	return p.Number
+}
+
+func on(number uint64, data string) PublishRequest {
+	return PublishRequest{nil, number, Content{Data: []byte(data)}}
+}
+
+// openais-executive 14, 24 and 35.
+func TestChannel_Unlink(t *testing.T) { test(t, unlinked) }
+
+func unlinked(t servicetest.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	a, b, c := w.client(1, 99), w.client(2, 99), w.client(3, 99)
+	a.want(service.ErrNotExist, CallEnter, EnterRequest{Sub: 1, Name: []byte("t")})
+	old := a.channel(1, "t", true)
+	if n := b.channel(1, "t", false); n != old {
+		t.Fatalf("%x and %x", old, n)
+	}
+	c.channel(1, "t", true)
+	c.keeps("kept", time.Hour)
+	a.want(service.OK, CallUnlink, NameRequest{[]byte("t")})
+	a.want(service.ErrNotExist, CallUnlink, NameRequest{[]byte("t")})
+	a.want(service.ErrNotExist, CallEnter, EnterRequest{Sub: 2, Name: []byte("t")})
+	fresh := a.channel(2, "t", true)
+	if fresh == old {
+		t.Fatalf("%x", fresh)
+	}
+	a.publish("t", "new")
+	b.want(service.OK, CallPublish, on(old, "old"))
+	a.expect("t 1 kept", "t 1 new", "t 2 old")
+	b.expect("t 1 kept", "t 2 old")
+	c.expect("t 1 kept", "t 2 old")
+
+	// It lives until the last open ends, over partitions and deaths.
+	w.form(ids{1, 2}, ids{3})
+	w.form(w.All())
+	b.want(service.OK, CallPublish, on(old, "after"))
+	for _, l := range []*lib{a, b, c} {
+		l.expect("t 3 after")
+	}
+	b.must(CallEnd, SubRequest{1})
+	w.Crash(3)
+	w.form(ids{1, 2})
+	b.want(service.OK, CallPublish, on(old, "still"))
+	a.must(CallEnd, SubRequest{101})
+	a.Leave()
+	w.rest()
+	b.expect("t 4 still", "end deleted")
+	if d := w.service(1).state; len(d.unlinked) != 0 || len(d.topic("t").opens) != 0 {
+		t.Fatalf("%v, %v", d.unlinked, d.topic("t"))
+	}
+}
+
+// An open that nobody waits for any more is taken back.
+func TestChannel_OpenForNobody(t *testing.T) { test(t, openForNobody) }
+
+func openForNobody(t servicetest.T) {
+	w := start(t, 2, Config{})
+	w.form(w.All())
+	l := w.client(1, 0)
+	l.Call(CallEnter, EnterRequest{Sub: 1, Name: []byte("t"), Create: true}.AppendTo(nil))
+	l.Leave()
+	w.Run()
+	if topic := w.service(2).state.topic("t"); len(topic.opens) != 0 {
+		t.Fatalf("%v", topic.opens)
+	}
+}
