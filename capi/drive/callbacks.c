@@ -1,3 +1,4 @@
+/* Callbacks: each is one line, in the notation of package groupstest. */
 #include "drive.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Commands that are requests of the interface. */
 #include "drive.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* What is known of roles and tokens, and the lines that say what callbacks were told. */
 #include "drive.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Text, and the words of commands. */
 #include "drive.h"
 
 #include <stdarg.h>
