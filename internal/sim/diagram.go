@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/sim/check"
 )
 
@@ -80,6 +81,9 @@ func (d *diagram) add(l *Line) {
 
 // cell is what a line shows in its node's column, nothing for the noise.
 func cell(l *Line) string {
+	if l.Domain != nil {
+		return domainCell(l.Domain)
+	}
 	if l.Event == nil {
 		switch {
 		case l.Kind == "" && l.Node != 0:
@@ -112,6 +116,39 @@ func cell(l *Line) string {
 		return fmt.Sprintf("stable %d", e.Slot)
 	case check.KindRecovery:
 		return fmt.Sprintf("recovery %v", e.Ring)
+	}
+	return ""
+}
+
+// domainCell is what a client of Group Services asks for and is told, and what the
+// node takes besides calls.
+func domainCell(e *check.DomainEvent) string {
+	switch e.Kind {
+	case check.DomainCalled:
+		q := e.Request
+		switch q.Ask {
+		case check.AskOther:
+			return ""
+		case check.AskPropose:
+			return fmt.Sprintf("c%d wants %v", e.Client, groups.Kind(q.Protocol))
+		case check.AskVote:
+			return fmt.Sprintf("c%d votes %v", e.Client, groups.Vote(q.Vote))
+		}
+		return strings.TrimSpace(fmt.Sprintf("c%d %s %s", e.Client, q.Ask, q.Group))
+	case check.DomainNotice:
+		n := e.Notice
+		if n.Protocol == 0 {
+			return fmt.Sprintf("c%d<%v", e.Client, n.Kind)
+		}
+		return fmt.Sprintf("c%d<%v %v", e.Client, groups.Kind(n.Protocol), n.Kind)
+	case check.DomainOrdered:
+		if m := e.Message; m.Says != "" {
+			return fmt.Sprintf("takes %s of %d", m.Says, m.From)
+		}
+	case check.DomainClosed:
+		return fmt.Sprintf("c%d ends", e.Client)
+	case check.DomainTurning:
+		return "groups turn"
 	}
 	return ""
 }

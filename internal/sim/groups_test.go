@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/service/groups"
@@ -41,6 +42,21 @@ func TestGroups_SwarmReaches(t *testing.T) {
 		}
 	}
 	t.Log(got)
+}
+
+// TestGroups_Diagram holds that a drawing shows what clients of Group Services do.
+func TestGroups_Diagram(t *testing.T) {
+	var b strings.Builder
+	p := DrawGroups(3)
+	p.NoHeal = true
+	if err := WriteDiagram(&b, p, Options{}, 20000); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"wants state", "votes approve", "join a", "<join approved", "groups turn", "takes form"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the drawing lacks %q", want)
+		}
+	}
 }
 
 // reached notes what a notice shows.
