@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/outside"
 	"github.com/moothall/moothall/internal/supervise"
+	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/service"
 	"github.com/moothall/moothall/service/remote"
 )
@@ -77,12 +78,20 @@ func rights(name string) (*syscall.Credential, error) {
 
 // service makes the service of one life.
 func (o *outsider) service() service.Service {
-	o.present = outside.New(outside.Config{ID: o.cfg.ID, Name: o.cfg.Name, Timeout: o.cfg.Timeout, Gone: func(pid int32) {
-		if o.keeper != nil {
-			o.keeper.Kill(pid)
-		}
-	}})
+	o.present = outside.New(outside.Config{ID: o.cfg.ID, Name: o.cfg.Name, Timeout: o.cfg.Timeout, Gone: o.gone})
 	return o.present
+}
+
+// gone ends a process, for another one to be started, unless the member ends.
+func (o *outsider) gone(pid int32, why string) {
+	switch {
+	case o.keeper == nil:
+	case o.n.core.Stopped() != totem.Running:
+		o.keeper.Retire()
+	default:
+		o.n.log.Warn("The process of a service is gone", "service", o.cfg.Name, "process", pid, "why", why)
+		o.keeper.Kill(pid)
+	}
 }
 
 // startOutsiders starts the processes, when the doors are open.

@@ -43,7 +43,7 @@ type Config struct {
 // Keeper keeps one command running.
 type Keeper struct {
 	cfg    Config
-	closed chan struct{} // closed by Close
+	closed chan struct{} // closed by Retire
 	done   chan struct{} // closed when nothing runs any more
 	end    sync.Once
 
@@ -72,9 +72,12 @@ func (k *Keeper) Kill(pid int32) {
 	}
 }
 
+// Retire ends the command for good. It does not wait.
+func (k *Keeper) Retire() { k.end.Do(func() { close(k.closed) }) }
+
 // Close ends the command for good and waits for that.
 func (k *Keeper) Close() {
-	k.end.Do(func() { close(k.closed) })
+	k.Retire()
 	<-k.done
 }
 

@@ -37,11 +37,19 @@ func run(ctx context.Context, s service.Service) error {
 	if err != nil {
 		return err
 	}
-	err = Serve(ctx, conn, s, Config{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	err = Serve(ctx, conn, s, Config{Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: untimed}))})
 	if errors.Is(err, context.Canceled) || errors.Is(err, client.ErrGone) {
 		return nil // as the agent wished
 	}
 	return err
+}
+
+// untimed leaves the time to the agent's log.
+func untimed(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // given is the socket that the agent gave.
@@ -98,7 +106,7 @@ func Serve(ctx context.Context, conn *net.UnixConn, s service.Service, c Config)
 	if err != nil {
 		return refused(&info, err)
 	}
-	h, err := newHost(ctx, line, s, info, w, c.Log.With("service", info.Name))
+	h, err := newHost(ctx, line, s, info, w, c.Log)
 	if err != nil {
 		return err
 	}

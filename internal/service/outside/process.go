@@ -72,13 +72,12 @@ func (p *process) gone(why string) {
 		return
 	}
 	s.proc = nil
-	s.x.Log().Warn("The process of a service is gone", "process", p.conn.Cred().PID, "why", why)
 	for _, c := range slices.Clone(s.clients) {
 		c.conn.Close(fmt.Errorf("the process of service %s ended: %w", s.cfg.Name, service.ErrLibrary))
 	}
 	s.changed()
 	if s.cfg.Gone != nil {
-		s.cfg.Gone(p.conn.Cred().PID)
+		s.cfg.Gone(p.conn.Cred().PID, why)
 	}
 }
 

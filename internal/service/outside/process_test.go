@@ -15,7 +15,7 @@ func alone(t *testing.T) (c *servicetest.Cluster, gone *[]int32) {
 	t.Helper()
 	gone = new([]int32)
 	c = servicetest.New(t, 1, func(servicetest.NodeID) []service.Service {
-		return []service.Service{New(Config{ID: id, Name: "book", Gone: func(pid int32) { *gone = append(*gone, pid) }})}
+		return []service.Service{New(Config{ID: id, Name: "book", Gone: func(pid int32, _ string) { *gone = append(*gone, pid) }})}
 	})
 	c.Run()
 	return c, gone

@@ -18,7 +18,7 @@ type Config struct {
 	Timeout time.Duration
 	// Gone is told, on the executive's goroutine, that the process that registered is
 	// not wanted any more or has gone: it is to be ended and started again. Optional.
-	Gone func(pid int32)
+	Gone func(pid int32, why string)
 }
 
 // DefaultTimeout is how long a process may take to answer.
