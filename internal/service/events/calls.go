@@ -14,7 +14,7 @@ const (
 	CallSubscribe               // SubscribeRequest
 	CallEnd                     // SubRequest: of what was registered or subscribed
 	CallPublish                 // PublishRequest, PublishReply when it is ordered
-	CallCreate                  // CreateRequest; ErrExist
+	CallCreate                  // CreateRequest; ErrExist; ErrNotSupported: nothing is durable here
 	CallDelete                  // NameRequest; ErrNotExist
 	CallClear                   // ClearRequest; ErrNotExist
 	CallEnter                   // EnterRequest, EnterReply when it is ordered; ErrNotExist

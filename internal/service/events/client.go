@@ -121,6 +121,9 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 		})
 	case CallCreate:
 		return with(req, ParseCreate, func(q *CreateRequest) (service.Code, []byte) {
+			if q.Options.Durable && c.s.cfg.Store == nil {
+				return service.ErrNotSupported, nil
+			}
 			return c.order(req, msgCreate, Administer, q.Name, req.Body)
 		})
 	case CallDelete:

@@ -130,6 +130,7 @@ func TestScenario_26_UnknownTopic(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	a.want(service.ErrInvalidParam, CallCreate, create("__x"))
+	a.want(service.ErrNotSupported, CallCreate, CreateRequest{[]byte("t"), Options{1, true}})
 	a.want(service.ErrInvalidParam, CallPublish, say(MembTopic, "x"))
 }
 
