@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -8,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -120,6 +123,7 @@ type hall struct {
 	nodes   []*node.Node
 	runDirs []string
 	log     *lockedLog
+	apart   atomic.Uint32 // the node that is cut off from the others; zero: none
 }
 
 type lockedLog struct {
@@ -151,6 +155,10 @@ func newHall(t *testing.T, nodes int, services ...config.Service) *hall {
 		}
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		n := start(t, node.Config{Cluster: c, Self: id + 1, Key: make([]byte, 32), RunDir: dir,
+			Drop: func(to config.NodeID) bool {
+				apart := config.NodeID(h.apart.Load())
+				return apart != 0 && (apart == id+1) != (apart == to)
+			},
 			Log: slog.New(slog.NewTextHandler(h.log, nil)).With("node", id+1)})
 		h.nodes, h.runDirs = append(h.nodes, n), append(h.runDirs, dir)
 	}
@@ -347,6 +355,60 @@ func TestServiceInProcesses_Quorum(t *testing.T) {
 	if s, err := h.ask(ctx, 0); err != nil || s.lines < 10 {
 		t.Errorf("%v %v", s, err)
 	}
+}
+
+// The largest message passes through all doors; a larger one is refused.
+func TestServiceInProcesses_LargestMessage(t *testing.T) {
+	h := newHall(t, 2, config.Service{Name: "ledger", ID: ledgerID, Command: program(t)})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	agent, err := client.Dial(ctx, client.Config{Socket: filepath.Join(h.runDirs[0], node.AgentSocket)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer agent.Close()
+	c, err := agent.OpenNamed(ctx, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	for range 8 { // more than may be on the way at a time
+		if _, err := c.Call(ctx, callWrite, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Call(ctx, callWrite, append(body, 'x')); !errors.Is(err, service.ErrTooBigCode) {
+		t.Errorf("a byte more: %v", err)
+	}
+	events := make([]service.Event, 1)
+	for range 8 {
+		if _, err := c.Recv(ctx, events); err != nil || !bytes.Equal(events[0].Body, body) {
+			t.Fatalf("%d bytes: %v", len(events[0].Body), err)
+		}
+	}
+	h.agree(t, 8)
+}
+
+// Processes are killed and rings break while lines are written; in the end all
+// ledgers are the same.
+func TestServiceInProcesses_UnderFaults(t *testing.T) {
+	h := newHall(t, 3, config.Service{Name: "ledger", ID: ledgerID, Command: program(t)})
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 6 {
+		h.write(t, rng.IntN(3), 20)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		for range 2 {
+			if s, err := h.ask(ctx, rng.IntN(3)); err == nil {
+				_ = syscall.Kill(s.pid, syscall.SIGKILL)
+			}
+			h.apart.Store(uint32(rng.IntN(4)))
+			h.write(t, rng.IntN(3), 5)
+		}
+		cancel()
+		h.apart.Store(0)
+	}
+	formed(t, h.nodes...)
+	h.agree(t, 1)
 }
 
 // A command that does not work is tried again and again, and harms nobody.
