@@ -10,6 +10,22 @@
 //
 // It is written in pure Go and carries nothing of the engine.
 //
+// # Services of other people
+//
+// Programs that use a service for which there is no package here (see package
+// service) open it by its id or name and speak with it by calls, casts and events:
+//
+//	locks, err := c.OpenNamed(ctx, "locks")
+//	if err != nil {
+//		return err
+//	}
+//	defer locks.Close()
+//	_, err = locks.Call(ctx, callLock, []byte("disk"))
+//
+// A refusal is a service.Code in the error, the end of the connection a
+// service.ErrClosed. What a call may cost is the service's to say; a call during a
+// change of the ring waits.
+//
 // # Order and back-pressure
 //
 // What one goroutine sends on one connection arrives in its order. A cast that
@@ -25,7 +41,7 @@
 // # When the agent goes
 //
 // A connection to a service ends with its agent, with an error that matches
-// session.ErrClosed and ErrGone: what was delivered to the group meanwhile is
+// service.ErrClosed and ErrGone: what was delivered to the group meanwhile is
 // missing, and whether the last requests were ordered is open. Without
 // Config.Reconnect the Client has ended as well, and Done is closed. With it, Open
 // dials anew and waits for the agent; what a connection stood for, memberships of

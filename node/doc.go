@@ -17,6 +17,12 @@
 // by Leave, by Halt, or by itself when it cannot go on: its disk failed, another
 // node uses its id. Done is closed then and Err tells why.
 //
+// # Services of other people
+//
+// Config.Services are run beside the built-in ones, and [[service]] of a moot.toml
+// names those that run in processes of their own. Programs open them by id or name,
+// here and through package client alike; docs/tutorial-service.md builds one.
+//
 // # Concurrency
 //
 // Methods may be called by several goroutines. Each member has goroutines of its
