@@ -180,26 +180,17 @@ func removed(left []ProviderID, blocks []gs.Special) (list []ProviderID) {
 	return list
 }
 
-// objectionMark begins the message that carries an objection into the phase that
-// rejects: who objects, and why.
-const objectionMark = "objection of "
-
-func (o Objection) message() []byte {
-	b := fmt.Appendf(nil, "%s%d/%d: %s", objectionMark, o.By.Instance, o.By.Node, o.Reason)
-	return bytes.ToValidUTF8(b[:min(len(b), MaxMessage)], nil)
+// wire is the objection as the service carries it.
+func (o Objection) wire() gs.Objection {
+	return gs.Objection{By: gs.Provider{Instance: o.By.Instance, Node: int16(o.By.Node)}, Reason: o.Reason}
 }
 
 // objection reads what a voter has against a protocol out of a message that came
 // with a phase; nil: it is another message.
 func objection(message []byte) *Objection {
-	who, reason, ok := bytes.Cut(bytes.TrimPrefix(message, []byte(objectionMark)), []byte(": "))
-	if !ok || !bytes.HasPrefix(message, []byte(objectionMark)) {
+	o, ok := gs.ParseObjection(message)
+	if !ok {
 		return nil
 	}
-	var o Objection
-	if n, err := fmt.Sscanf(string(who), "%d/%d", &o.By.Instance, &o.By.Node); n != 2 || err != nil {
-		return nil
-	}
-	o.Reason = string(reason)
-	return &o
+	return &Objection{providerID(o.By), o.Reason}
 }

@@ -129,27 +129,6 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-// An objection that was cut is one all the same, and a message that looks like one is
-// none.
-func FuzzObjection(f *testing.F) {
-	f.Add(int16(1), uint32(2), "because")
-	f.Add(int16(-1), uint32(1<<31), strings.Repeat("ü", MaxMessage))
-	f.Fuzz(func(t *testing.T, instance int16, node uint32, reason string) {
-		o := Objection{ProviderID{instance, NodeID(node)}, reason}
-		b := o.message()
-		if len(b) > MaxMessage {
-			t.Fatalf("%d bytes", len(b))
-		}
-		got := objection(b)
-		if got == nil || got.By != o.By || !strings.HasPrefix(strings.ToValidUTF8(reason, ""), got.Reason) {
-			t.Errorf("%+v became %+v", o, got)
-		}
-		if objection([]byte(reason)) != nil && !strings.HasPrefix(reason, objectionMark) {
-			t.Errorf("%q is an objection", reason)
-		}
-	})
-}
-
 // FuzzStream gives a provider and a subscriber what no member would say.
 func FuzzStream(f *testing.F) {
 	n := gs.Notification{Kind: gs.StateValueChange, Seq: 2, Phases: gs.NPhase, Phase: 1, Current: []gs.Provider{{Instance: 1, Node: 7}}}

@@ -289,7 +289,7 @@ func (p *Provider) Object(ctx context.Context, reason string) error {
 		return p.Vote(ctx, Reject)
 	}
 	o := Objection{p.id, reason}
-	err := p.vote(ctx, gs.VoteRequest{Vote: gs.Continue, Default: gs.Reject, Message: o.message()})
+	err := p.vote(ctx, gs.VoteRequest{Vote: gs.Continue, Default: gs.Reject, Message: o.wire().Message()})
 	return p.told("object in", err)
 }
 

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ type Cast struct {
 	Phase uint32
 	Vote  Vote
 	Cause uint32 // why it is the default vote, ProviderFailed or TimeLimitExceeded; zero: it was given
+	Said  []byte // message of a vote against
 }
 
 // Minutes are what this node knows of a protocol that is over. Of one that began
@@ -32,6 +34,8 @@ type Minutes struct {
 	Default  Vote
 	NoSource bool // of a join: a joiner's node has no provider of the source group any more
 
+	Objection *Objection // what was said against it before the last phase; nil: nothing that this node knows
+
 	Joiners  []Provider
 	Leavers  []Provider
 	Leaves   []LeaveInfo // one for each of Leavers
@@ -43,7 +47,7 @@ type Minutes struct {
 
 // cast notes a vote.
 func (p *protocol) cast(who Provider, v Vote, cause uint32) {
-	p.casts = append(p.casts, Cast{who, p.phase, v, cause})
+	p.casts = append(p.casts, Cast{Provider: who, Phase: p.phase, Vote: v, Cause: cause})
 }
 
 // turnPage drops given votes of earlier phases.
@@ -57,6 +61,9 @@ func (g *group) minutes(p *protocol, approved bool, summary uint32) Minutes {
 		Approved: approved, Summary: summary | p.causes | p.scripts, Default: p.def, Proposed: p.proposed, Casts: p.casts, Members: len(g.members)}
 	if p.kind == ProviderMessage {
 		m.Message = p.size
+	}
+	if o, ok := ParseObjection(p.said); ok && !approved {
+		m.Objection = &o
 	}
 	for _, q := range p.joiners {
 		m.Joiners = append(m.Joiners, q.Provider)
@@ -122,12 +129,16 @@ const maxNamed = 5
 // all names several.
 func (w *sentence) all(list []Provider) string {
 	var names []string
-	for i, p := range list {
-		if i == maxNamed && len(list) > maxNamed+1 {
-			names = append(names, fmt.Sprintf("%d more", len(list)-maxNamed))
-			break
-		}
+	for _, p := range list {
 		names = append(names, w.who(p))
+	}
+	return some(names)
+}
+
+// some is the first ones of a list, and how many there are besides.
+func some(names []string) string {
+	if n := len(names); n > maxNamed+1 {
+		names = append(names[:maxNamed:maxNamed], fmt.Sprintf("%d more", n-maxNamed))
 	}
 	return and(names)
 }
@@ -153,7 +164,7 @@ func (w *sentence) matter() string {
 		}
 		return w.all(w.Leavers) + " wanted to leave"
 	case FailureLeave:
-		return w.all(w.Leavers) + " failed: " + leaveReason(w.Leaves[0].Reason)
+		return w.failures()
 	case CastOut:
 		return w.all(w.Leavers) + " had to go, because the last provider of the source group on its node is gone"
 	case Expel:
@@ -170,15 +181,36 @@ func (w *sentence) matter() string {
 	return w.Kind.String()
 }
 
-// leaveReason is a reason as a clause.
-func leaveReason(reason uint32) string {
-	switch reason {
-	case HostFailure:
-		return "its node is gone"
-	case SaidGoodbye:
-		return "it said goodbye"
+// failures says who is gone and why; in a batch there may be several reasons.
+func (w *sentence) failures() string {
+	var clauses []string
+	for _, reason := range []uint32{ProviderFailure, HostFailure, SaidGoodbye} {
+		var list []Provider
+		for i, l := range w.Leaves {
+			if l.Reason == reason {
+				list = append(list, w.Leavers[i])
+			}
+		}
+		if len(list) > 0 {
+			clauses = append(clauses, w.all(list)+" "+goneBy(reason, len(list) > 1))
+		}
 	}
-	return "its process ended, or its connection"
+	return strings.Join(clauses, "; ")
+}
+
+// goneBy is a reason as what is said of one provider, or of several.
+func goneBy(reason uint32, several bool) string {
+	switch {
+	case reason == SaidGoodbye:
+		return "said goodbye"
+	case reason == HostFailure && several:
+		return "failed: their nodes are gone"
+	case reason == HostFailure:
+		return "failed: its node is gone"
+	case several:
+		return "failed: their processes ended, or their connections"
+	}
+	return "failed: its process ended, or its connection"
 }
 
 // result is what came of it, and why.
@@ -196,6 +228,8 @@ func (w *sentence) result() string {
 		text = fmt.Sprintf("approved %s, with the default vote for %s", phase, and(w.defaults()))
 	case w.Summary&DefaultReject != 0:
 		text = fmt.Sprintf("rejected %s by default: %s, and the default vote is reject", phase, w.fault())
+	case w.Objection != nil:
+		text = fmt.Sprintf("rejected %s: %s objected: %s", phase, w.who(w.Objection.By), quoted([]byte(w.Objection.Reason)))
 	default:
 		text = fmt.Sprintf("rejected %s by %s", phase, w.voters(Reject))
 	}
@@ -223,13 +257,18 @@ func providers(n int) string {
 
 // voters names who gave a vote in the last phase, or counts them.
 func (w *sentence) voters(v Vote) string {
-	var list []Provider
+	var names []string
 	for _, c := range w.Casts {
-		if c.Vote == v && c.Cause == 0 && c.Phase == w.Phase {
-			list = append(list, c.Provider)
+		if c.Vote != v || c.Cause != 0 || c.Phase != w.Phase {
+			continue
 		}
+		name := w.who(c.Provider)
+		if len(c.Said) > 0 {
+			name += " with the words " + quoted(c.Said)
+		}
+		names = append(names, name)
 	}
-	switch n := len(list); {
+	switch n := len(names); {
 	case n == 0 && v == Approve:
 		return "nobody, for there was no voter"
 	case n == 0:
@@ -237,7 +276,18 @@ func (w *sentence) voters(v Vote) string {
 	case n > 3 && v == Approve:
 		return fmt.Sprintf("all %d voters", n)
 	}
-	return w.all(list)
+	return some(names)
+}
+
+// maxQuoted is how much of a message a sentence repeats.
+const maxQuoted = 300
+
+// quoted is a message for people.
+func quoted(message []byte) string {
+	if len(message) > maxQuoted {
+		return fmt.Sprintf("%q...", bytes.ToValidUTF8(message[:maxQuoted], nil))
+	}
+	return fmt.Sprintf("%q", message)
 }
 
 // defaults says for whom the default vote was used, and why, in all phases.

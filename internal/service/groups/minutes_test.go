@@ -58,6 +58,28 @@ func TestMinutes_Texts(t *testing.T) {
 		"approved: provider 1/2 of n2 failed: its process ended, or its connection; approved in phase 1 by provider 1/1 of n1; the group has 1 provider now.")
 }
 
+// Who voted against it and said why is quoted, and who objected is blamed, not those
+// who rejected because of that.
+func TestMinutes_Objections(t *testing.T) {
+	w, a, b := two(t, gN.with(limited(5)))
+	w.told()
+	b.plans[0] = []VoteRequest{{Vote: Reject, Message: []byte("too\nlate")}}
+	a.state(NPhase, 0, "x")
+	w.settle()
+	w.toldThat(`rejected: provider 1/1 of n1 proposed the state value "x"; rejected in phase 1 by provider 1/2 of n2 with the words "too\nlate".`)
+	b.plans[0] = []VoteRequest{{Vote: Continue, Message: Objection{Provider{1, 2}, "too long"}.Message()}, {Vote: Approve}}
+	a.plan(0, Approve, Reject)
+	a.state(NPhase, 0, "y")
+	w.settle()
+	w.toldThat(`rejected: provider 1/1 of n1 proposed the state value "y"; rejected in phase 2: provider 1/2 of n2 objected: "too long".`)
+	b.plans[0] = []VoteRequest{{Vote: Reject, Message: []byte(strings.Repeat("ü", MaxMessage/2))}}
+	a.state(NPhase, 0, "z")
+	w.settle()
+	if told := w.told(); len(told) != 1 || len(told[0]) > 600 || !strings.HasSuffix(told[0], `üü"....`) {
+		t.Errorf("%q", told)
+	}
+}
+
 func TestMinutes_Membership(t *testing.T) {
 	w, p := scripted(t, gN.with(batched(BatchLeaves)))
 	w.told()

@@ -14,7 +14,7 @@ func (d *domain) tellPhase(g *group, summary uint32) {
 	n.Summary = summary
 	n.Limit = p.limit
 	n.Changed |= p.bits(stage(p.phase > 1))
-	p.fresh, p.message = false, nil
+	p.fresh, p.said, p.message = false, p.message, nil
 	for _, v := range p.voters {
 		if m := g.person(v.Provider); m.failed == 0 {
 			n.Token = m.token

@@ -37,7 +37,8 @@ type protocol struct {
 
 	// For the minutes of this node, no part of the state.
 	casts []Cast
-	size  int // of the proposer's message
+	size  int    // of the proposer's message
+	said  []byte // the message that came with the present phase
 }
 
 type leaver struct {
@@ -115,6 +116,9 @@ func (d *domain) vote(g *group, q Provider, r *VoteRequest) {
 		p.def = r.Default
 	}
 	p.cast(q, r.Vote, 0)
+	if r.Vote == Reject {
+		p.casts[len(p.casts)-1].Said = v.message
+	}
 	if r.Vote == Reject && (!g.isCouncil() || bug.Planted("groups-council-first-no")) {
 		d.finish(g, false, ExplicitReject)
 	} else {
