@@ -24,6 +24,7 @@ type group struct {
 // member is one provider, or one that will be.
 type member struct {
 	Provider
+	term    uint64 // of its host when it came (host.term)
 	conn    uint64
 	token   int32
 	level   uint16

@@ -95,12 +95,18 @@ func (w *world) clientWith(node servicetest.NodeID, q HelloRequest) *lib {
 	} else if q.Level == 99 {
 		q.Level = 0
 	}
-	l := &lib{Conn: w.Node(node).Open(ID), w: w, last: map[int32]Notification{}, plans: map[int32][]VoteRequest{}}
-	l.name = fmt.Sprint("client ", l.ID(), " of node ", node)
+	return w.hello(w.Node(node).Open(ID), q)
+}
+
+// hello is the first call of a client.
+func (w *world) hello(c *servicetest.Conn, q HelloRequest) *lib {
+	w.t.Helper()
+	l := &lib{Conn: c, w: w, last: map[int32]Notification{}, plans: map[int32][]VoteRequest{}}
+	l.name = fmt.Sprint("client ", l.ID(), " of node ", c.Node().ID())
 	a := l.Call(CallHello, q.AppendTo(nil))
 	w.Run()
 	p, err := ParseHelloReply(a.Body)
-	if !a.Done || a.Code != service.OK || err != nil || p.Code != OK || int(p.Node) != int(node) {
+	if !a.Done || a.Code != service.OK || err != nil || p.Code != OK || int(p.Node) != int(c.Node().ID()) {
 		w.t.Fatalf("hello: %+v %+v %v", a, p, err)
 	}
 	w.clients = append(w.clients, l)

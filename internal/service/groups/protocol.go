@@ -245,7 +245,7 @@ func (d *domain) runScripts(g *group, seq uint64) {
 	p := g.active
 	for _, l := range p.leavers {
 		m := g.member(l.Provider)
-		_, up := d.host(l.node())
+		up := d.stillThere(m)
 		why := "expel"
 		if p.kind == FailureLeave {
 			why = "failure"
@@ -253,9 +253,11 @@ func (d *domain) runScripts(g *group, seq uint64) {
 				continue
 			}
 		}
-		if seq != 0 && !up {
-			p.scripts |= DeactivateUnsuccessful
-			p.latest |= DeactivateUnsuccessful
+		if !up {
+			if seq != 0 {
+				p.scripts |= DeactivateUnsuccessful
+				p.latest |= DeactivateUnsuccessful
+			}
 			continue
 		}
 		if seq != 0 && !bug.Planted("groups-script-not-awaited") {
@@ -263,4 +265,12 @@ func (d *domain) runScripts(g *group, seq uint64) {
 		}
 		d.out.deactivate(g, m, p.flag, p.limit, seq, why)
 	}
+}
+
+// stillThere reports whether the node of a provider has been in the domain ever
+// since the provider came. One that went and came back may be another life of its
+// agent, in which another process has the provider's connection number.
+func (d *domain) stillThere(m *member) bool {
+	h, there := d.host(m.node())
+	return there && h.term == m.term
 }

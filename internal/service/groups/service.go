@@ -272,7 +272,7 @@ func provider(g *group, p Provider, m *service.Message) *member {
 // deliverJoin queues a join; it is judged when its turn comes.
 func (s *Service) deliverJoin(m *service.Message, h head, level uint16, q *JoinRequest) {
 	d := s.d
-	new := request{member: member{Provider: Provider{q.Instance, int16(m.From)}, conn: m.Src.Conn, token: q.Token, level: level}, attrs: q.Attrs, serial: m.Src.Tag}
+	new := request{member: member{Provider: Provider{q.Instance, int16(m.From)}, term: h.term, conn: m.Src.Conn, token: q.Token, level: level}, attrs: q.Attrs, serial: m.Src.Tag}
 	g := d.group(h.group)
 	if g == nil {
 		g = d.found(h.group)

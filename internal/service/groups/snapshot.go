@@ -77,7 +77,7 @@ func (g *group) coherent() error {
 // The least that encoded lists' elements take.
 const (
 	minAttrs   = 4 + 4 + 3 + 8 + 4
-	memberSize = providerSize + 8 + 4 + 2 + 4 + 8 + 1
+	memberSize = providerSize + 8 + 8 + 4 + 2 + 4 + 8 + 1
 	minRequest = memberSize + minAttrs + 8
 	minGroup   = 4 + 8 + 1 + minAttrs + 4 + 4 + 4 + 1 + 1
 	minVoter   = providerSize + 1 + 1 + 1
@@ -120,13 +120,14 @@ func takeOptCopy(r *body.Reader, limit int) []byte {
 }
 
 func (m *member) appendTo(b []byte) []byte {
-	b = body.AppendU32(body.AppendU64(appendProvider(b, m.Provider), m.conn), uint32(m.token))
+	b = body.AppendU64(body.AppendU64(appendProvider(b, m.Provider), m.term), m.conn)
+	b = body.AppendU32(b, uint32(m.token))
 	b = body.AppendU32(body.AppendU16(b, m.level), m.failed)
 	return body.AppendBool(body.AppendU64(b, m.event), m.castOut)
 }
 
 func takeMember(r *body.Reader) member {
-	return member{Provider: takeProvider(r), conn: r.U64(), token: int32(r.U32()), level: r.U16(), failed: r.U32(), event: r.U64(), castOut: r.Bool()}
+	return member{Provider: takeProvider(r), term: r.U64(), conn: r.U64(), token: int32(r.U32()), level: r.U16(), failed: r.U32(), event: r.U64(), castOut: r.Bool()}
 }
 
 func appendRequests(b []byte, list []request) []byte {

@@ -50,7 +50,14 @@ func (a *Answer) refuse() {
 func (n *Node) Open(id uint16) *Conn {
 	n.c.t.Helper()
 	n.c.conns++
-	cn := &Conn{node: n, h: n.hosted(id), id: n.c.conns, asked: map[uint64]*Answer{}}
+	return n.OpenAs(id, n.c.conns)
+}
+
+// OpenAs is Open with a number that a connection of an earlier life of the node may
+// have had: agents count from one.
+func (n *Node) OpenAs(id uint16, number uint64) *Conn {
+	n.c.t.Helper()
+	cn := &Conn{node: n, h: n.hosted(id), id: number, asked: map[uint64]*Answer{}}
 	n.conns = append(n.conns, cn)
 	client, err := cn.h.s.Open(cn)
 	if err != nil {
