@@ -65,6 +65,7 @@ type liar struct {
 	lies   int // how many, at most
 	packet uint32
 	heard  func(frame.Call)
+	script func(frame.Call) [][]byte // the events behind an answer; nil: any, around it
 }
 
 // twist changes a packet, or does not.
@@ -163,8 +164,14 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	if err != nil {
 		return false
 	}
-	l.heard(q)
-	for range l.random.IntN(3) {
+	if l.heard != nil {
+		l.heard(q)
+	}
+	var behind [][]byte
+	if l.script != nil {
+		behind, all = l.script(q), nil
+	}
+	for range l.random.IntN(3) * min(1, len(all)) {
 		if !l.whole(all[l.random.IntN(len(all))]) {
 			return false
 		}
@@ -180,13 +187,13 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	out := frame.NewPacker(frame.MaxPacket)
 	out.Answer(1, frame.Answer{ID: q.ID, Code: code, Body: body})
 	out.Credit(1, frame.Credit{Bytes: uint32(m.Size())})
-	return l.send(slices.Clone(out.Next()))
+	return l.send(slices.Concat(out.Next(), slices.Concat(behind...)))
 }
 
-// pretend starts a victim, and serves its sessions as serve says.
-func pretend(t *testing.T, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
+// pretend starts a program, and serves its sessions as serve says.
+func pretend(t *testing.T, source string, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
 	t.Helper()
-	binary := program(t, memory, "testdata/victim.c")
+	binary := program(t, memory, filepath.Join("testdata", source))
 	dir, err := os.MkdirTemp("", "gs")
 	if err != nil {
 		t.Fatal(err)
@@ -215,8 +222,8 @@ func pretend(t *testing.T, sessions int, serve func(n int, sock net.Conn)) *test
 // that the agent has gone, and reads no memory that is not its own.
 func TestAgentLies(t *testing.T) {
 	all := events()
-	allRight(t, pretend(t, sessions, func(n int, sock net.Conn) {
-		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4, packet: 1024 << (n % 7), heard: func(frame.Call) {}}
+	allRight(t, pretend(t, "victim.c", sessions, func(n int, sock net.Conn) {
+		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4, packet: 1024 << (n % 7)}
 		l.serve(all)
 	}))
 }
@@ -237,7 +244,7 @@ func TestAgentTakesSmallPackets(t *testing.T) {
 		}
 		messages.Add(1)
 	}
-	p := pretend(t, 5, func(n int, sock net.Conn) {
+	p := pretend(t, "victim.c", 5, func(n int, sock net.Conn) {
 		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, packet: 1024, heard: heard}
 		l.serve(some)
 	})
@@ -247,6 +254,36 @@ func TestAgentTakesSmallPackets(t *testing.T) {
 	}
 	if !strings.Contains(p.Output(), "failure record\n") {
 		t.Error("no record of the failure")
+	}
+}
+
+// Who did not dispatch for long is asked once whether he works, and the answer is to
+// the last question. A request that was not made cannot fail.
+func TestAgentAsksTooMuch(t *testing.T) {
+	answers := make(chan uint32, 16)
+	allRight(t, pretend(t, "asked.c", 1, func(_ int, sock net.Conn) {
+		l := liar{random: rand.New(rand.NewPCG(1, 11)), sock: sock, packet: frame.MaxPacket}
+		l.script = func(q frame.Call) (events [][]byte) {
+			switch q.Func {
+			case groups.CallSubscribe:
+				for number := range uint32(3) {
+					events = append(events, frame.Event{Kind: groups.EventCheck, Body: groups.Check{Number: number + 1}.AppendTo(nil)}.AppendTo(nil, 1))
+				}
+			case groups.CallResponse:
+				r, err := groups.ParseResponse(q.Body)
+				if err != nil || !r.OK {
+					t.Errorf("%v, %v", r, err)
+				}
+				answers <- r.Check
+				lie := groups.DelayedError{Kind: groups.Join, Code: groups.BadGroupAttributes}
+				events = append(events, frame.Event{Kind: groups.EventDelayedError, Body: lie.AppendTo(nil)}.AppendTo(nil, 1))
+			}
+			return events
+		}
+		l.serve(nil)
+	}))
+	if len(answers) != 1 || <-answers != 3 {
+		t.Errorf("%d answers, want one to the last check", len(answers))
 	}
 }
 

@@ -4,29 +4,24 @@
 
 #include <signal.h>
 
+/* Programs keep counters where they like, so they are read byte by byte: of a value
+ * that is being changed it matters only that it is another. */
 static uint64_t count(const ha_gs_responsiveness_t *r)
 {
-    const void *p = r->gs_counter_location;
-    switch (r->gs_counter_length) {
-    case 1:
-        return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
-    case 2:
-        return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
-    case 4:
-        return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-    default:
-        return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
-    }
+    const uint8_t *p = r->gs_counter_location;
+    uint64_t v = 0;
+    for (unsigned i = 0; i < r->gs_counter_length; i++)
+        v = v << 8 | __atomic_load_n(p + i, __ATOMIC_RELAXED);
+    return v;
 }
 
-bool counter_moved(struct gs *g, uint32_t check)
+bool counter_moved(struct gs *g)
 {
     if (g->responsiveness.gs_responsiveness_type != HA_GS_COUNTER_RESPONSIVENESS)
         return false;
     uint64_t now = count(&g->responsiveness);
     g->moved = now != g->counter;
     g->counter = now;
-    g->check = check;
     return g->moved;
 }
 

@@ -44,10 +44,15 @@ static bool finish(struct gs *g, struct role *r)
     return true;
 }
 
-static uint32_t check_number(const struct native_event *e)
+/* Whether an event has to wait for the callback. It stands for all checks until that
+ * runs: who did not dispatch for long is asked once. */
+static bool check_arrived(struct gs *g, uint32_t number)
 {
-    struct reader r = read_from(e->body, e->len);
-    return read_u32(&r);
+    g->check = number;
+    if (g->responsiveness.gs_responsiveness_type == HA_GS_NO_RESPONSIVENESS || counter_moved(g) || g->checking)
+        return false;
+    g->checking = true;
+    return true;
 }
 
 enum native_verdict event_arrived(void *user, const struct native_event *e)
@@ -63,9 +68,7 @@ enum native_verdict event_arrived(void *user, const struct native_event *e)
         token = event_token(e);
         return token >= 0 && token < MAX_TOKENS && g->roles[token] != NULL ? NATIVE_KEEP : NATIVE_DROP;
     case EVENT_CHECK:
-        if (g->responsiveness.gs_responsiveness_type == HA_GS_NO_RESPONSIVENESS || counter_moved(g, check_number(e)))
-            return NATIVE_DROP;
-        return NATIVE_KEEP;
+        return check_arrived(g, read_u32(&r)) ? NATIVE_KEEP : NATIVE_DROP;
     case EVENT_ADAPTERS:
         return take_adapters(g, e) ? NATIVE_DROP : NATIVE_MALFORMED;
     case EVENT_FFDC:
@@ -176,21 +179,22 @@ static bool tell_delayed_error(struct gs *g, struct role *r, const struct native
     struct delayed_error *d = decode_delayed_error(e);
     if (d == NULL)
         return broken(g);
-    if (d->ends)
-        r->state = ENDED;
-    ha_gs_proposal_info_t none = { 0 }, *proposal = NULL;
+    ha_gs_proposal_info_t *proposal = NULL;
     ha_gs_request_t kind = d->block.gs_protocol_type;
-    if (kind == HA_GS_JOIN || kind == HA_GS_SUBSCRIPTION)
+    if (kind == (r->provider ? HA_GS_JOIN : HA_GS_SUBSCRIPTION))
         d->block.gs_failing_request = r->join;
-    else if (kind == r->proposed) {
+    else if (kind == r->proposed && r->proposal != NULL) {
         d->block.gs_failing_request = proposal = r->proposal;
         r->proposal = NULL;
         r->proposed = HA_GS_RESPONSIVENESS;
         if (d->block.gs_delayed_return_code == HA_GS_BACKLEVEL_PROVIDERS && kind == HA_GS_GROUP_ATTRIBUTE_CHANGE)
             proposal->gs_attribute_change_request.gs_backlevel_providers = &d->list;
+    } else { /* nothing of the kind was asked for */
+        free(d);
+        return broken(g);
     }
-    if (d->block.gs_failing_request == NULL)
-        d->block.gs_failing_request = &none;
+    if (d->ends)
+        r->state = ENDED;
     begin(g, r);
     g->on_delayed_error(&d->block);
     free(proposal);
@@ -198,14 +202,16 @@ static bool tell_delayed_error(struct gs *g, struct role *r, const struct native
     return finish(g, r);
 }
 
-static bool tell_check(struct gs *g, const struct native_event *e)
+static bool tell_check(struct gs *g)
 {
     ha_gs_responsiveness_notification_t b = { HA_GS_RESPONSIVENESS_NOTIFICATION, g->responsiveness };
+    uint32_t check = g->check;
+    g->checking = false;
     begin(g, NULL);
     ha_gs_callback_rc_t rc = g->on_responsiveness(&b);
     if (!finish(g, NULL))
         return false;
-    answer_check(g, check_number(e), rc == HA_GS_CALLBACK_OK);
+    answer_check(g, check, rc == HA_GS_CALLBACK_OK);
     return true;
 }
 
@@ -238,7 +244,7 @@ static bool deliver(struct gs *g, struct native_event *e)
 {
     bool same = true;
     if (e->kind == EVENT_CHECK)
-        same = tell_check(g, e);
+        same = tell_check(g);
     else {
         struct role *r = g->roles[event_token(e)];
         same = r == NULL || tell_role(g, r, e);

@@ -112,9 +112,10 @@ struct gs {
     struct group *groups;
     bool mourning, mourned; /* the end of the agent is being told, or was */
 
+    uint32_t check;     /* the last one */
+    bool checking;      /* its event waits for the callback */
     uint64_t counter;   /* as it was seen last */
-    bool moved;         /* it has, and check is to be answered */
-    uint32_t check;
+    bool moved;         /* it has, and the check is to be answered */
     struct adapter *adapters;
     uint32_t num_adapters;
 };
@@ -227,7 +228,7 @@ bool take_adapters(struct gs *g, const struct native_event *e);
 /* counter.c: the responsiveness of a process that keeps a counter. */
 
 /* Whether the counter moved since the check before. If so, the check is answered. */
-bool counter_moved(struct gs *g, uint32_t check);
+bool counter_moved(struct gs *g);
 void answer_check(struct gs *g, uint32_t check, bool ok);
 /* Starts the thread that answers checks while the counter moves, whether the program
  * dispatches or not. */

@@ -464,7 +464,7 @@ static void missing_callbacks(void)
 
 static void responsiveness(void)
 {
-    static unsigned short counter;
+    static char counter[3]; /* programs need not keep it aligned */
     ha_gs_responsiveness_t r = { .gs_responsiveness_type = HA_GS_PING_RESPONSIVENESS, .gs_responsiveness_interval = 1, .gs_responsiveness_response_time_limit = 5 };
     WANT(ha_gs_init(&descriptor, HA_GS_SOCKET_NO_SIGNAL | HA_GS_ENABLE_ADAPTER_INFO, &r, NULL, on_check, on_delayed_error, NULL), HA_GS_OK);
     while (pings == 0) {
@@ -482,8 +482,8 @@ static void responsiveness(void)
     ha_gs_quit();
 
     r.gs_responsiveness_type = HA_GS_COUNTER_RESPONSIVENESS;
-    r.gs_counter_location = &counter;
-    r.gs_counter_length = sizeof counter;
+    r.gs_counter_location = counter + 1;
+    r.gs_counter_length = 2;
     pings = 0;
     WANT(ha_gs_init(&descriptor, HA_GS_SOCKET_NO_SIGNAL, &r, NULL, on_check, on_delayed_error, NULL), HA_GS_OK);
     while (pings == 0) { /* it stands still */

@@ -2,6 +2,8 @@
  * argument says; each takes what it is given until the connection ends. */
 #include "test.h"
 
+static char large[HA_GS_MAX_MESSAGE_LENGTH];
+
 static void on_phase(const ha_gs_n_phase_notification_t *n)
 {
     touch_proposal(n->gs_proposal);
@@ -15,8 +17,24 @@ static void on_subscription(const ha_gs_subscription_notification_t *n) { touch_
 
 static void on_delayed_error(const ha_gs_delayed_error_notification_t *n)
 {
+    const ha_gs_proposal_info_t *q = n->gs_failing_request;
     TRUE(n->gs_delayed_return_code <= HA_GS_BACKLEVEL_PROVIDERS);
-    touch(n->gs_failing_request, sizeof *n->gs_failing_request);
+    switch (n->gs_protocol_type) {
+    case HA_GS_JOIN:
+        touch(q->gs_join_request.gs_group_attributes->gs_group_name, 2);
+        break;
+    case HA_GS_SUBSCRIPTION:
+        touch(q->gs_subscribe_request.gs_subscription_group, 2);
+        break;
+    case HA_GS_STATE_VALUE_CHANGE:
+        touch_state(q->gs_state_change_request.gs_new_state);
+        break;
+    case HA_GS_PROVIDER_MESSAGE:
+        touch(q->gs_message_request.gs_message->gs_message, sizeof large);
+        break;
+    default:
+        abort(); /* nothing else is asked for */
+    }
 }
 
 static ha_gs_callback_rc_t on_check(const ha_gs_responsiveness_notification_t *n)
@@ -24,8 +42,6 @@ static ha_gs_callback_rc_t on_check(const ha_gs_responsiveness_notification_t *n
     touch(n, sizeof *n);
     return HA_GS_CALLBACK_OK;
 }
-
-static char large[HA_GS_MAX_MESSAGE_LENGTH];
 
 static void session(void)
 {
