@@ -81,6 +81,16 @@ func TestLibrariesShowTheirFunctionsOnly(t *testing.T) {
 	}
 }
 
+// A thread of the library may still run when a program closes it, so its code stays.
+func TestSharedLibrariesStay(t *testing.T) {
+	dir := build(t, "")
+	for _, name := range []string{"libha_gs.so", "libha_gs_r.so"} {
+		if !strings.Contains(run(t, exec.Command("readelf", "-d", filepath.Join(dir, name))), "NODELETE") {
+			t.Errorf("dlclose removes %s", name)
+		}
+	}
+}
+
 // Programs include the header whatever dialect they are written in.
 func TestHeaderCompilesAnywhere(t *testing.T) {
 	compiler(t)
@@ -89,13 +99,13 @@ func TestHeaderCompilesAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dialect := range []string{"gnu89", "gnu99", "c11", "gnu17"} {
-		run(t, exec.Command("cc", "-std="+dialect, "-Wall", "-Wextra", "-Werror", "-Iinclude", "-fsyntax-only", source))
+		run(t, exec.Command("cc", "-std="+dialect, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-fsyntax-only", source))
 	}
 	if _, err := exec.LookPath("c++"); err != nil {
 		t.Log("no c++ to include the header with")
 		return
 	}
-	run(t, exec.Command("c++", "-Wall", "-Wextra", "-Werror", "-Iinclude", "-fsyntax-only", "-x", "c++", source))
+	run(t, exec.Command("c++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-fsyntax-only", "-x", "c++", source))
 }
 
 // What is installed is found by a compiler, by each name, shared and static.

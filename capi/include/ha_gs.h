@@ -232,6 +232,9 @@ typedef enum {
 
 /* A provider. Two are the same if their gs_provider_id are. */
 typedef union {
+#ifdef __GNUC__
+    __extension__
+#endif
     struct {
         short gs_instance_number;
         short gs_node_number;
