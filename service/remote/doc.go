@@ -16,8 +16,9 @@
 // The service gets the same calls in the same order as in the agent's process,
 // on one goroutine, under the contract of package service. Its replicas never
 // diverge: a process that ended has lost its state, so to the others its node
-// has left, and it joins again with a state that they give it in a round. The
-// agent starts it again, after a pause that grows from 100 ms to 30 s.
+// has left, and it joins again with a state that they give it in a round. What no
+// process holds any more is gone, as when the last node of a cluster stops. The
+// agent starts a process again after a pause that grows from 100 ms to 30 s.
 //
 // # What is different
 //
