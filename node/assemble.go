@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
@@ -118,6 +119,10 @@ func (n *Node) quorumService() service.Service {
 	n.keys.quorum = q
 	return q
 }
+
+// eventService makes the cluster event service. No library speaks to it yet; the
+// native door serves it to those that may use all services.
+func eventService() service.Service { return events.New(events.Config{}) }
 
 // votes is the configuration of the quorum service, as reloaded last.
 func (n *Node) votes() quorum.Config {
