@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/internal/service/outside"
+	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
 )
 
@@ -239,10 +241,14 @@ type swarm struct {
 	places map[place]service.NodeID
 }
 
-func newSwarm(t *testing.T, nodes int) *swarm {
-	w := &swarm{t: t, procs: map[service.NodeID]*proc{}, places: map[place]service.NodeID{}}
+func newSwarm(t *testing.T, nodes int, quorate bool) *swarm {
+	w := &swarm{t: t, need: quorate, procs: map[service.NodeID]*proc{}, places: map[place]service.NodeID{}}
 	w.c = servicetest.New(t, nodes, func(service.NodeID) []service.Service {
-		return []service.Service{outside.New(outside.Config{ID: bookID, Name: "book"})}
+		list := []service.Service{outside.New(outside.Config{ID: bookID, Name: "book"})}
+		if quorate {
+			list = append(list, quorum.New(quorum.Config{Provider: true, Vote: vote.Config{Votes: 1, Expected: uint32(nodes)}}))
+		}
+		return list
 	})
 	return w
 }
@@ -302,6 +308,12 @@ func (w *swarm) check() {
 		p := w.procs[n.ID()]
 		if !p.alive() {
 			continue
+		}
+		if w.need && p.host.active() != n.Quorum().Quorate {
+			w.t.Fatalf("node %d is active: %v, quorate: %v", n.ID(), p.host.active(), n.Quorum().Quorate)
+		}
+		if !p.host.active() {
+			continue // it waits for quorum, and has the state that it had
 		}
 		if !p.host.flowing {
 			w.t.Fatalf("the process of node %d waits: member %+v of %v: %+v", n.ID(), n.Members(), p.host.ring, p.host.sync.Status())
@@ -373,7 +385,7 @@ func dump(k *book) string {
 }
 
 func TestProcessesComeAndGo(t *testing.T) {
-	w := newSwarm(t, 3)
+	w := newSwarm(t, 3, false)
 	w.c.Split([]service.NodeID{1, 2, 3})
 	w.run()
 	w.spawn(1)
@@ -434,8 +446,7 @@ func TestReplicasNeverDiverge(t *testing.T) {
 // plan is one random run.
 func plan(t *testing.T, seed uint64) int {
 	rng := rand.New(rand.NewPCG(seed, 40))
-	w := newSwarm(t, 2+rng.IntN(3))
-	w.need = seed%3 == 0 // there is no quorum service in the kit: every ring is primary
+	w := newSwarm(t, 2+rng.IntN(3), seed%3 == 0)
 	w.c.Cut = rng.IntN
 	size := w.c.Size()
 	pick := func() service.NodeID { return service.NodeID(1 + rng.IntN(size)) }
