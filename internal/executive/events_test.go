@@ -9,6 +9,7 @@ import (
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/events"
+	quorumservice "github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/service"
 )
 
@@ -129,6 +130,52 @@ func TestEvents_Membership(t *testing.T) {
 	w.run(proto.Second)
 	if !last(list[4], "evicted 0 []") || !strings.HasPrefix(list[1].facts[len(list[1].facts)-1], "new ") {
 		t.Errorf("%q, %q", list[4].facts, list[1].facts)
+	}
+}
+
+// The operator makes two of five enough, in the ring that they have: a round for
+// the services that need quorum begins there, and their membership is a new one.
+func TestEvents_QuorumWithinARing(t *testing.T) {
+	w, list := eventWorld(t, 5)
+	w.split([]NodeID{1, 2}, []NodeID{3}, []NodeID{4}, []NodeID{5})
+	w.until("apart", func() bool { return w.together(1, 2) && w.together(3) && w.together(4) && w.together(5) })
+	ring := w.nodes[1].core.ring
+	seq := strings.Fields(list[0].facts[0])[1]
+	if last := list[0].facts[len(list[0].facts)-1]; last != "not-primary "+seq+" [1 2 3 4 5]" {
+		t.Fatal(last)
+	}
+	h, code := w.nodes[1].core.Open(quorumservice.ID, service.Cred{}, &sink{})
+	if code != service.OK {
+		t.Fatal(code)
+	}
+	if err := h.Call(quorumservice.CallSetExpected, 1, quorumservice.NumberRequest{Value: 2}.AppendTo(nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.nodes[1].core.Flush(w.now)
+	w.run(proto.Second)
+	published := service.Code(0)
+	list[1].call(events.CallPublish, 9, events.PublishRequest{Topic: []byte("t"), Content: events.Content{Data: []byte("x")}}.AppendTo(nil),
+		func(c service.Code, _ []byte) { published = c })
+	list[1].core.Flush(w.now)
+	w.run(proto.Second)
+	for _, l := range list[:2] {
+		if last := l.facts[len(l.facts)-1]; !strings.HasSuffix(last, " [1 2]") || !strings.HasPrefix(last, "new ") || len(l.told) != 1 {
+			t.Errorf("%q, %q", l.facts, l.told)
+		}
+	}
+	if published != service.OK || w.nodes[1].core.ring != ring {
+		t.Errorf("%v in %v, not in %v", published, w.nodes[1].core.ring, ring)
+	}
+	w.heal()
+	w.until("one ring again", func() bool { return w.together(w.order...) })
+	w.run(proto.Second)
+	for _, l := range list {
+		if len(l.told) != 1 {
+			t.Errorf("%q, %q", l.facts, l.told)
+		}
+	}
+	if last := list[4].facts[len(list[4].facts)-1]; last != "evicted 0 []" {
+		t.Error(last)
 	}
 }
 
