@@ -49,13 +49,15 @@
 //
 // # Numbers and losses
 //
-// An event has an ID that no other event of the cluster ever has, the publisher's
-// node in its upper half, and a Seq in its topic that begins with 1 and has no gaps.
+// An event has an ID that no other event of the cluster has, as long as one node
+// remembers, the publisher's node in its upper half, and a Seq in its topic that
+// begins with 1 and has no gaps.
 // Number makes of it what clients of pre-0.4 see. Who does not take its events
 // misses some: beyond 1024 messages or 4 MiB of a subscription they are left out,
 // and the next one says how many. Nothing is left out in a group, who is too slow
 // there is out of it, with EventEnd. A ranked connection has bounds and an
-// EventLost as the AIS has them. Facts, links and entries are never left out.
+// EventLost as the AIS has them. Facts, links and entries are never left out; a
+// connection on which very many wait is closed.
 //
 // # Keeping
 //
@@ -64,7 +66,7 @@
 // place in the order at which it says that one is over. A durable topic keeps its
 // events in the Store of each node.
 //
-// # Order and state
+// # Order and state (decision 98)
 //
 // The state changes only as ordered messages are applied, and these are sent for
 // safe delivery: what one node applied all members of the ring have. After a
