@@ -80,6 +80,10 @@ func (s *Service) Open(conn service.Conn) (service.Client, error) {
 	return c, nil
 }
 
+// Holding implements service.Holder: what a client asks for does not overtake what is
+// owed, for instance the vote that it gave before, or the end of its last life.
+func (c *client) Holding() bool { return len(c.s.owed) > 0 }
+
 // all lists the roles by token.
 func (c *client) all() []*role {
 	list := make([]*role, 0, len(c.roles))

@@ -106,6 +106,36 @@ func TestGone_WaitsForRoom(t *testing.T) {
 	a.saw("AP failure-leave 1 EA UM cur=1/1 chg=1/2 failure")
 }
 
+// What comes later does not overtake what waits for room: here the next life of a
+// program the end of the one before.
+func TestOwed_IsNotOvertaken(t *testing.T) {
+	w, a, b := two(t, g1)
+	next := w.client(2)
+	w.Node(2).Full = true
+	b.Leave()
+	w.settle()
+	w.Node(2).Full = false
+	next.join(0, "g", 1, g1)
+	w.later(owedRetry)
+	a.saw("AP failure-leave 1 EA UM cur=1/1 chg=1/2 failure", "AP join 1 EA UM cur=1/1,1/2 chg=1/2")
+	next.saw("AP join 1 EA UM cur=1/1,1/2 chg=1/2")
+}
+
+// What is kept of clients for scripts goes with them when their side is dissolved:
+// what would tell of their end is void.
+func TestMerge_ForgetsWhoEnded(t *testing.T) {
+	w, p, _ := five(t, g1)
+	w.Split(nodes{1, 2, 3}, nodes{4, 5})
+	w.settle()
+	p[3].Leave()
+	w.Cut = func(int) int { return 0 }
+	w.Split(w.All())
+	w.settle()
+	if left := w.Node(4).Service(ID).(*Service).ended; len(left) != 0 {
+		t.Errorf("kept %v", left)
+	}
+}
+
 // Before anybody uses the service, members that meet have nothing to tell.
 func TestIdle_SameDigestEverywhere(t *testing.T) {
 	w := start(t, 3)

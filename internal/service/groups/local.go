@@ -292,7 +292,7 @@ func (k *check) stop() {
 }
 
 func (c *client) startChecks() {
-	if c.said.Check != NoCheck {
+	if c.said.Check != NoCheck && !c.gone {
 		c.checkLater()
 	}
 }

@@ -223,7 +223,9 @@ func (g *game) enter() {
 }
 
 // held reports whether calls wait: nobody knows how they will end.
-func (p *player) held() bool { return p.Node().Busy() || p.Node().Full || p.Waiting() }
+func (p *player) held() bool {
+	return p.Node().Busy() || p.Node().Full || p.Waiting() || len(p.Node().Service(ID).(*Service).owed) > 0
+}
 
 // did makes a call whose code comes at once, if it can be made.
 func (p *player) did(fn uint16, b servicetest.Appender) bool {

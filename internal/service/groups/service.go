@@ -72,6 +72,7 @@ var (
 	_ service.Chooser = (*Service)(nil)
 	_ service.Dumper  = (*Service)(nil)
 	_ service.Aborter = (*Service)(nil)
+	_ service.Holder  = (*client)(nil)
 	_ outside         = (*Service)(nil)
 )
 

@@ -194,6 +194,7 @@ func (s *Service) dissolveAll(r *round) {
 		delete(s.timers, name)
 	}
 	clear(s.began)
+	clear(s.ended) // who ended here has no provider in the surviving part that a script could be run for
 	var names []string
 	for _, g := range s.d.groups {
 		names = append(names, g.name)
