@@ -229,8 +229,11 @@ func takeAdapters(r *body.Reader) (list []Adapter) {
 }
 
 // SetAdapters says which adapters this node has now, one of a network at most. On
-// the executive's goroutine.
+// the executive's goroutine. Those of a node above 32767 are in no group.
 func (s *Service) SetAdapters(list []Adapter) {
+	if s.self > maxNode {
+		return
+	}
 	s.adapters = s.adapters[:0]
 	for _, a := range list {
 		a.Addr = a.Addr.Unmap().WithZone("")

@@ -224,6 +224,22 @@ func TestCouncil_Merge(t *testing.T) {
 	c.saw(t, 1, "refused, busy false")
 }
 
+// Where people count and read of the groups of programs, the council is none.
+func TestCouncil_IsNoGroupOfPrograms(t *testing.T) {
+	c := newChamber(t, 3)
+	c.propose(1, "x")
+	c.settle()
+	s := c.Node(3).Service(ID).(*Service)
+	s.cfg.Merged = func(groups []string, _ []proto.NodeID) { t.Errorf("dissolved %q", groups) }
+	if groups, providers, protocols := s.Count(); groups+providers+protocols != 0 || s.d.programs() != 0 {
+		t.Errorf("%d groups, %d providers, %d protocols", groups, providers, protocols)
+	}
+	c.Split([]servicetest.NodeID{1, 2}, []servicetest.NodeID{3})
+	c.settle()
+	c.Split(c.All())
+	c.settle()
+}
+
 func TestCouncil_NotForClients(t *testing.T) {
 	w := start(t, 1)
 	a := w.client(1)

@@ -97,6 +97,14 @@ func (d *domain) found(name string) *group {
 	return g
 }
 
+// programs counts the groups of programs: all but the council.
+func (d *domain) programs() int {
+	if d.group(CouncilName) != nil {
+		return len(d.groups) - 1
+	}
+	return len(d.groups)
+}
+
 func (d *domain) host(n proto.NodeID) (host, bool) {
 	for _, h := range d.hosts {
 		if h.node == n {
@@ -126,16 +134,25 @@ func (d *domain) form(ring proto.RingID, members []proto.NodeID) {
 	}
 }
 
-// hostProviders are the members of HostMembership.
+// hostProviders are the members of HostMembership: nodes with a number that a
+// provider can have.
 func (d *domain) hostProviders() []Provider {
-	list := make([]Provider, 0, len(d.hosts))
+	list := make([]proto.NodeID, 0, len(d.hosts))
 	for _, h := range d.hosts {
-		list = append(list, hostProvider(h.node))
+		list = append(list, h.node)
+	}
+	return hostProviders(list)
+}
+
+func hostProviders(nodes []proto.NodeID) []Provider {
+	list := make([]Provider, 0, len(nodes))
+	for _, n := range nodes {
+		if n <= maxNode {
+			list = append(list, Provider{Node: int16(n)})
+		}
 	}
 	return list
 }
-
-func hostProvider(n proto.NodeID) Provider { return Provider{Node: int16(n)} }
 
 // wake has the group select its next protocol at the next settle.
 func (d *domain) wake(g *group) {
@@ -223,14 +240,7 @@ func (d *domain) viewChange(ring proto.RingID, came, members []proto.NodeID) {
 }
 
 func (d *domain) hostsChanged(joined, left []proto.NodeID) {
-	c := change{group: HostMembership, full: d.hostProviders()}
-	for _, n := range joined {
-		c.joined = append(c.joined, hostProvider(n))
-	}
-	for _, n := range left {
-		c.left = append(c.left, hostProvider(n))
-	}
-	d.out.changed(c)
+	d.out.changed(change{group: HostMembership, full: d.hostProviders(), joined: hostProviders(joined), left: hostProviders(left)})
 }
 
 // loseHosts makes the providers of nodes fail, and their scripts.

@@ -278,7 +278,7 @@ func (s *Service) deliverJoin(m *service.Message, h head, level uint16, q *JoinR
 	if g == nil {
 		g = d.found(h.group)
 	}
-	if len(d.groups) > MaxGroups || len(g.joins) > MaxProviders {
+	if d.programs() > MaxGroups || len(g.joins) > MaxProviders {
 		d.refuse(g, &new, NoMemory)
 	} else {
 		g.joins = append(g.joins, new)

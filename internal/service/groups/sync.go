@@ -197,7 +197,9 @@ func (s *Service) dissolveAll(r *round) {
 	clear(s.ended) // who ended here has no provider in the surviving part that a script could be run for
 	var names []string
 	for _, g := range s.d.groups {
-		names = append(names, g.name)
+		if !g.isCouncil() {
+			names = append(names, g.name)
+		}
 	}
 	if len(names) > 0 && s.cfg.Merged != nil {
 		s.cfg.Merged(names, r.part)
@@ -245,7 +247,7 @@ func (s *Service) hostsMoved(before []host) {
 	has := func(list []host, n proto.NodeID) bool {
 		return slices.ContainsFunc(list, func(h host) bool { return h.node == n })
 	}
-	var joined, left []proto.NodeID
+	var joined, left, stayed []proto.NodeID
 	for _, h := range before {
 		if !has(s.d.hosts, h.node) {
 			left = append(left, h.node)
@@ -254,10 +256,12 @@ func (s *Service) hostsMoved(before []host) {
 	for _, h := range s.d.hosts {
 		if !has(before, h.node) {
 			joined = append(joined, h.node)
+		} else {
+			stayed = append(stayed, h.node)
 		}
 	}
 	if len(left) > 0 {
-		s.d.hostsChanged(nil, left)
+		s.changed(change{group: HostMembership, full: hostProviders(stayed), left: hostProviders(left)})
 	}
 	if len(joined) > 0 {
 		s.d.hostsChanged(joined, nil)

@@ -186,6 +186,9 @@ func (s *Service) viewSystem() (list []GroupView) {
 // Count counts groups of programs, their providers, and protocols in work.
 func (s *Service) Count() (groups, providers, protocols int) {
 	for _, g := range s.d.groups {
+		if g.isCouncil() {
+			continue
+		}
 		groups++
 		providers += len(g.members)
 		if g.active != nil {

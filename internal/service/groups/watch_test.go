@@ -1,9 +1,11 @@
 package groups
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/servicetest"
 )
 
@@ -29,6 +31,33 @@ func TestHosts_InTheOrderTheyCame(t *testing.T) {
 	w.settle()
 	s.subscribe(0, HostMembership, WantMembership)
 	s.saw("SU M full=0/2,0/3,0/1")
+}
+
+// Who was on the losing side is told who left before it is told who came.
+func TestHosts_Merge(t *testing.T) {
+	w := start(t, 5)
+	s := w.client(4)
+	w.Split(nodes{1, 2, 3}, nodes{4, 5})
+	w.settle()
+	s.subscribe(0, HostMembership, wantBits)
+	w.forget()
+	w.Crash(5)
+	w.Split(nodes{1, 2, 3, 4})
+	w.settle()
+	s.saw("SU DL|M full=0/4 chg=0/5", "SU DJ|M full=0/1,0/2,0/3,0/4 chg=0/1,0/2,0/3")
+}
+
+// A node whose number no provider can have is nobody else.
+func TestHosts_LargeNumbers(t *testing.T) {
+	got := hostProviders([]proto.NodeID{1, 32767, 32768, 65535, 65537, 1<<32 - 2})
+	if want := []Provider{{0, 1}, {0, 32767}}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	s := &Service{self: 65537}
+	s.SetAdapters([]Adapter{{Network: 0, Up: true}})
+	if s.adapters != nil {
+		t.Errorf("%+v", s.adapters)
+	}
 }
 
 type nodes = []servicetest.NodeID
