@@ -44,7 +44,9 @@ func (n *Node) lookAtAdapters() {
 		local := localAddrs()
 		n.post(func(c *executive.Core) {
 			if c.Sessions() != nil {
-				n.keys.providers.SetAdapters(adapters(n.self.Links, local, c.Sessions().Status()))
+				list := adapters(n.self.Links, local, c.Sessions().Status())
+				n.keys.providers.SetAdapters(list)
+				n.keys.lookAround(list, local)
 			}
 		})
 	}()
@@ -76,7 +78,8 @@ func adapters(addrs []netip.Addr, local []localAddr, links []seal.LinkStatus) []
 // localAddr is an address of this machine, on an interface that is up.
 type localAddr struct {
 	netip.Prefix
-	name string // of the interface
+	name  string // of the interface
+	index int    // likewise
 }
 
 // interfaceOf is the interface that has an address. That with the loopback
@@ -89,6 +92,16 @@ func interfaceOf(local []localAddr, addr netip.Addr) (name string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// indexOf is the number of an interface; zero: it is not up.
+func indexOf(local []localAddr, name string) uint32 {
+	for _, l := range local {
+		if l.name == name {
+			return uint32(l.index)
+		}
+	}
+	return 0
 }
 
 func localAddrs() (list []localAddr) {
@@ -106,7 +119,7 @@ func localAddrs() (list []localAddr) {
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				list = append(list, localAddr{netip.PrefixFrom(p.Addr().Unmap().WithZone(""), p.Bits()), i.Name})
+				list = append(list, localAddr{netip.PrefixFrom(p.Addr().Unmap().WithZone(""), p.Bits()), i.Name, i.Index})
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestAdapters(t *testing.T) {
 	a0, a1 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.1.1")
-	local := []localAddr{{netip.MustParsePrefix("127.0.0.1/8"), "lo"}, {netip.MustParsePrefix("10.0.0.1/24"), "eth0"}, {netip.MustParsePrefix("10.0.1.1/24"), "eth1"}}
+	local := []localAddr{{netip.MustParsePrefix("127.0.0.1/8"), "lo", 1}, {netip.MustParsePrefix("10.0.0.1/24"), "eth0", 2}, {netip.MustParsePrefix("10.0.1.1/24"), "eth1", 3}}
 	for name, c := range map[string]struct {
 		addrs []netip.Addr
 		local []localAddr

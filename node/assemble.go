@@ -14,7 +14,6 @@ import (
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
-	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/store"
 	"github.com/moothall/moothall/internal/totem"
@@ -100,9 +99,15 @@ func (n *Node) inForce(c *config.Config) {
 
 // reconfigure puts nodes and times of a configuration into force.
 func (n *Node) reconfigure(c *config.Config) {
+	moved := tableVersion(n.current.Load().Nodes) != tableVersion(c.Nodes)
 	n.inForce(c)
 	r := n.reconfig(c)
-	n.post(func(core *executive.Core) { core.Reconfigure(r) })
+	n.post(func(core *executive.Core) {
+		core.Reconfigure(r)
+		if moved {
+			n.keys.topics.Configured()
+		}
+	})
 }
 
 // receiveBudget is how many frames of one rotation the receive buffer takes
@@ -119,10 +124,6 @@ func (n *Node) quorumService() service.Service {
 	n.keys.quorum = q
 	return q
 }
-
-// eventService makes the cluster event service. No library speaks to it yet; the
-// native door serves it to those that may use all services.
-func eventService() service.Service { return events.New(events.Config{}) }
 
 // votes is the configuration of the quorum service, as reloaded last.
 func (n *Node) votes() quorum.Config {

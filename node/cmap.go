@@ -12,6 +12,7 @@ import (
 	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cmap"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/events"
 	groupservices "github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/totem"
@@ -34,6 +35,8 @@ type keys struct {
 	processes       *cpg.Service           // of the present life
 	self            *cfg.Service           // of the present life
 	providers       *groupservices.Service // likewise
+	topics          *events.Service        // likewise
+	near            nearby                 // what it was told of
 
 	settled  bool            // the first meeting of others is over
 	versions []config.NodeID // members of it whose config_version was heard

@@ -22,6 +22,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/store"
+	"github.com/moothall/moothall/internal/store/topics"
 	"github.com/moothall/moothall/internal/supervise"
 	"github.com/moothall/moothall/internal/totem"
 	"github.com/moothall/moothall/internal/tracefile"
@@ -36,13 +37,14 @@ type Node struct {
 	started time.Time // the clock's zero
 	state   string
 
-	store *store.Store
-	link  *link.Link
-	loop  *executive.Loop
-	door  *corosync.Door      // nil: none
-	own   *native.Door        // nil: none
-	front *httpdoor.Door      // nil: none
-	trace *tracefile.Recorder // nil: none
+	store  *store.Store
+	topics *topics.Store
+	link   *link.Link
+	loop   *executive.Loop
+	door   *corosync.Door      // nil: none
+	own    *native.Door        // nil: none
+	front  *httpdoor.Door      // nil: none
+	trace  *tracefile.Recorder // nil: none
 
 	events *httpdoor.Events
 	meters meters
@@ -137,6 +139,9 @@ func (n *Node) start() error {
 	if err := st.SaveNow(record); err != nil {
 		return failed(PartState, err)
 	}
+	if err := n.openTopics(); err != nil {
+		return failed(PartState, err)
+	}
 	n.events = httpdoor.NewEvents(record.Inc, n.Cluster(), n.self.ID)
 	if n.front, err = n.openFront(); err != nil {
 		return failed(PartRunDir, err)
@@ -199,6 +204,7 @@ func (n *Node) observer(record store.Record) executive.Observer {
 	n.narrate(&o)
 	n.watchRings(&o)
 	n.watchAdapters(&o)
+	n.keys.watchNodes(&o)
 	return o
 }
 
@@ -407,6 +413,11 @@ const lastRecordTime = 3 * time.Second
 func (n *Node) closeStore() {
 	closed := make(chan struct{})
 	go func() {
+		if n.topics != nil {
+			if err := n.topics.Close(); err != nil {
+				n.log.Error("Durable topics may not be complete", "dir", n.state, "err", err)
+			}
+		}
 		n.store.Close()
 		close(closed)
 	}()

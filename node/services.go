@@ -15,7 +15,7 @@ import (
 
 // builtIn are the services that every member runs.
 func (n *Node) builtIn() []func() service.Service {
-	return []func() service.Service{n.quorumService, n.keys.cmap, n.keys.cfg, n.keys.cpg, n.groupServices, eventService}
+	return []func() service.Service{n.quorumService, n.keys.cmap, n.keys.cfg, n.keys.cpg, n.groupServices, n.eventService}
 }
 
 // services are all that this member runs.

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"os"
+
+	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/seal"
+	"github.com/moothall/moothall/internal/service/events"
+	groupservices "github.com/moothall/moothall/internal/service/groups"
+	"github.com/moothall/moothall/internal/store/topics"
+	"github.com/moothall/moothall/service"
+)
+
+// eventService makes the service of one life.
+func (n *Node) eventService() service.Service {
+	store := &lifeStore{n: n}
+	s := events.New(events.Config{Allow: mayUseTopics, Store: store})
+	store.of = s
+	n.keys.topics, n.keys.near = s, nearby{}
+	return s
+}
+
+// mayUseTopics lets root and the user that the member runs as create and delete
+// topics. Everything else is for whoever may connect (cluster events H13).
+func mayUseTopics(c service.Cred, do events.Action, _ string) bool {
+	return do != events.Administer || c.UID == 0 || int(c.UID) == os.Geteuid()
+}
+
+// openTopics opens what is kept of durable topics.
+func (n *Node) openTopics() (err error) {
+	n.topics, err = topics.Open(n.state, func(err error) {
+		n.fail(&StopError{Reason: "durable topics cannot be kept", Err: err})
+	})
+	return err
+}
+
+// lifeStore is the store as the service of one life has it: what was written is
+// told to that one alone.
+type lifeStore struct {
+	n  *Node
+	of *events.Service
+}
+
+// Load implements events.Store.
+func (l *lifeStore) Load(each func(key, value []byte) error) error { return l.n.topics.Load(each) }
+
+// Write implements events.Store.
+func (l *lifeStore) Write(batch []events.Write, done func()) {
+	l.n.topics.Write(batch, func() {
+		l.n.post(func(*executive.Core) {
+			if l.n.keys.topics == l.of { // it still lives
+				done()
+			}
+		})
+	})
+}
+
+// nearby is what those who registered for connectivity were told last.
+type nearby struct {
+	adapters []groupservices.Adapter
+	reached  map[proto.NodeID]bool
+}
+
+// lookAround tells how the own adapters are now (cluster events 2.7).
+func (k *keys) lookAround(now []groupservices.Adapter, local []localAddr) {
+	before := map[uint8]groupservices.Adapter{}
+	for _, a := range k.near.adapters {
+		before[a.Network] = a
+	}
+	for _, a := range now {
+		if b, told := before[a.Network]; told && b.Up != a.Up {
+			k.topics.Link(events.Link{Kind: events.Interface, Up: a.Up, Index: indexOf(local, a.Interface), Addr: a.Addr})
+		}
+	}
+	k.near.adapters = now
+}
+
+// watchNodes has the connectivity events follow the sessions.
+func (k *keys) watchNodes(o *executive.Observer) {
+	session := o.Session
+	o.Session = func(e *seal.Event) {
+		if session != nil {
+			session(e)
+		}
+		if e.Kind == seal.EventLinkUp || e.Kind == seal.EventLinkDown {
+			k.reached(e)
+		}
+	}
+}
+
+// reached tells that a node can be reached, or not any more.
+func (k *keys) reached(e *seal.Event) {
+	if k.near.reached[e.Node] == e.Up {
+		return
+	}
+	if k.near.reached == nil {
+		k.near.reached = map[proto.NodeID]bool{}
+	}
+	k.near.reached[e.Node] = e.Up
+	k.topics.Link(events.Link{Kind: events.Connect, Up: e.Up, Node: e.Node, Addr: e.Addr.Addr()})
+}
