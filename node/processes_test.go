@@ -256,6 +256,7 @@ const hangs = 3 * time.Second
 // A process is killed, another is stopped in its tracks: the state comes from the
 // others, replicas stay equal, and agents and their other services go on.
 func TestServiceInProcesses(t *testing.T) {
+	t.Parallel()
 	h := newHall(t, 3, config.Service{Name: "ledger", ID: ledgerID, Command: program(t), Timeout: hangs})
 	for i := range h.nodes {
 		h.write(t, i, 100)
@@ -392,9 +393,10 @@ func TestServiceInProcesses_LargestMessage(t *testing.T) {
 // Processes are killed and rings break while lines are written; in the end all
 // ledgers are the same.
 func TestServiceInProcesses_UnderFaults(t *testing.T) {
+	t.Parallel()
 	h := newHall(t, 3, config.Service{Name: "ledger", ID: ledgerID, Command: program(t)})
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 6 {
+	for range 4 {
 		h.write(t, rng.IntN(3), 20)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		for range 2 {
