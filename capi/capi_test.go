@@ -220,6 +220,17 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// Threads that are cancelled leave a library that others can use.
+func TestThreadsAreCancelled(t *testing.T) {
+	for _, sanitizer := range []string{"", memory} {
+		t.Run("sanitizer "+sanitizer, func(t *testing.T) {
+			binary := program(t, sanitizer, "testdata/cancel.c")
+			p, _ := agents(t, 1).client(1, binary)
+			allRight(t, p)
+		})
+	}
+}
+
 // The end of the agent is told to providers, then to subscribers, and everything
 // after it fails until there is an agent again.
 func TestAgentDies(t *testing.T) {

@@ -15,6 +15,8 @@ bool in_callback(const struct gs *g, const struct role *r)
     return current.gs != NULL && current.pid == getpid() && (g == NULL || current.gs == g) && (r == NULL || current.role == r);
 }
 
+bool inside_callback(void) { return current.gs != NULL; }
+
 /* Callbacks run between begin and finish, without the lock. */
 static void begin(struct gs *g, struct role *r)
 {
@@ -33,8 +35,10 @@ static void begin(struct gs *g, struct role *r)
 static bool finish(struct gs *g, struct role *r)
 {
     current.gs = NULL;
-    if (getpid() != g->pid)
+    if (getpid() != g->pid) {
+        unshield();
         return false;
+    }
     native_lock(g->native);
     if (r != NULL) {
         r->running = r->group->busy = false;
@@ -308,6 +312,15 @@ static ha_gs_rc_t mourn(struct gs *g, bool blocking)
     return leave(g, HA_GS_NOT_OK);
 }
 
+static void cancelled(void *g) { leave(g, HA_GS_OK); }
+
+static void wait_for_events(struct gs *g)
+{
+    pthread_cleanup_push(cancelled, g);
+    idle(g);
+    pthread_cleanup_pop(0);
+}
+
 PUBLIC ha_gs_rc_t ha_gs_dispatch(const ha_gs_dispatch_flag_t flags)
 {
     ha_gs_rc_t rc;
@@ -332,7 +345,7 @@ PUBLIC ha_gs_rc_t ha_gs_dispatch(const ha_gs_dispatch_flag_t flags)
         else if (!blocking)
             break;
         else
-            native_wait(g->native, true);
+            wait_for_events(g);
     }
     return leave(g, HA_GS_OK);
 }

@@ -4,6 +4,9 @@
  * There is one struct gs for each successful ha_gs_init. Its lock is that of its
  * connection, and everything in it is guarded by that lock. Functions that use it
  * stand between enter and leave, which hold a reference and the lock.
+ *
+ * Between them, and so in callbacks too, threads cannot be cancelled, for they would
+ * leave the lock or a group in use; but for those that wait for events.
  */
 #ifndef GS_H
 #define GS_H
@@ -134,6 +137,11 @@ struct adapter {
 struct gs *enter(bool alive, ha_gs_rc_t *rc);
 /* Releases what enter took, and hands rc through. */
 ha_gs_rc_t leave(struct gs *g, ha_gs_rc_t rc);
+/* Keep the thread from being cancelled in between. They do nothing in callbacks. */
+void shield(void);
+void unshield(void);
+/* Waits for events; here it can be cancelled, with the lock. */
+void idle(struct gs *g);
 /* Takes another reference, and gives it back without the lock. */
 void hold(struct gs *g);
 void release(struct gs *g);
@@ -239,5 +247,7 @@ enum native_verdict event_arrived(void *user, const struct native_event *e);
 bool event_ready(void *user, const struct native_event *e);
 /* Whether this thread runs a callback, of that role if it is not NULL. */
 bool in_callback(const struct gs *g, const struct role *r);
+/* The same for any, and for one that forked this process. */
+bool inside_callback(void);
 
 #endif

@@ -18,14 +18,33 @@ static void lock_process(void) { pthread_mutex_lock(&process.lock); }
 static void unlock_process(void) { pthread_mutex_unlock(&process.lock); }
 static void prepare(void) { pthread_atfork(lock_process, unlock_process, unlock_process); }
 
+/* What the thread has cancellation set to, outside of the library. */
+static _Thread_local int cancel_state;
+
+void shield(void)
+{
+    if (!inside_callback())
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+}
+
+void unshield(void)
+{
+    if (!inside_callback())
+        pthread_setcancelstate(cancel_state, NULL);
+}
+
+void idle(struct gs *g) { native_idle(g->native, cancel_state); }
+
 struct gs *enter(bool alive, ha_gs_rc_t *rc)
 {
     pid_t pid = getpid();
+    shield();
     lock_process();
     struct gs *g = process.gs;
     if (g == NULL || g->pid != pid) {
         *rc = g == NULL && process.lost == pid ? HA_GS_NOT_OK : HA_GS_NO_INIT;
         unlock_process();
+        unshield();
         return NULL;
     }
     g->refs++;
@@ -43,6 +62,7 @@ ha_gs_rc_t leave(struct gs *g, ha_gs_rc_t rc)
 {
     native_unlock(g->native);
     release(g);
+    unshield();
     return rc;
 }
 
@@ -260,22 +280,22 @@ PUBLIC ha_gs_rc_t ha_gs_init(ha_gs_descriptor_t *descriptor, const ha_gs_socket_
     g->on_responsiveness = on_responsiveness;
     g->on_delayed_error = on_delayed_error;
 
+    shield();
     ha_gs_rc_t rc = claim(g);
-    if (rc != HA_GS_OK) {
-        free(g);
-        return rc;
-    }
-    rc = begin(g, script != NULL ? script : "");
-    lock_process();
-    process.beginning = 0;
     if (rc == HA_GS_OK) {
-        process.gs = g;
-        process.lost = 0;
-        *descriptor = native_descriptor(g->native);
+        rc = begin(g, script != NULL ? script : "");
+        lock_process();
+        process.beginning = 0;
+        if (rc == HA_GS_OK) {
+            process.gs = g;
+            process.lost = 0;
+            *descriptor = native_descriptor(g->native);
+        }
+        unlock_process();
     }
-    unlock_process();
     if (rc != HA_GS_OK)
         release(g);
+    unshield();
     return rc;
 }
 
@@ -292,9 +312,8 @@ PUBLIC void ha_gs_quit(void)
     }
     g->quit = true;
     native_end(g->native);
-    native_unlock(g->native);
     detach(g, false);
-    release(g);
+    leave(g, HA_GS_OK);
 }
 
 PUBLIC ha_gs_rc_t ha_gs_get_ffdc_id(fc_eid_t fid)

@@ -219,22 +219,41 @@ void native_pump(struct native *n)
     native_changed(n);
 }
 
-void native_wait(struct native *n, bool for_events)
+/* Takes the lock, and leaves polling to others. */
+static void end_polling(void *arg)
 {
-    if (n->polling || n->ended) {
-        pthread_cond_wait(&n->change, &n->lock);
-        return;
-    }
+    struct native *n = arg;
     uint64_t kicks;
-    struct pollfd p[] = { { .fd = n->socket, .events = POLLIN }, { .fd = n->kick, .events = POLLIN }, { .fd = n->wakeup, .events = POLLIN } };
-    n->polling = true;
-    native_unlock(n);
-    poll(p, for_events ? 3 : 2, -1);
     native_lock(n);
     n->polling = false;
     (void)!read(n->kick, &kicks, sizeof kicks);
+    native_changed(n);
+}
+
+/* A thread that is cancelled while it waits has the lock when its cleanup handlers run. */
+static void wait_for(struct native *n, bool events, int cancel)
+{
+    int before;
+    if (n->polling || n->ended) {
+        pthread_setcancelstate(cancel, &before);
+        pthread_cond_wait(&n->change, &n->lock);
+        pthread_setcancelstate(before, NULL);
+        return;
+    }
+    struct pollfd p[] = { { .fd = n->socket, .events = POLLIN }, { .fd = n->kick, .events = POLLIN }, { .fd = n->wakeup, .events = POLLIN } };
+    n->polling = true;
+    native_unlock(n);
+    pthread_cleanup_push(end_polling, n);
+    pthread_setcancelstate(cancel, &before);
+    poll(p, events ? 3 : 2, -1);
+    pthread_setcancelstate(before, NULL);
+    pthread_cleanup_pop(1);
     native_pump(n);
 }
+
+void native_wait(struct native *n, bool for_events) { wait_for(n, for_events, PTHREAD_CANCEL_DISABLE); }
+
+void native_idle(struct native *n, int cancel) { wait_for(n, true, cancel); }
 
 /* Waits for credit and sends a request. */
 static enum native_error request(struct native *n, struct writer *w)

@@ -11,6 +11,8 @@
  * Memory: events are the queue's until native_take, then the taker's until
  * native_done. At most the window, and one event more, waits.
  *
+ * Cancellation: callers keep it disabled. native_idle alone lets it happen.
+ *
  * fork: the child must not use the client, but for native_abandon.
  */
 #ifndef MOOT_NATIVE_H
@@ -86,6 +88,9 @@ enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag,
 void native_pump(struct native *n);
 /* Waits until something has changed: with for_events, while no event is ready. */
 void native_wait(struct native *n, bool for_events);
+/* Waits while no event is ready, with cancellation in this state. Who is cancelled has
+ * the lock when its cleanup handlers run. */
+void native_idle(struct native *n, int cancel);
 /* Tells those that wait, and the descriptor, that something of theirs may have
  * changed. */
 void native_changed(struct native *n);
