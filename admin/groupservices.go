@@ -82,6 +82,7 @@ type VotingProtocol struct {
 	Kind        string           `json:"kind"` // join, leave, failure-leave, cast-out, expel, state, message, attributes or reflection
 	Phase       uint32           `json:"phase"`
 	LimitS      int32            `json:"limit_s"`            // of each phase; zero: none
+	ForMS       *int64           `json:"for_ms,omitempty"`   // since the present phase began, as this node sees it; none: that was before this node came
 	LeftMS      *int64           `json:"left_ms,omitempty"`  // of the present phase, as this node sees it; none: there is no limit, or the phase began before this node came
 	Proposer    *VotingProvider  `json:"proposer,omitempty"` // none: the service itself
 	DefaultVote string           `json:"default_vote"`       // for voters that fail or are late

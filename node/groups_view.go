@@ -74,7 +74,7 @@ func (n *Node) VotingGroup(ctx context.Context, name string) (out admin.VotingGr
 	switch {
 	case i >= 0:
 		out = n.votingGroup(&v.Groups[i])
-	case len(recent) > 0: // it is no more
+	case len(recent) > 0 && name != "": // it is no more
 		out = admin.VotingGroup{Providers: []admin.VotingProvider{}, Waiting: []admin.VotingProvider{}, StateValue: []byte{}}
 		out.Name, out.Bytes = groupName(name)
 	default:
@@ -185,6 +185,10 @@ func (n *Node) votingProtocol(g *groupservices.GroupView, p *groupservices.Proto
 	out := &admin.VotingProtocol{Number: groupservices.SeqText(p.Seq), Kind: p.Kind.String(), Phase: p.Phase, LimitS: p.Limit, DefaultVote: p.Default.String(),
 		Joining: n.votingProviders(g, p.Joiners), Leaving: n.votingProviders(g, p.Leavers), StateValue: p.Proposed, Votes: []admin.VotingVote{},
 		Scripts: n.votingProviders(g, p.Scripts)}
+	if p.For >= 0 {
+		since := p.For.Milliseconds()
+		out.ForMS = &since
+	}
 	if p.Left >= 0 {
 		left := p.Left.Milliseconds()
 		out.LeftMS = &left

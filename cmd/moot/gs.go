@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -78,6 +80,17 @@ func newGSCommand(cmd *cobra.Command, all func(io.Writer, admin.GroupServices) e
 	}
 	a.flags(cmd)
 	return cmd
+}
+
+// living is write for a group that has not ended: of others only the outcomes are
+// known.
+func living(write func(io.Writer, admin.VotingGroup) error) func(io.Writer, admin.VotingGroup) error {
+	return func(w io.Writer, g admin.VotingGroup) error {
+		if len(g.Providers)+len(g.Waiting) == 0 && g.Protocol == nil {
+			return failed(exitNotFound, fmt.Errorf("group %q has no providers any more; moot gs why %[1]q tells how it ended", g.Name))
+		}
+		return write(w, g)
+	}
 }
 
 func whole[T any](doc T) any { return doc }
@@ -170,7 +183,7 @@ protocol in work; those of the service itself are at the end. With GROUP, descri
 that one: its attributes, and its providers with the oldest first.`,
 		Example: `  moot gs groups
   moot gs groups demo.elect`,
-	}, writeGSGroups, func(doc admin.GroupServices) any { return doc.Groups }, writeGSGroup, whole[admin.VotingGroup])
+	}, writeGSGroups, func(doc admin.GroupServices) any { return doc.Groups }, living(writeGSGroup), whole[admin.VotingGroup])
 }
 
 func writeGSGroups(w io.Writer, doc admin.GroupServices) error {
@@ -188,17 +201,32 @@ func writeGSGroups(w io.Writer, doc admin.GroupServices) error {
 		if g.Leader != 0 && !g.System {
 			leader = fmt.Sprint(g.Leader)
 		}
-		t.row(printable(g.Name), fmt.Sprint(len(g.Providers)), leader, protocol, stateText(g.StateValue))
+		t.row(printable(g.Name), fmt.Sprint(len(g.Providers)), leader, protocol, listed(g.StateValue))
 	}
 	return t.flush()
 }
 
-// stateText is a state value on one line.
+// stateText is a state value on one line: as text, else in hexadecimal.
 func stateText(v []byte) string {
-	if len(v) == 0 {
+	switch {
+	case len(v) == 0:
 		return "-"
+	case utf8.Valid(v) && bytes.IndexByte(v, 0) < 0:
+		return printable(string(v))
 	}
-	return printable(string(v))
+	return fmt.Sprintf("0x%x", v)
+}
+
+// maxListed is how much of a state value a list has room for.
+const maxListed = 40
+
+// listed is a state value in a list of groups.
+func listed(v []byte) string {
+	text := []rune(stateText(v))
+	if len(text) > maxListed {
+		return string(text[:maxListed]) + "..."
+	}
+	return string(text)
 }
 
 func writeGSGroup(w io.Writer, g admin.VotingGroup) error {
@@ -227,14 +255,11 @@ func writeGSGroup(w io.Writer, g admin.VotingGroup) error {
 		t.head("PROVIDER", "NODE", "PROCESS", "STATE")
 	}
 	for i, p := range append(g.Providers[:len(g.Providers):len(g.Providers)], g.Waiting...) {
-		process, state := "-", p.State
-		if p.PID != 0 {
-			process = fmt.Sprint(p.PID)
-		}
+		state := p.State
 		if i >= len(g.Providers) {
 			state = "waits to join"
 		}
-		t.row(providerText(p), p.NodeName, process, state)
+		t.row(providerText(p), p.NodeName, processOf(g, p), state)
 	}
 	return t.flush()
 }
@@ -277,9 +302,11 @@ func protocolText(p *admin.VotingProtocol) string {
 	return strings.Join(append(parts, "default vote "+p.DefaultVote, leftText(p)), "; ")
 }
 
-// leftText says how long the phase may take.
+// leftText says how long the phase may take, or takes.
 func leftText(p *admin.VotingProtocol) string {
 	switch {
+	case p.LimitS == 0 && p.ForMS != nil:
+		return age(time.Duration(*p.ForMS)*time.Millisecond) + " in this phase, no time limit"
 	case p.LimitS == 0:
 		return "no time limit"
 	case p.LeftMS == nil:
@@ -294,13 +321,14 @@ func newGSVotesCommand() *cobra.Command {
 		Use:   "votes [GROUP]",
 		Short: "Protocols in work: the phase, who has voted, and the time left",
 		Long: `For each group, or for GROUP, print the protocol in work: its phase, who proposed it,
-how much time is left, and the vote of each voter. All nodes know all votes; the
-time left is what this node sees.
+how long it takes or how much time is left, and the vote of each voter. All nodes
+know all votes; times are what this node sees, and a process id is known on the
+process's own node.
 
 A protocol that does not end waits for who is "awaited": revive or end that process.`,
 		Example: `  moot gs votes demo.elect`,
 	}, writeGSVotes, func(doc admin.GroupServices) any { return doc.Groups },
-		writeVotes, whole[admin.VotingGroup])
+		living(writeVotes), whole[admin.VotingGroup])
 }
 
 func writeGSVotes(w io.Writer, doc admin.GroupServices) error {
@@ -366,15 +394,25 @@ func writeVotes(w io.Writer, g admin.VotingGroup) error {
 		return err
 	}
 	t := newTable(w)
-	t.head("VOTER", "NODE", "VOTE")
+	t.head("VOTER", "NODE", "PROCESS", "VOTE")
 	for _, v := range p.Votes {
 		vote := v.Vote
 		if vote == "" {
 			vote = t.paint(yellow, "awaited")
 		}
-		t.row(providerText(v.Provider), v.Provider.NodeName, vote)
+		t.row(providerText(v.Provider), v.Provider.NodeName, processOf(g, v.Provider), vote)
 	}
 	return t.flush()
+}
+
+// processOf is the process id of a provider; other nodes' are not known here.
+func processOf(g admin.VotingGroup, p admin.VotingProvider) string {
+	for _, q := range g.Providers {
+		if q.Instance == p.Instance && q.Node == p.Node && q.PID != 0 {
+			return fmt.Sprint(q.PID)
+		}
+	}
+	return "-"
 }
 
 func newGSNameserverCommand() *cobra.Command {
@@ -433,10 +471,10 @@ func writeGSNameserver(w io.Writer, doc admin.GroupServices) error {
 }
 
 func newGSWhyCommand() *cobra.Command {
-	var last int
+	var last uint
 	cut := func(list []admin.VotingOutcome) []admin.VotingOutcome {
-		if last > 0 {
-			list = list[max(0, len(list)-last):]
+		if last > 0 && last < uint(len(list)) {
+			list = list[uint(len(list))-last:]
 		}
 		return append([]admin.VotingOutcome{}, list...)
 	}
@@ -452,17 +490,17 @@ What changed a group's members, and what did not end as proposed and voted, is i
 moot events as well.`,
 		Example: `  moot gs why demo.elect
   moot gs why --last 0`,
-	}, func(w io.Writer, doc admin.GroupServices) error { return writeGSWhy(w, cut(doc.Recent)) },
+	}, func(w io.Writer, doc admin.GroupServices) error { return writeGSWhy(w, cut(doc.Recent), "no protocol") },
 		func(doc admin.GroupServices) any { return cut(doc.Recent) },
-		func(w io.Writer, g admin.VotingGroup) error { return writeGSWhy(w, cut(g.Recent)) },
+		func(w io.Writer, g admin.VotingGroup) error { return writeGSWhy(w, cut(g.Recent), fmt.Sprintf("no protocol of group %q", g.Name)) },
 		func(g admin.VotingGroup) any { return cut(g.Recent) })
-	cmd.Flags().IntVar(&last, "last", 20, "how many; 0: all that the agent tells")
+	cmd.Flags().UintVar(&last, "last", 20, "how many; 0: all that the agent tells")
 	return cmd
 }
 
-func writeGSWhy(w io.Writer, list []admin.VotingOutcome) error {
+func writeGSWhy(w io.Writer, list []admin.VotingOutcome, none string) error {
 	if len(list) == 0 {
-		return failed(exitNotFound, errors.New("no protocol has ended since this agent started"))
+		return failed(exitNotFound, errors.New(none+" has ended since this agent started"))
 	}
 	for _, o := range list {
 		if _, err := fmt.Fprintf(w, "%s  %s\n", o.Time.Local().Format(time.DateTime), o.Text); err != nil {

@@ -22,7 +22,7 @@ func votingDocument() admin.GroupServices {
 	}
 	anna, bert, cora := provider(1, 1, "anna"), provider(1, 2, "bert"), provider(7, 3, "cora")
 	anna.Local, anna.PID, bert.State = true, 815, "failed"
-	left := int64(3200)
+	left, since := int64(3200), int64(83_000)
 	outcome := admin.VotingOutcome{Time: noon, Group: "demo.elect", Number: "42.16", Kind: "join", Outcome: "default-approved", Phase: 1,
 		Text:  "Group demo.elect, protocol 42.16: provider 1/2 of bert wanted to join; approved in phase 1, with the default vote for provider 1/1 of anna, which did not vote within 5 s; the group has 2 providers now.",
 		Votes: []admin.VotingVote{{Provider: anna, Vote: "approve", Default: "late", Phase: 1}, {Provider: bert, Vote: "approve", Phase: 1}}}
@@ -36,8 +36,10 @@ func votingDocument() admin.GroupServices {
 				Protocol: &admin.VotingProtocol{Number: "42.17", Kind: "failure-leave", Phase: 2, LimitS: 5, LeftMS: &left, DefaultVote: "reject",
 					Leaving: []admin.VotingProvider{bert}, Scripts: []admin.VotingProvider{bert}, Votes: []admin.VotingVote{{Provider: anna}, {Provider: cora, Vote: "continue"}}},
 				Recent: []admin.VotingOutcome{outcome}},
-			{Name: "quiet", Leader: 3, Providers: []admin.VotingProvider{cora}, Waiting: []admin.VotingProvider{}, StateValue: []byte{},
-				Attributes: &admin.VotingAttributes{Phases: "one", DefaultVote: "reject"}},
+			{Name: "quiet", Leader: 3, Providers: []admin.VotingProvider{cora}, Waiting: []admin.VotingProvider{}, StateValue: []byte("\x00\xffbinary, and longer than a list has room for"),
+				Attributes: &admin.VotingAttributes{Phases: "one", DefaultVote: "reject"},
+				Protocol: &admin.VotingProtocol{Number: "42.18", Kind: "state", Phase: 1, ForMS: &since, DefaultVote: "reject", StateValue: []byte("two\nlines"),
+					Votes: []admin.VotingVote{{Provider: cora}}}},
 			{Name: "HostMembership", System: true, Providers: []admin.VotingProvider{provider(0, 3, "cora"), provider(0, 1, "anna")}, Waiting: []admin.VotingProvider{}, StateValue: []byte{}, Subscribers: 1},
 			{Name: "enMembership", System: true, Providers: []admin.VotingProvider{provider(0, 3, "cora")}, Waiting: []admin.VotingProvider{}, StateValue: []byte{}},
 		},
@@ -60,7 +62,7 @@ func TestPrinted_GroupServices(t *testing.T) {
 		"gs-votes.txt":            func(w io.Writer) error { return writeGSVotes(w, doc) },
 		"gs-nameserver.txt":       func(w io.Writer) error { return writeGSNameserver(w, doc) },
 		"gs-nameserver-first.txt": func(w io.Writer) error { return writeGSNameserver(w, fresh) },
-		"gs-why.txt":              func(w io.Writer) error { return writeGSWhy(w, doc.Recent) },
+		"gs-why.txt":              func(w io.Writer) error { return writeGSWhy(w, doc.Recent, "no protocol") },
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {
@@ -119,6 +121,7 @@ func TestGroupServicesCommands(t *testing.T) {
 		{[]string{"gs", "groups"}, 0, "board           1          1       state, phase 1", ""},
 		{[]string{"gs", "groups", "board"}, 0, "4/1       anna", ""},
 		{[]string{"gs", "groups", "none"}, exitNotFound, "", `no group "none" has providers`},
+		{[]string{"gs", "groups", ""}, exitNotFound, "", `no group "" has providers`},
 		{[]string{"gs", "votes"}, 0, "Number of groups: 1", ""},
 		{[]string{"gs", "votes", "board"}, 0, "GL in phase [1] of n-phase protocol of type [State].", ""},
 		{[]string{"gs", "votes", "board"}, 0, "awaited", ""},
@@ -126,6 +129,8 @@ func TestGroupServicesCommands(t *testing.T) {
 		{[]string{"gs", "nameserver"}, 0, "NS established", ""},
 		{[]string{"gs", "why"}, 0, "provider 4/1 of anna wanted to join; with one phase there is no vote", ""},
 		{[]string{"gs", "why", "board"}, 0, "the group has 1 provider now.", ""},
+		{[]string{"gs", "why", "--last=-1"}, exitUsage, "", `invalid argument "-1" for "--last" flag: a whole number is wanted, 0 or more`},
+		{[]string{"gs", "why", "HostMembership"}, exitNotFound, "", `no protocol of group "HostMembership" has ended`},
 		{[]string{"__complete", "gs", "votes", ""}, 0, "board\t1 provider\n", ""},
 	} {
 		args := tc.args
@@ -145,6 +150,21 @@ func TestGroupServicesCommands(t *testing.T) {
 		if _, stdout, _ := moot(t, append(append([]string{"gs"}, args...), "--run="+runDir, "--json")...); !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: %s", args, stdout)
 		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, patience, "the end of the group", func() (bool, any) {
+		g, err := agent.VotingGroup(t.Context(), "board")
+		return err == nil && len(g.Providers) == 0, err
+	})
+	for _, what := range []string{"groups", "votes"} {
+		if code, stdout, stderr := moot(t, "gs", what, "board", "--run", runDir); code != exitNotFound || !strings.Contains(stderr, "moot gs why") {
+			t.Errorf("gs %s of a group that has ended: %d\n%s%s", what, code, stdout, stderr)
+		}
+	}
+	if code, stdout, stderr := moot(t, "gs", "why", "board", "--run", runDir); code != 0 || !strings.Contains(stdout, "the group has no provider now") {
+		t.Errorf("gs why of a group that has ended: %d\n%s%s", code, stdout, stderr)
 	}
 	if _, stdout, _ := moot(t, "events", "--run", runDir); !strings.Contains(stdout, "Group board, protocol") {
 		t.Errorf("the events do not tell of the join:\n%s", stdout)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -134,10 +135,25 @@ moot help exit-codes lists those of all commands.`,
 		root.AddCommand(c())
 	}
 	root.SetHelpCommand(newHelpCommand(root))
+	root.SetFlagErrorFunc(explainNumber)
 	explainArguments(root)
 	root.SetVersionTemplate("moot {{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	return root
+}
+
+// explainNumber says what a flag wants whose value is no number.
+func explainNumber(_ *cobra.Command, err error) error {
+	n, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return err
+	}
+	wants := map[string]string{"ParseInt": "a whole number is wanted", "ParseUint": "a whole number is wanted, 0 or more", "ParseFloat": "a number is wanted",
+		"ParseBool": "true or false is wanted"}[n.Func]
+	if wants == "" || errors.Is(err, strconv.ErrRange) {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), n.Error(), wants))
 }
 
 // explainArguments has all commands that refuse their arguments say what they

@@ -114,8 +114,12 @@ func writeWhy(w io.Writer, y admin.Why) error {
 		}
 	}
 	switch {
+	case len(y.Awaited) > 1:
+		line("\nNot complete: nodes %s have not told yet what they saw.", ids(y.Awaited))
 	case len(y.Awaited) > 0:
 		line("\nNot complete: node %s has not told yet what it saw.", ids(y.Awaited))
+	case len(y.Told) > 1:
+		line("\nTold by nodes %s.", ids(y.Told))
 	case len(y.Told) > 0:
 		line("\nTold by node %s.", ids(y.Told))
 	}

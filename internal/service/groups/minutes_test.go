@@ -129,7 +129,7 @@ func TestView(t *testing.T) {
 	if g.Name != "g" || len(g.Providers) != 2 || !g.Providers[0].Local || g.Providers[0].PID == 0 || g.Providers[1].Local || g.Subscribers != 1 || !slices.Equal(g.Waiting, []Provider{{7, 1}}) || p == nil {
 		t.Fatalf("%+v", g)
 	}
-	if p.Kind != StateValueChange || p.Phase != 1 || p.Left != 5*time.Second || string(p.Proposed) != "x" || p.Voters[0].Vote != Approve || p.Voters[1].Vote != NullVote || p.Voters[1].On != 2 {
+	if p.Kind != StateValueChange || p.Phase != 1 || p.For != 4*time.Second || p.Left != 5*time.Second || string(p.Proposed) != "x" || p.Voters[0].Vote != Approve || p.Voters[1].Vote != NullVote || p.Voters[1].On != 2 {
 		t.Errorf("%+v", p)
 	}
 	if last := v.Groups[len(v.Groups)-1]; last.Name != HostMembership || !last.System || len(last.Providers) != 3 {

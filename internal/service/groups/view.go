@@ -53,6 +53,7 @@ type ProtocolView struct {
 	Kind     Kind
 	Phase    uint32
 	Limit    int32
+	For      time.Duration // since the phase began, as this node sees it; negative: not known
 	Left     time.Duration // of the limit, as this node sees it; negative: not known, or there is none
 	Proposer Provider
 	Default  Vote
@@ -145,10 +146,13 @@ func (s *Service) viewGroup(g *group) GroupView {
 }
 
 func (s *Service) viewProtocol(g *group, p *protocol) *ProtocolView {
-	v := &ProtocolView{Seq: p.seq, Kind: p.kind, Phase: p.phase, Limit: p.limit, Left: -1, Proposer: p.proposer, Default: p.def,
+	v := &ProtocolView{Seq: p.seq, Kind: p.kind, Phase: p.phase, Limit: p.limit, For: -1, Left: -1, Proposer: p.proposer, Default: p.def,
 		Proposed: slices.Clone(p.proposed), Scripts: slices.Clone(p.running)}
-	if began, known := s.began[g.name]; known && p.limit > 0 {
-		v.Left = max(0, time.Duration(p.limit)*time.Second-s.x.Now().Sub(began))
+	if began, known := s.began[g.name]; known {
+		v.For = s.x.Now().Sub(began)
+		if p.limit > 0 {
+			v.Left = max(0, time.Duration(p.limit)*time.Second-v.For)
+		}
 	}
 	for _, q := range p.joiners {
 		v.Joiners = append(v.Joiners, q.Provider)
