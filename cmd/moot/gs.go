@@ -492,7 +492,9 @@ moot events as well.`,
   moot gs why --last 0`,
 	}, func(w io.Writer, doc admin.GroupServices) error { return writeGSWhy(w, cut(doc.Recent), "no protocol") },
 		func(doc admin.GroupServices) any { return cut(doc.Recent) },
-		func(w io.Writer, g admin.VotingGroup) error { return writeGSWhy(w, cut(g.Recent), fmt.Sprintf("no protocol of group %q", g.Name)) },
+		func(w io.Writer, g admin.VotingGroup) error {
+			return writeGSWhy(w, cut(g.Recent), fmt.Sprintf("no protocol of group %q", g.Name))
+		},
 		func(g admin.VotingGroup) any { return cut(g.Recent) })
 	cmd.Flags().UintVar(&last, "last", 20, "how many; 0: all that the agent tells")
 	return cmd
