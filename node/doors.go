@@ -25,7 +25,7 @@ func (n *Node) bindDoors() (err error) {
 	if n.cfg.RunDir != "" {
 		n.own, err = native.Bind(native.Config{
 			Backend: (*nativeBackend)(n), Path: filepath.Join(n.cfg.RunDir, AgentSocket), Access: access,
-			Rules: map[uint16]native.Rule{groupservices.ID: {Guests: n.mayUseGroups, WithProcess: true}},
+			Rules: map[uint16]native.Rule{groupservices.ID: {Guests: n.mayUseGroups, Remedy: groupsRemedy, WithProcess: true}},
 			Node:  uint32(n.self.ID), Name: n.self.Name, Cluster: n.Cluster(), Version: n.cfg.Version, Log: n.log,
 		})
 		if err != nil {

@@ -61,6 +61,9 @@ func (n *Node) deactivate(runner *script.Runner, s *groupservices.Script) (ok, l
 // the user that the member runs as (group services 2.2).
 const groupsUsers = "hagsuser"
 
+// groupsRemedy is what to do for somebody else.
+const groupsRemedy = "for Group Services make the user a member of the group " + groupsUsers
+
 // mayUseGroups decides who may be a client of Group Services, and says who is
 // refused: once a second at most, for whoever reaches the socket could fill the log.
 func (n *Node) mayUseGroups(c service.Cred) bool {

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -226,7 +227,7 @@ func (c *client) open(m frame.Message) error {
 	c.conns[m.Conn] = x
 	rule := c.d.cfg.Rules[o.Service]
 	if c.guest && (rule.Guests == nil || !rule.Guests(c.cred)) {
-		x.closed(service.ErrAccess, fmt.Sprintf("user %d and group %d may not use this service: allow them with uidgid", c.cred.UID, c.cred.GID))
+		x.closed(service.ErrAccess, refusal(c.cred, "service", cmp.Or(rule.Remedy, defaultRemedy)))
 		return nil
 	}
 	if rule.WithProcess {
@@ -237,6 +238,9 @@ func (c *client) open(m frame.Message) error {
 	h, code := c.d.cfg.Backend.Open(o.Service, c.cred, x)
 	x.opening = false
 	switch {
+	case code == service.ErrAccess && rule.Remedy != "":
+		x.closed(code, refusal(c.cred, "service", rule.Remedy))
+		return nil
 	case code != service.OK:
 		x.closed(code, fmt.Sprintf("open service %d: %v", o.Service, code))
 		return nil

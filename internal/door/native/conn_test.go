@@ -376,7 +376,10 @@ func TestConn_EventsWait(t *testing.T) {
 func TestClient_Guest(t *testing.T) {
 	r := newRig(t, 1000)
 	welcome := service.Cred{UID: 7}
-	r.door.cfg.Rules = map[uint16]Rule{8: {Guests: func(c service.Cred) bool { return c.UID == 7 }}, 5: {}}
+	r.door.cfg.Rules = map[uint16]Rule{8: {Guests: func(c service.Cred) bool { return c.UID == 7 }, Remedy: "for 8 ask"}, 5: {}}
+	if got := refusal(service.Cred{UID: 8, GID: 9}, "agent", r.door.remedies()); got != "user 8 and group 9 may not use this agent: allow them with uidgid, or for 8 ask" {
+		t.Error(got)
+	}
 	if !r.door.anyGuest(welcome) || r.door.anyGuest(service.Cred{UID: 8}) {
 		t.Error("the wrong guest is let in")
 	}

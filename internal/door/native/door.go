@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,6 +72,9 @@ type Rule struct {
 	// Guests may open this service, and no other, although Access does not let them
 	// in. It is called on the owner goroutine. Nil: there are none.
 	Guests func(service.Cred) bool
+	// Remedy is how somebody who is refused may be let in, for the answer; empty: by
+	// uidgid.
+	Remedy string
 	// WithProcess ends a client with the process that connected, even if another one
 	// has its socket by now.
 	WithProcess bool
@@ -321,7 +326,7 @@ func (d *Door) accepted(fd int) {
 	c.guest = !d.access.Load().Allows(cred)
 	switch {
 	case c.guest && !d.anyGuest(cred):
-		c.refuse(service.ErrAccess, fmt.Sprintf("user %d and group %d may not use this agent: allow them with uidgid", cred.UID, cred.GID))
+		c.refuse(service.ErrAccess, refusal(cred, "agent", d.remedies()))
 		return
 	case len(d.clients) >= d.cfg.MaxClients:
 		c.refuse(service.ErrNoResources, fmt.Sprintf("the agent has %d clients already", len(d.clients)))
@@ -362,6 +367,25 @@ func (d *Door) anyGuest(cred service.Cred) bool {
 		}
 	}
 	return false
+}
+
+// remedies are all ways to be let in.
+func (d *Door) remedies() string {
+	text := defaultRemedy
+	for _, id := range slices.Sorted(maps.Keys(d.cfg.Rules)) {
+		if r := d.cfg.Rules[id]; r.Remedy != "" {
+			text += ", or " + r.Remedy
+		}
+	}
+	return text
+}
+
+// defaultRemedy is how users are let in.
+const defaultRemedy = "allow them with uidgid"
+
+// refusal tells a process that it may not use something.
+func refusal(cred service.Cred, what, remedy string) string {
+	return fmt.Sprintf("user %d and group %d may not use this %s: %s", cred.UID, cred.GID, what, remedy)
 }
 
 // complaints bounds what bad clients can write into the log.
