@@ -195,3 +195,40 @@ func TestChange_Removed(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A proposal that is refused leaves no end of a protocol behind: who waits to propose
+// after it goes on with the refusal.
+func TestRefused_IsTheNextsTurn(t *testing.T) {
+	for code, goesOn := range map[gs.Code]bool{gs.UnknownProvider: true, gs.Collide: false} {
+		f := &fake{events: []session.Event{approvedJoin(gs.Provider{Instance: 1, Node: 7})}}
+		p, err := New(f).Join(t.Context(), "g", Attributes{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Recv(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Expel(t.Context(), []ProviderID{{1, 8}}); err != nil {
+			t.Fatal(err)
+		}
+		turn := p.nextTurn()
+		if err := p.ProposeState(t.Context(), nil); !errors.Is(err, Collide) {
+			t.Fatalf("two at once: %v", err)
+		}
+		refusal := gs.DelayedError{Kind: gs.Expel, Code: code}
+		f.events = []session.Event{{Kind: gs.EventDelayedError, Body: refusal.AppendTo(nil)}}
+		if ev, err := p.Recv(t.Context()); err != nil {
+			t.Fatalf("%v, %v", ev, err)
+		}
+		select {
+		case <-turn:
+			if !goesOn {
+				t.Errorf("after %v it would propose again and again", Code(code))
+			}
+		default:
+			if goesOn {
+				t.Errorf("after %v nobody goes on", Code(code))
+			}
+		}
+	}
+}

@@ -139,6 +139,9 @@ func (p *Provider) understand(raw session.Event) (Event, error) {
 		ev := DelayedError{Kind(e.Kind), Code(e.Code), providerIDs(e.List)}
 		p.mu.Lock()
 		p.answered(ev.Kind, ev)
+		if ev.Err != Collide { // no protocol ends that others could wait for
+			p.turned()
+		}
 		p.mu.Unlock()
 		if err == nil && e.Ends {
 			p.out(ev.Err.Error())
