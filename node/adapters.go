@@ -40,6 +40,8 @@ func (n *Node) lookAtAdapters() {
 		if n.loop == nil {
 			return
 		}
+		n.look.Lock()
+		defer n.look.Unlock()
 		n.looking.Store(false)
 		local := localAddrs()
 		n.post(func(c *executive.Core) {

@@ -66,6 +66,7 @@ type Node struct {
 	groupsDenied  time.Time // when the log last said so; of the executive's goroutine
 
 	looking atomic.Bool // at the own adapters, soon
+	look    sync.Mutex  // held meanwhile: what was seen first is told first
 
 	batches batches
 	done    chan struct{} // closed when all has ended
