@@ -41,12 +41,16 @@ type Minutes struct {
 	Leaves   []LeaveInfo // one for each of Leavers
 	Proposed []byte      // state value; nil: none
 	Message  int         // bytes of the message of its proposer
-	Casts    []Cast      // of the last phase, and all default votes
+	Casts    []Cast      // of the last phase, and for each who failed or was late the last default vote
 	Members  int         // of the group afterwards
 }
 
-// cast notes a vote.
+// cast notes a vote. There may be any number of phases, so of default votes for one
+// cause the last one is kept.
 func (p *protocol) cast(who Provider, v Vote, cause uint32) {
+	if cause != 0 {
+		p.casts = slices.DeleteFunc(p.casts, func(c Cast) bool { return c.Provider == who && c.Cause == cause })
+	}
 	p.casts = append(p.casts, Cast{Provider: who, Phase: p.phase, Vote: v, Cause: cause})
 }
 

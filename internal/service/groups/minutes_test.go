@@ -97,6 +97,26 @@ func TestMinutes_Membership(t *testing.T) {
 	w.toldThat("approved: provider 1/1 of n1 wanted to leave, with code 42; with one phase there is no vote, and it was done at once; the group has no provider now.")
 }
 
+// A voter for whom the default vote counts in many phases is named once.
+func TestMinutes_ManyPhases(t *testing.T) {
+	w, a, b := two(t, gN)
+	b.dead = true
+	for range 100 {
+		a.plan(0, Continue)
+	}
+	a.state(NPhase, 2, "x")
+	for range 101 {
+		w.settle()
+		w.later(2 * time.Second)
+	}
+	m := w.minutes[len(w.minutes)-1]
+	if m.Kind != StateValueChange || m.Phase != 101 || len(m.Casts) != 2 {
+		t.Fatalf("%+v", m)
+	}
+	w.minutes = w.minutes[len(w.minutes)-1:]
+	w.toldThat(`default-approved: provider 1/1 of n1 proposed the state value "x"; approved in phase 101, with the default vote for provider 1/2 of n2, which did not vote within 2 s.`)
+}
+
 // A merge tells which groups were dissolved.
 func TestMinutes_Merge(t *testing.T) {
 	w := start(t, 3)
