@@ -220,6 +220,13 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// Wherever memory lacks, calls say so or the connection ends; nothing is lost.
+func TestMemoryLacks(t *testing.T) {
+	binary := program(t, memory, "testdata/memory.c", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc")
+	p, _ := agents(t, 1).client(1, binary)
+	allRight(t, p)
+}
+
 // Threads that are cancelled leave a library that others can use.
 func TestThreadsAreCancelled(t *testing.T) {
 	for _, sanitizer := range []string{"", memory} {

@@ -334,6 +334,8 @@ PUBLIC ha_gs_rc_t ha_gs_vote(ha_gs_token_t token, ha_gs_vote_value_t vote, const
      * over, and of that the program has still to hear. */
     r->asked = false;
     rc = cast(g, CALL_VOTE, &w);
+    if (rc == HA_GS_NO_MEMORY)
+        r->asked = true; /* nothing was sent, and nothing happened meanwhile */
     return leave(g, rc);
 }
 

@@ -256,20 +256,19 @@ void native_wait(struct native *n, bool for_events) { wait_for(n, for_events, PT
 void native_idle(struct native *n, int cancel) { wait_for(n, true, cancel); }
 
 /* Waits for credit and sends a request. */
-static enum native_error request(struct native *n, struct writer *w)
+static bool send_request(struct native *n, const struct writer *w)
 {
-    enum native_error e = NATIVE_OK;
     while (!n->ended && n->credit <= 0)
         native_wait(n, false);
-    if (w->failed)
-        e = NATIVE_MEMORY;
-    else if (n->ended || w->len > n->agent_message)
-        e = NATIVE_ENDED;
-    else {
-        n->credit -= (int64_t)w->len;
-        if (!send_message(n, w->data, w->len))
-            e = NATIVE_ENDED;
-    }
+    if (n->ended || w->len > n->agent_message)
+        return false;
+    n->credit -= (int64_t)w->len;
+    return send_message(n, w->data, w->len);
+}
+
+static enum native_error request(struct native *n, struct writer *w)
+{
+    enum native_error e = w->failed ? NATIVE_MEMORY : send_request(n, w) ? NATIVE_OK : NATIVE_ENDED;
     write_free(w);
     return e;
 }

@@ -4,9 +4,9 @@
  *
  * Threads: every function but native_open, native_lock, native_ref, native_unref
  * and native_abandon is called with the lock held. The library on top keeps its own
- * state under the same lock. native_call, native_cast, native_wait and native_done
- * may let go of it while they wait. Nobody reads in the background: whoever waits
- * for something reads for all.
+ * state under the same lock. native_call, native_cast, native_wait, native_idle and
+ * native_done may let go of it while they wait, but not to say that memory lacks.
+ * Nobody reads in the background: whoever waits for something reads for all.
  *
  * Memory: events are the queue's until native_take, then the taker's until
  * native_done. At most the window, and one event more, waits.
