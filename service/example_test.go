@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/service"
+	"github.com/moothall/moothall/service/servicetest"
 )
 
 // counter is a number that all nodes agree on. Clients add to it.

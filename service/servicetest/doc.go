@@ -19,8 +19,9 @@
 // What the kit does on its own account, because a test would hardly do it on
 // purpose: messages stay behind in the order when a ring ends, members of one
 // transitional configuration are told the same up to the same place, calls that
-// need flow control wait while a round runs, and bodies are overwritten when
-// the call they came with returns.
+// need flow control wait while a round runs, messages of one node share slots, a
+// safe message that somebody was given before the transitional configuration comes
+// to all, and bodies are overwritten when the call they came with returns.
 //
 // # Swarms
 //

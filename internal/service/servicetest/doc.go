@@ -1,27 +1,3 @@
-// Package servicetest runs services on several nodes in memory, without a
-// network and without time passing: one total order per ring, scripted
-// partitions, merges, crashes and restarts, synchronisation rounds as in
-// ordering 4.1, and a checker that compares what the nodes' services dump.
-//
-// A Cluster starts with every node in a ring of its own. Split gives the nodes
-// new rings with the guarantees of extended virtual synchrony and leaves the
-// rounds to be run; Run works until nothing moves, Step does one thing that the
-// caller chooses. In between a test opens connections, calls, and reads events:
-//
-//	c := servicetest.New(t, 3, func(servicetest.NodeID) []service.Service { return ... })
-//	c.Split(c.All())
-//	c.Run()
-//	a := c.Node(1).Open(cpg.ID)
-//	answer := a.Call(cpg.CallJoin, body)
-//	c.Run()
-//	c.Check()
-//
-// What the kit does on its own account, because a test would hardly do it on
-// purpose: messages stay behind in the order when a ring ends, members of one
-// transitional configuration are told the same up to the same place, calls that
-// need flow control wait while a round runs, messages of one node share slots, a
-// safe message that somebody was given before the transitional configuration comes
-// to all, and bodies are overwritten when the call they came with returns.
-//
-// Everything runs on the caller's goroutine.
+// Package servicetest is what tests of the built-in services share: round trips
+// and fuzzing of bodies, and package service/servicetest under the same name.
 package servicetest

@@ -15,7 +15,8 @@ type NodeID = proto.NodeID
 
 // T is what the kit needs of *testing.T and *rapid.T.
 type T interface {
-	Helper()
+	Helper() // says that the caller is no test by itself
+	// Fatalf reports and ends the test.
 	Fatalf(format string, args ...any)
 }
 
