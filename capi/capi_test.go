@@ -242,7 +242,7 @@ func TestThreadsAreCancelled(t *testing.T) {
 // after it fails until there is an agent again.
 func TestAgentDies(t *testing.T) {
 	binary := program(t, memory, "testdata/death.c")
-	for _, how := range []string{"polling", "blocking"} {
+	for _, how := range []string{"polling", "blocking", "early"} {
 		t.Run(how, func(t *testing.T) {
 			h := agents(t, 1)
 			p, stdin := h.client(1, binary, how)

@@ -96,7 +96,7 @@ void release(struct gs *g)
         free_gs(g);
 }
 
-/* Parts with the connection; lost: it ended by itself. */
+/* Parts with the connection; by_itself: it was not ha_gs_quit. */
 static void detach(struct gs *g, bool by_itself)
 {
     lock_process();
@@ -215,15 +215,22 @@ static ha_gs_rc_t begin(struct gs *g, const char *script)
     return rc;
 }
 
-/* Claims the place of the connection; a dead or inherited one makes room. */
+static bool dead(struct gs *g)
+{
+    native_lock(g->native);
+    native_pump(g->native);
+    bool ended = native_ended(g->native);
+    native_unlock(g->native);
+    return ended;
+}
+
+/* Claims the place of the connection. An inherited one makes room; a dead one stays until
+ * there is another, for the program has still to hear of its end. */
 static ha_gs_rc_t claim(struct gs *g)
 {
     struct gs *old = NULL;
-    ha_gs_rc_t rc = HA_GS_OK;
     lock_process();
-    if (process.beginning == g->pid)
-        rc = HA_GS_EXISTS;
-    else if (process.gs != NULL && process.gs->pid != g->pid) {
+    if (process.gs != NULL && process.gs->pid != g->pid) {
         native_abandon(process.gs->native);
         process.gs->inherited = process.inherited;
         process.inherited = process.gs; /* its memory may be in use further up the stack */
@@ -233,26 +240,33 @@ static ha_gs_rc_t claim(struct gs *g)
         old->refs++;
     }
     unlock_process();
-    if (old != NULL) {
-        native_lock(old->native);
-        native_pump(old->native);
-        bool dead = native_ended(old->native);
-        native_unlock(old->native);
-        if (dead)
-            detach(old, true);
-        else
-            rc = HA_GS_EXISTS;
-        release(old);
-    }
+    bool vacant = old == NULL || dead(old);
     lock_process();
-    if (rc == HA_GS_OK && (process.beginning == g->pid || process.gs != NULL))
-        rc = HA_GS_EXISTS;
-    if (rc == HA_GS_OK) {
+    vacant = vacant && process.beginning != g->pid && (process.gs == NULL || process.gs == old);
+    if (vacant) {
         process.beginning = g->pid;
         process.ffdc[0] = '\0';
     }
     unlock_process();
-    return rc;
+    if (old != NULL)
+        release(old);
+    return vacant ? HA_GS_OK : HA_GS_EXISTS;
+}
+
+/* Ends what claim began: with g in the place, or not. */
+static void occupy(struct gs *g, bool connected)
+{
+    struct gs *old = NULL;
+    lock_process();
+    process.beginning = 0;
+    if (connected) {
+        old = process.gs;
+        process.gs = g;
+        process.lost = 0;
+    }
+    unlock_process();
+    if (old != NULL)
+        release(old);
 }
 
 PUBLIC ha_gs_rc_t ha_gs_init(ha_gs_descriptor_t *descriptor, const ha_gs_socket_ctrl_t options,
@@ -284,14 +298,9 @@ PUBLIC ha_gs_rc_t ha_gs_init(ha_gs_descriptor_t *descriptor, const ha_gs_socket_
     ha_gs_rc_t rc = claim(g);
     if (rc == HA_GS_OK) {
         rc = begin(g, script != NULL ? script : "");
-        lock_process();
-        process.beginning = 0;
-        if (rc == HA_GS_OK) {
-            process.gs = g;
-            process.lost = 0;
+        if (rc == HA_GS_OK)
             *descriptor = native_descriptor(g->native);
-        }
-        unlock_process();
+        occupy(g, rc == HA_GS_OK);
     }
     if (rc != HA_GS_OK)
         release(g);

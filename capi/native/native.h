@@ -4,9 +4,10 @@
  *
  * Threads: every function but native_open, native_lock, native_ref, native_unref
  * and native_abandon is called with the lock held. The library on top keeps its own
- * state under the same lock. native_call, native_cast, native_wait, native_idle and
- * native_done may let go of it while they wait, but not to say that memory lacks.
- * Nobody reads in the background: whoever waits for something reads for all.
+ * state under the same lock. native_call, native_cast, native_wait, native_idle,
+ * native_pump, native_done and native_drop may let go of it while they wait, but not
+ * to say that memory lacks. Nobody reads in the background: whoever waits for
+ * something reads for all.
  *
  * Memory: events are the queue's until native_take, then the taker's until
  * native_done. At most the window, and one event more, waits.
@@ -84,7 +85,7 @@ enum native_error native_call(struct native *n, uint16_t function, const void *b
 /* Sends a request without an answer; tag is below 2^63. */
 enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag, const void *body, size_t len);
 
-/* Reads what is there, without waiting. */
+/* Reads what is there, without waiting for more. */
 void native_pump(struct native *n);
 /* Waits until something has changed: with for_events, while no event is ready. */
 void native_wait(struct native *n, bool for_events);

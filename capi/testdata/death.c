@@ -2,7 +2,15 @@
 #include "test.h"
 
 static void on_phase(const ha_gs_n_phase_notification_t *n) { (void)n; }
-static void on_approved(const ha_gs_approved_notification_t *n) { printf("AP %d\n", n->gs_provider_token); }
+
+static int approved;
+
+static void on_approved(const ha_gs_approved_notification_t *n)
+{
+    approved++;
+    printf("AP %d\n", n->gs_provider_token);
+}
+
 static void on_rejected(const ha_gs_rejected_notification_t *n) { (void)n; }
 static void on_delayed_error(const ha_gs_delayed_error_notification_t *n) { (void)n; }
 
@@ -28,16 +36,22 @@ static void join(const char *group)
     WANT(ha_gs_join(&t, &q), HA_GS_OK);
 }
 
+static ha_gs_rc_t init(ha_gs_descriptor_t *fd)
+{
+    return ha_gs_init(fd, HA_GS_SOCKET_NO_SIGNAL, NULL, NULL, NULL, on_delayed_error, NULL);
+}
+
 int main(int argc, char **argv)
 {
     ha_gs_dispatch_flag_t how = argc > 1 && strcmp(argv[1], "blocking") == 0 ? HA_GS_BLOCKING : HA_GS_NON_BLOCKING;
+    bool early = argc > 1 && strcmp(argv[1], "early") == 0;
     ha_gs_descriptor_t fd;
     ha_gs_token_t t;
     ha_gs_rc_t rc;
     int number;
     fc_eid_t id;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    WANT(ha_gs_init(&fd, HA_GS_SOCKET_NO_SIGNAL, NULL, NULL, NULL, on_delayed_error, NULL), HA_GS_OK);
+    WANT(init(&fd), HA_GS_OK);
     ha_gs_proposal_info_t q = { .gs_subscribe_request = { HA_GS_SUBSCRIBE_MEMBERSHIP, HA_GS_HOST_MEMBERSHIP_GROUP, on_subscription } };
     WANT(ha_gs_subscribe(&t, &q), HA_GS_OK);
     join("one");
@@ -47,6 +61,11 @@ int main(int argc, char **argv)
         struct pollfd p = { .fd = fd, .events = POLLIN };
         if (how == HA_GS_NON_BLOCKING)
             poll(&p, 1, -1);
+        if (early && approved == 2) { /* tries to connect anew before it hears of the end */
+            while ((rc = init(&fd)) == HA_GS_EXISTS)
+                poll(&p, 1, -1);
+            WANT(rc, HA_GS_CONNECT_FAILED);
+        }
         rc = ha_gs_dispatch(how);
     } while (rc == HA_GS_OK);
     WANT(rc, HA_GS_NOT_OK);
@@ -55,11 +74,11 @@ int main(int argc, char **argv)
     WANT(ha_gs_get_node_number(&number), HA_GS_NOT_OK);
     WANT(ha_gs_goodbye(1), HA_GS_NOT_OK);
     WANT(ha_gs_get_ffdc_id(id), HA_GS_NOT_OK);
-    WANT(ha_gs_init(&fd, HA_GS_SOCKET_NO_SIGNAL, NULL, NULL, NULL, on_delayed_error, NULL), HA_GS_CONNECT_FAILED);
+    WANT(init(&fd), HA_GS_CONNECT_FAILED);
     WANT(ha_gs_dispatch(how), HA_GS_NOT_OK);
     puts("alone");
     getchar(); /* until there is an agent again */
-    WANT(ha_gs_init(&fd, HA_GS_SOCKET_NO_SIGNAL, NULL, NULL, NULL, on_delayed_error, NULL), HA_GS_OK);
+    WANT(init(&fd), HA_GS_OK);
     WANT(ha_gs_get_node_number(&number), HA_GS_OK);
     ha_gs_quit();
     WANT(ha_gs_get_node_number(&number), HA_GS_NO_INIT);
