@@ -656,7 +656,9 @@ func (w *walker) unknown(at Pos, what, path, full, name string, known []string) 
 	if w.toml {
 		fix = "remove it, or write it in the section [keys] if a program reads it"
 	}
-	if k, ok := nearest(name, known); ok {
+	if what == "key" && isSection(full) {
+		fix = w.asSection(full, name)
+	} else if k, ok := nearest(name, known); ok {
 		if path != "" {
 			k = path + "." + k
 		}
@@ -670,6 +672,31 @@ func (w *walker) unknown(at Pos, what, path, full, name string, known []string) 
 		}
 	}
 	w.problems.add(Warning, at, fmt.Sprintf("unknown %s %s", what, full), fix).Unknown = true
+}
+
+// isSection reports whether a name is that of a section, or of one with sections in
+// it.
+func isSection(full string) bool {
+	for place := range places {
+		if place == full || strings.HasPrefix(place, full+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// repeated are the sections that may be there several times.
+var repeated = []string{"totem.interface", "nodelist.node", "logging.logger_subsys", "service"}
+
+// asSection says how a section is written that was taken for a key.
+func (w *walker) asSection(full, name string) string {
+	switch {
+	case !w.toml:
+		return fmt.Sprintf("it is a section: write %s { and its keys on lines of their own", name)
+	case slices.Contains(repeated, full):
+		return fmt.Sprintf("it is a section: write [[%s]] and its keys below, once for each of them", full)
+	}
+	return fmt.Sprintf("it is a section: write [%s] and its keys below", full)
 }
 
 // free keeps a section whose names are not ours to know.
