@@ -128,7 +128,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if ((rc = ha_gs_init(&descriptor, HA_GS_SOCKET_NO_SIGNAL, NULL, NULL, NULL, on_delayed_error, NULL)) != HA_GS_OK ||
         (rc = ha_gs_get_node_number(&node)) != HA_GS_OK) {
-        fprintf(stderr, "leader: no Group Services: code %d\n", rc);
+        fprintf(stderr, "leader: no Group Services: code %d%s\n", rc,
+                rc == HA_GS_CONNECT_FAILED ? " (no agent runs here, or it refuses this user or domain)" : "");
         return 1;
     }
     self.gs_instance_number = (short)atoi(argv[2]);
