@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	gs "github.com/moothall/moothall/internal/service/groups"
@@ -120,6 +121,11 @@ type Announcement struct {
 	Providers []ProviderID // that it is about
 }
 
+// String is the event for logs.
+func (a Announcement) String() string {
+	return fmt.Sprintf("announced: %v, providers %v", a.Summary, a.Providers)
+}
+
 // DelayedError tells that a request of this provider failed after it was accepted.
 type DelayedError struct {
 	Kind      Kind // of the request
@@ -136,6 +142,35 @@ type Change struct {
 	Left    []ProviderID
 	Removed []ProviderID // of Left, adapters that are not configured any more; the others failed
 	Ended   bool         // the group is gone; the stream ends
+}
+
+// String is the event for logs.
+func (e DelayedError) String() string {
+	s := fmt.Sprintf("%v not done: %v", e.Kind, e.Err)
+	if len(e.Providers) > 0 {
+		s += fmt.Sprintf(", because of %v", e.Providers)
+	}
+	return s
+}
+
+// String is the change for logs.
+func (c Change) String() string {
+	var parts []string
+	for _, who := range []struct {
+		what string
+		list []ProviderID
+	}{{"members", c.Members}, {"joined", c.Joined}, {"left", c.Left}, {"removed", c.Removed}} {
+		if who.list != nil {
+			parts = append(parts, fmt.Sprintf("%s %v", who.what, who.list))
+		}
+	}
+	if c.State != nil {
+		parts = append(parts, fmt.Sprintf("state %q", c.State))
+	}
+	if c.Ended {
+		parts = append(parts, "ended")
+	}
+	return "change: " + strings.Join(parts, ", ")
 }
 
 // protocol takes over a notification.

@@ -122,6 +122,10 @@ func TestStrings(t *testing.T) {
 		{Approved{Protocol{Kind: KindLeave, Phase: 1, ProposedBy: ProviderID{1, 2}, Changing: []ProviderID{{1, 2}}, Leaves: []Leave{{Reason: VoluntaryLeave}}, Message: []byte("m")}},
 			`approved: leave proposed by 1/2, changing [1/2] (voluntary leave), message "m", members [], phase 1, none`},
 		{Rejected{Protocol{Kind: KindJoin, Phase: 2}, &Objection{ProviderID{1, 2}, "no"}}, "rejected: join, members [], phase 2, none, 1/2 objected: no"},
+		{Announcement{TimeLimitExceeded, []ProviderID{{1, 2}}}, "announced: time limit exceeded, providers [1/2]"},
+		{DelayedError{KindState, Collide, []ProviderID{{1, 2}}}, "state not done: the group is busy with another protocol: try again when that has ended, because of [1/2]"},
+		{DelayedError{Kind: KindJoin, Err: NotOK}, "join not done: it failed"},
+		{Change{State: []byte("x"), Members: []ProviderID{}, Left: []ProviderID{{1, 2}}, Ended: true}, `change: members [], left [1/2], state "x", ended`},
 	} {
 		if got := test.got.String(); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
