@@ -35,6 +35,11 @@ static bool has_source(const ha_gs_group_attributes_t *a)
     return a->gs_source_group_name != NULL && *a->gs_source_group_name != '\0';
 }
 
+ha_gs_time_limit_t reflection_limit(const ha_gs_group_attributes_t *a)
+{
+    return has_source(a) && a->gs_source_reflection_num_phases == HA_GS_N_PHASE ? a->gs_source_reflection_time_limit : 0;
+}
+
 ha_gs_rc_t check_attributes(const ha_gs_group_attributes_t *a)
 {
     const ha_gs_batch_ctrl_t known = HA_GS_BATCH_BOTH | HA_GS_DEACTIVATE_ON_FAILURE;
@@ -42,7 +47,7 @@ ha_gs_rc_t check_attributes(const ha_gs_group_attributes_t *a)
         (a->gs_batch_control & ~known) != 0 || !right_phases(a->gs_num_phases) ||
         (has_source(a) && !right_phases(a->gs_source_reflection_num_phases)) ||
         (a->gs_group_default_vote != HA_GS_VOTE_APPROVE && a->gs_group_default_vote != HA_GS_VOTE_REJECT) ||
-        a->gs_merge_control != HA_GS_DISSOLVE_MERGE || a->gs_time_limit < 0 || a->gs_source_reflection_time_limit < 0)
+        a->gs_merge_control != HA_GS_DISSOLVE_MERGE || a->gs_time_limit < 0 || reflection_limit(a) < 0)
         return HA_GS_BAD_GROUP_ATTRIBUTES;
     return has_source(a) ? check_name(a->gs_source_group_name, HA_GS_OK) : HA_GS_OK;
 }

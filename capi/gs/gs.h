@@ -181,6 +181,8 @@ ha_gs_proposal_info_t *copy_request(ha_gs_request_t kind, const ha_gs_proposal_i
 ha_gs_rc_t check_name(const char *name, ha_gs_rc_t missing);
 bool system_group(const char *name);
 ha_gs_rc_t check_phases(ha_gs_num_phases_t phases, ha_gs_time_limit_t limit);
+/* The limit of reflections; 0 where none is looked at. */
+ha_gs_time_limit_t reflection_limit(const ha_gs_group_attributes_t *a);
 ha_gs_rc_t check_attributes(const ha_gs_group_attributes_t *a);
 ha_gs_rc_t check_join(const ha_gs_join_request_t *q);
 ha_gs_rc_t check_state(const ha_gs_state_value_t *v);

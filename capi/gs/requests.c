@@ -12,7 +12,7 @@ static void write_attributes(struct writer *w, const ha_gs_group_attributes_t *a
     write_u8(w, (uint8_t)a->gs_source_reflection_num_phases);
     write_u8(w, (uint8_t)a->gs_group_default_vote);
     write_u32(w, (uint32_t)a->gs_time_limit);
-    write_u32(w, (uint32_t)a->gs_source_reflection_time_limit);
+    write_u32(w, (uint32_t)reflection_limit(a));
     write_text(w, source, strlen(source));
 }
 

@@ -215,6 +215,14 @@ static void wrong_joins(void)
     WRONG(a.gs_source_group_name, "calls", HA_GS_INVALID_SOURCE_GROUP);
     WRONG(a.gs_source_group_name, "HostMembership", HA_GS_INVALID_SOURCE_GROUP);
     WRONG(a.gs_source_group_name, "123456789012345678901234567890123", HA_GS_NAME_TOO_LONG);
+    a = attributes("calls", HA_GS_1_PHASE);
+    a.gs_source_group_name = "source";
+    a.gs_source_reflection_num_phases = HA_GS_N_PHASE;
+    a.gs_source_reflection_time_limit = -1;
+    WANT(ha_gs_join(&token, &q), HA_GS_BAD_GROUP_ATTRIBUTES);
+    a.gs_source_group_name = NULL; /* then nobody looks at it */
+    WANT(ha_gs_join(&token, &q), HA_GS_OK);
+    WANT(ha_gs_goodbye(token), HA_GS_OK);
     WRONG(q.gs_join_request.gs_provider_instance, -1, HA_GS_BAD_PARAMETER);
     WRONG(q.gs_join_request.gs_provider_local_name, "123456789012345678901234567890123", HA_GS_NAME_TOO_LONG);
     WRONG(q.gs_join_request.gs_group_attributes, NULL, HA_GS_BAD_PARAMETER);
