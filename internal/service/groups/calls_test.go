@@ -8,6 +8,7 @@ import (
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/internal/service/servicetest"
+	"github.com/moothall/moothall/service"
 )
 
 var attrs27 = Attributes{ClientVersion: 1, Batch: BatchJoins, Phases: NPhase, ReflectPhases: OnePhase, DefaultVote: Reject, TimeLimit: 7, ReflectLimit: 8, Source: "src"}
@@ -49,7 +50,7 @@ func parseState(b []byte) (state, error) {
 }
 
 var domain27 = state{&domain{formed: true, id: proto.RingID{Seq: 4, Rep: 1, Inc: 2}, hosts: []host{{1, 0}, {3, 8}}, event: 5, created: 9, seq: 7, groups: []*group{
-	{name: "idle", number: 3, alive: true, attrs: attrs27, members: []member{{Provider: Provider{1, 1}, conn: 4, token: 2, level: 1}}, state: []byte("s")},
+	{name: "idle", number: 3, alive: true, attrs: attrs27, members: []member{{Provider: Provider{1, 1}, term: 8, conn: 4, token: 2, level: 1}}, state: []byte("s")},
 	{name: "busy", number: 9, alive: true, attrs: attrs27, state: []byte("s"), reflect: []byte{},
 		members: []member{{Provider: Provider{1, 1}, conn: 4, token: 3, level: 1, failed: HostFailure, event: 5, castOut: true}},
 		joins:   []request{{member{Provider: Provider{2, 3}, conn: 5}, attrs27, 6}},
@@ -100,4 +101,72 @@ func TestCall_MalformedClosesTheConnection(t *testing.T) {
 	if a.Call(2, nil); a.Open() {
 		t.Error("an unknown call was taken")
 	}
+}
+
+// What only the service itself starts, nobody proposes; and the council is joined by
+// nobody.
+func TestDeliver_RefusesWhatNobodyCanAsk(t *testing.T) {
+	w := start(t, 2)
+	w.joined(1, "g", 1, g1)
+	b := w.joined(2, "g", 1, g1)
+	w.told()
+	s := w.Node(1).Service(ID).(*Service)
+	from := func(fn uint16, group string, rest []byte) error {
+		return s.deliver(&service.Message{From: 2, Func: fn, Src: service.Source{Node: 2, Conn: b.ID()}, Body: append(head{0, group}.appendTo(nil), rest...)})
+	}
+	for _, k := range []Kind{Join, FailureLeave, CastOut, SourceStateReflection, 99} {
+		if err := from(msgPropose, "g", Proposal{Phases: OnePhase}.AppendTo(append(body.AppendU16(nil, 1), byte(k)))); err == nil {
+			t.Errorf("%v was proposed", k)
+		}
+	}
+	if err := from(msgPropose, "g", Proposal{Phases: 9}.AppendTo(append(body.AppendU16(nil, 1), byte(Leave)))); err == nil {
+		t.Error("a leave in a strange number of phases")
+	}
+	for _, name := range []string{CouncilName, HostMembership, ""} {
+		if err := from(msgJoin, name, JoinRequest{Attrs: g1}.AppendTo(body.AppendU16(nil, Level))); err == nil {
+			t.Errorf("a join to %q", name)
+		}
+	}
+	if told := w.told(); told != nil || len(s.d.groups) != 1 {
+		t.Errorf("%q", told)
+	}
+}
+
+// FuzzDeliver has a node take what no other would send, amidst a vote in a group of
+// both. It may ignore it, and must not break.
+func FuzzDeliver(f *testing.F) {
+	g := head{0, "g"}.appendTo(nil)
+	add := func(fn uint16, rest []byte) { f.Add(fn, append(bytes.Clone(g), rest...)) }
+	add(msgJoin, JoinRequest{Group: []byte("g"), Attrs: attrs27}.AppendTo(body.AppendU16(nil, Level)))
+	f.Add(msgJoin, JoinRequest{Attrs: gN}.AppendTo(body.AppendU16(head{0, CouncilName}.appendTo(nil), Level)))
+	for k := range Kind(16) {
+		add(msgPropose, Proposal{Phases: OnePhase, Attrs: &gN, Targets: []Provider{{1, 1}}}.AppendTo(append(body.AppendU16(nil, 1), byte(k))))
+		f.Add(msgPropose, Proposal{Phases: OnePhase}.AppendTo(append(body.AppendU16(head{0, CouncilName}.appendTo(nil), 0), byte(k))))
+	}
+	add(msgVote, VoteRequest{Seq: 4<<protocolBits + 3, Phase: 1, Vote: Continue}.AppendTo(body.AppendU16(nil, 1)))
+	add(msgTimeout, late{4<<protocolBits + 3, 1, []int16{1, 1, -1}}.appendTo(nil))
+	add(msgGoodbye, body.AppendU32(body.AppendU16(nil, 1), 0))
+	add(msgGone, nil)
+	add(msgScript, body.AppendU32(body.AppendU64(body.AppendU16(nil, 1), 4<<protocolBits+3), 7))
+	add(msgResponsive, []byte{1})
+	add(msgAdapters, appendAdapters(nil, []Adapter{{Network: 7, Up: true}}))
+	add(msgState, []byte{1})
+	f.Fuzz(func(t *testing.T, fn uint16, b []byte) {
+		for _, idle := range []bool{true, false} {
+			w := start(t, 2)
+			a := w.joined(1, "g", 1, g1)
+			w.joined(2, "g", 1, g1).quiet = true
+			if !idle {
+				a.message(NPhase, "m")
+				w.settle()
+			}
+			s := w.Node(1).Service(ID).(*Service)
+			_ = s.deliver(&service.Message{From: 2, Func: fn, Src: service.Source{Node: 2, Conn: 2, Tag: 9}, Body: b})
+			w.Run()
+			w.told()
+			if err := s.d.invariants(); err != nil && s.d.live(CouncilName) == nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

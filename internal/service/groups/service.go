@@ -192,12 +192,18 @@ func (s *Service) apply(m *service.Message, h head, r *body.Reader) error {
 		if q, err = ParseJoin(r.Rest()); err != nil {
 			return err
 		}
+		if name([]byte(h.group)) != OK || reserved(h.group) {
+			return fmt.Errorf("a join to %q: %w", h.group, body.ErrMalformed)
+		}
 		s.deliverJoin(m, h, level, &q)
 		return nil
 	case msgPropose:
 		who, kind, q := own(int16(r.U16())), Kind(r.U8()), takeProposal(r)
 		if err := r.Close(); err != nil {
 			return err
+		}
+		if !kind.proposable() || q.valid(kind) != OK {
+			return fmt.Errorf("a proposal of kind %d: %w", kind, body.ErrMalformed)
 		}
 		if h.group == CouncilName {
 			g = s.d.council()

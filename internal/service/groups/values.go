@@ -84,6 +84,11 @@ func (k Kind) String() string {
 		AttributeChange: "attributes"}[k&15]
 }
 
+// proposable reports whether providers propose such protocols.
+func (k Kind) proposable() bool {
+	return k == Leave || k == Expel || k == StateValueChange || k == ProviderMessage || k == AttributeChange
+}
+
 // Vote is a voter's answer to one phase.
 type Vote uint8
 
