@@ -64,7 +64,7 @@ enum native_verdict event_arrived(void *user, const struct native_event *e)
     struct gs *g = user;
     ha_gs_token_t token;
     struct reader r = read_from(e->body, e->len);
-    uint32_t len;
+    uint32_t len, check;
     const uint8_t *id;
     switch (e->kind) {
     case EVENT_N_PHASE: case EVENT_APPROVED: case EVENT_REJECTED: case EVENT_ANNOUNCEMENT: case EVENT_SUBSCRIPTION:
@@ -72,7 +72,10 @@ enum native_verdict event_arrived(void *user, const struct native_event *e)
         token = event_token(e);
         return token >= 0 && token < MAX_TOKENS && g->roles[token] != NULL ? NATIVE_KEEP : NATIVE_DROP;
     case EVENT_CHECK:
-        return check_arrived(g, read_u32(&r)) ? NATIVE_KEEP : NATIVE_DROP;
+        check = read_u32(&r);
+        if (!read_all(&r))
+            return NATIVE_MALFORMED;
+        return check_arrived(g, check) ? NATIVE_KEEP : NATIVE_DROP;
     case EVENT_ADAPTERS:
         return take_adapters(g, e) ? NATIVE_DROP : NATIVE_MALFORMED;
     case EVENT_FFDC:

@@ -1,7 +1,11 @@
 /* calls.c - every function, right and wrong, against one agent of node 1. */
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 
 static ha_gs_descriptor_t descriptor;
 static ha_gs_token_t      token; /* of the join under test */
@@ -17,7 +21,11 @@ static void add(const char *what, int number)
 static bool readable(int ms)
 {
     struct pollfd p = { .fd = descriptor, .events = POLLIN };
-    return poll(&p, 1, ms) == 1;
+    int n;
+    do
+        n = poll(&p, 1, ms);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
 }
 
 /* Dispatches until as much was seen as is wanted. */
@@ -188,6 +196,41 @@ static void wrong_inits(void)
     setenv("HA_DOMAIN_NAME", "capi", 1);
 }
 
+/* Signals that interrupt whatever the library does. */
+static void on_alarm(int number) { (void)number; }
+
+static void disturb(int us)
+{
+    struct sigaction a = { .sa_handler = on_alarm }; /* nothing restarts by itself */
+    struct itimerval t = { .it_interval = { .tv_usec = us }, .it_value = { .tv_usec = us } };
+    WANT(sigaction(SIGALRM, &a, NULL), 0);
+    WANT(setitimer(ITIMER_REAL, &t, NULL), 0);
+}
+
+static int next_file(void)
+{
+    int fd = dup(STDERR_FILENO);
+    TRUE(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+/* A process that may not open all files that the library needs; no file stays open. */
+static void few_files(void)
+{
+    struct rlimit before, few;
+    int first = next_file();
+    WANT(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    for (int more = 0; more < 4; more++) {
+        few.rlim_cur = (rlim_t)(first + more);
+        WANT(setrlimit(RLIMIT_NOFILE, &few), 0);
+        WANT(init(), more == 0 ? HA_GS_SOCK_CREATE_FAILED : HA_GS_SOCK_INIT_FAILED);
+        WANT(setrlimit(RLIMIT_NOFILE, &before), 0);
+        WANT(next_file(), first);
+    }
+}
+
 static void wrong_joins(void)
 {
     ha_gs_group_attributes_t a = attributes("calls", HA_GS_1_PHASE);
@@ -280,6 +323,11 @@ static void wrong_proposals(ha_gs_token_t member, ha_gs_token_t subscriber)
     WANT(ha_gs_subscribe(&token, &q), HA_GS_BAD_PARAMETER);
     q.gs_subscribe_request = (ha_gs_subscribe_request_t){ HA_GS_SUBSCRIBE_STATE, "", on_subscription };
     WANT(ha_gs_subscribe(&token, &q), HA_GS_BAD_PARAMETER);
+    q.gs_subscribe_request.gs_subscription_group = "123456789012345678901234567890123";
+    WANT(ha_gs_subscribe(&token, &q), HA_GS_NAME_TOO_LONG);
+    WANT(ha_gs_subscribe(NULL, &q), HA_GS_BAD_PARAMETER);
+    WANT(ha_gs_subscribe(&token, NULL), HA_GS_BAD_PARAMETER);
+    WANT(ha_gs_leave(77, NULL), HA_GS_BAD_PARAMETER); /* before the token */
 }
 
 /* All that a provider and a subscriber do, alone in a group. */
@@ -506,6 +554,8 @@ int main(void)
     int number;
     before_init(HA_GS_NO_INIT);
     wrong_inits();
+    few_files();
+    disturb(2000);
     WANT(init(), HA_GS_OK);
     WANT(init(), HA_GS_EXISTS);
     WANT(ha_gs_get_node_number(&number), HA_GS_OK);
@@ -517,6 +567,7 @@ int main(void)
     wrong_joins();
     a_life();
     goodbyes();
+    disturb(0);
     too_many();
     forks();
     forks_and_closes();
