@@ -1,0 +1,51 @@
+/* register.c - registering with the service, and what its codes mean. */
+#include "events.h"
+
+#include <errno.h>
+#include <ocf/oc_event_common.h>
+
+int code_error(uint16_t code)
+{
+    switch (code) {
+    case NATIVE_CODE_OK:
+        return 0;
+    case 5: /* it may have happened, or happen yet */
+        return ETIMEDOUT;
+    case NATIVE_CODE_AGAIN:
+    case 23:
+        return EAGAIN;
+    case NATIVE_CODE_NO_MEMORY:
+    case NATIVE_CODE_NO_RESOURCES:
+        return ENOMEM;
+    case 11:
+        return EPERM;
+    case 26:
+        return EMSGSIZE;
+    }
+    return EINVAL;
+}
+
+bool right_name(const char *name)
+{
+    if (name == NULL)
+        return false;
+    size_t len = strnlen(name, MAX_NAME + 1);
+    if (len == 0 || len > MAX_NAME)
+        return false;
+    return strncmp(name, "__", 2) != 0 || strcmp(name, S_OC_EV_CONN_CLASS) == 0 || strcmp(name, S_OC_EV_MEMB_CLASS) == 0;
+}
+
+int call_register(struct handle *h, const char *name, bool special)
+{
+    uint8_t class = CLASS_GROUP;
+    if (strcmp(name, S_OC_EV_CONN_CLASS) == 0)
+        class = CLASS_CONN;
+    if (strcmp(name, S_OC_EV_MEMB_CLASS) == 0)
+        class = CLASS_MEMB;
+    struct writer w = { 0 };
+    write_u32(&w, SUB);
+    write_u8(&w, class);
+    write_text(&w, name, class == CLASS_GROUP ? strlen(name) : 0);
+    write_u8(&w, special);
+    return handle_call(h, CALL_REGISTER, &w);
+}
