@@ -359,7 +359,9 @@ func writeGSVotes(w io.Writer, doc admin.GroupServices) error {
 func kindTitle(kind string) string {
 	words := strings.Split(kind, "-")
 	for i, word := range words {
-		words[i] = strings.ToUpper(word[:1]) + word[1:]
+		if word != "" {
+			words[i] = strings.ToUpper(word[:1]) + word[1:]
+		}
 	}
 	return strings.Join(words, " ")
 }

@@ -170,3 +170,11 @@ func TestGroupServicesCommands(t *testing.T) {
 		t.Errorf("the events do not tell of the join:\n%s", stdout)
 	}
 }
+
+func TestKindTitle(t *testing.T) {
+	for kind, want := range map[string]string{"join": "Join", "failure-leave": "Failure Leave", "": ""} {
+		if got := kindTitle(kind); got != want {
+			t.Errorf("%q is %q, want %q", kind, got, want)
+		}
+	}
+}

@@ -236,7 +236,9 @@ func (s *Service) SetAdapters(list []Adapter) {
 	}
 	s.adapters = s.adapters[:0]
 	for _, a := range list {
-		a.Addr = a.Addr.Unmap().WithZone("")
+		if a.Addr = a.Addr.Unmap().WithZone(""); a.Addr == netip.IPv6Unspecified() {
+			a.Addr = netip.Addr{} // as the others will have it
+		}
 		a.Interface = strings.ToValidUTF8(a.Interface[:min(len(a.Interface), MaxInterface)], "")
 		if a.Network < MaxNetworks {
 			s.adapters = append(s.adapters, a)

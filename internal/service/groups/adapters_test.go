@@ -156,3 +156,14 @@ func TestSetAdapters_Bounds(t *testing.T) {
 		t.Errorf("%+v", s.adapters)
 	}
 }
+
+// An address that says nothing is none: all know the same of it, and it is told once.
+func TestSetAdapters_NoAddress(t *testing.T) {
+	w := start(t, 2)
+	w.client(1)
+	w.Node(1).Service(ID).(*Service).SetAdapters([]Adapter{{Network: 0, Addr: netip.IPv6Unspecified(), Up: true}})
+	w.Run()
+	if s := w.Node(1).Service(ID).(*Service); !slices.Equal(s.d.adaptersOf(1), s.adapters) {
+		t.Errorf("%+v, known are %+v", s.adapters, s.d.adaptersOf(1))
+	}
+}
