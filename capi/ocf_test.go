@@ -173,3 +173,80 @@ func TestEventHeaders(t *testing.T) {
 		t.Errorf("as libccmclient had it: %v", err)
 	}
 }
+
+// Draft 0.2, from the library of all drafts and from the one that had it alone
+// (cluster events 8.33 to 8.40, 8.42).
+func TestEvents02(t *testing.T) {
+	drafts := eventProgram(t, memory, "_oc_event", "testdata/ocf02.c")
+	shipped := eventProgram(t, memory, "ccmclient", "-DOC_EV_BARE_NAMES", "testdata/ocf02.c")
+	h := agents(t, 3)
+	var plain, special []*testenv.Process
+	for _, binary := range []string{drafts, shipped} {
+		cmd := exec.Command(binary, "alone")
+		cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+t.TempDir())
+		if out := run(t, cmd); out != "all right\n" {
+			t.Error(out)
+		}
+		p, _ := h.client(1, binary)
+		s, _ := h.client(1, binary, "special")
+		plain, special = append(plain, p), append(special, s)
+	}
+	all := append(plain[:2:2], special...)
+	for _, p := range all {
+		p.WaitOutput(patience, "NM 1,2,3 ")
+	}
+	h.agents[2].Signal(os.Kill)
+	for _, p := range all {
+		p.WaitOutput(patience, "NM 1,2 - 3\n")
+	}
+	h.agents[1].Signal(os.Kill)
+	for _, p := range plain {
+		p.WaitOutput(patience, "NOT_PRIMARY 1,2 - 3\n")
+	}
+	for _, p := range special {
+		p.WaitOutput(patience, "INVALID 1 - 2\n")
+	}
+	h.agents[1].Wait(patience)
+	h.agents[2].Wait(patience)
+	h.start(2)
+	for _, p := range all {
+		p.WaitOutput(patience, "NM 1,2 2 ")
+	}
+	h.agents[0].Signal(os.Kill)
+	for _, p := range all {
+		p.WaitOutput(patience, "gone\n")
+		allRight(t, p)
+		if n := strings.Count(p.Output(), "NOT_PRIMARY"); (n == 1) != (p == all[0] || p == all[1]) {
+			t.Errorf("told %d times that it is not certain", n)
+		}
+	}
+}
+
+// The libraries show programs their functions and nothing else: those of draft 0.2 by
+// bare names, or those of all drafts, where 0.3 is what a bare name means.
+func TestEventLibrariesShowTheirFunctionsOnly(t *testing.T) {
+	dir := build(t, "")
+	shown := func(library string) string {
+		cmd := exec.Command("nm", "-D", "--defined-only", "--format=just-symbols", library)
+		cmd.Dir = dir
+		return run(t, cmd)
+	}
+	const bare = "oc_ev_activate\noc_ev_callback_done\noc_ev_handle_event\noc_ev_is_my_nodeid\noc_ev_register\noc_ev_set_callback\noc_ev_special\noc_ev_unregister\n"
+	if got := shown("libccmclient.so"); got != bare {
+		t.Errorf("libccmclient: %s", got)
+	}
+	got := shown("lib_oc_event.so")
+	for _, want := range []string{
+		"oc_ev_register@OCF_EVENT_0.2", "oc_ev_register_v02@@OCF_EVENT_0.2", "oc_ev_register@@OCF_EVENT_0.3", "oc_ev_register_v03@@OCF_EVENT_0.3",
+		"oc_ev_event_done@@OCF_EVENT_0.3", "oc_ev_special@@OCF_EVENT_0.2", "oc_ev_get_version@@OCF_EVENT_0.3", "oc_ev_publish@@OCF_EVENT_PUB_1",
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("lib_oc_event lacks %s", want)
+		}
+	}
+	for line := range strings.Lines(got) {
+		if !strings.HasPrefix(line, "oc_ev_") && !strings.HasPrefix(line, "OCF_EVENT_") {
+			t.Errorf("lib_oc_event shows %s", line)
+		}
+	}
+}
