@@ -108,6 +108,38 @@ func TestHeaderCompilesAnywhere(t *testing.T) {
 	run(t, exec.Command("c++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-fsyntax-only", "-x", "c++", source))
 }
 
+// Programs in C++ link with the library, and catch their own exceptions.
+func TestProgramInCxx(t *testing.T) {
+	lib := filepath.Join(build(t, ""), "libha_gs.a")
+	if _, err := exec.LookPath("c++"); err != nil {
+		t.Skip("no c++")
+	}
+	source := filepath.Join(t.TempDir(), "program.cc")
+	if err := os.WriteFile(source, []byte(`#include <ha_gs.h>
+static void on_delayed_error(const ha_gs_delayed_error_notification_t *) {}
+int main()
+{
+    ha_gs_descriptor_t fd;
+    ha_gs_provider_t p = {};
+    p.gs_instance_number = 1;
+    if (p.gs_provider_id == 0)
+        return 1;
+    try {
+        throw ha_gs_init(&fd, HA_GS_SOCKET_NO_SIGNAL, 0, 0, 0, on_delayed_error, 0);
+    } catch (ha_gs_rc_t rc) {
+        return rc != HA_GS_CONNECT_FAILED;
+    }
+}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "program")
+	run(t, exec.Command("c++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-o", binary, source, lib, "-pthread"))
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), "MOOTHALL_SOCKET=/nowhere")
+	run(t, cmd)
+}
+
 // What is installed is found by a compiler, by each name, shared and static.
 func TestInstalledLibrariesLink(t *testing.T) {
 	dir := build(t, "")
