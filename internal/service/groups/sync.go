@@ -247,7 +247,7 @@ func (s *Service) hostsMoved(before []host) {
 	has := func(list []host, n proto.NodeID) bool {
 		return slices.ContainsFunc(list, func(h host) bool { return h.node == n })
 	}
-	var joined, left, stayed []proto.NodeID
+	var joined, left []proto.NodeID
 	for _, h := range before {
 		if !has(s.d.hosts, h.node) {
 			left = append(left, h.node)
@@ -256,12 +256,10 @@ func (s *Service) hostsMoved(before []host) {
 	for _, h := range s.d.hosts {
 		if !has(before, h.node) {
 			joined = append(joined, h.node)
-		} else {
-			stayed = append(stayed, h.node)
 		}
 	}
 	if len(left) > 0 {
-		s.changed(change{group: HostMembership, full: hostProviders(stayed), left: hostProviders(left)})
+		s.d.hostsChanged(nil, left)
 	}
 	if len(joined) > 0 {
 		s.d.hostsChanged(joined, nil)

@@ -33,7 +33,8 @@ func TestHosts_InTheOrderTheyCame(t *testing.T) {
 	s.saw("SU M full=0/2,0/3,0/1")
 }
 
-// Who was on the losing side is told who left before it is told who came.
+// Who was on the losing side is told who left, then who came; the list is that of
+// now in both.
 func TestHosts_Merge(t *testing.T) {
 	w := start(t, 5)
 	s := w.client(4)
@@ -44,7 +45,7 @@ func TestHosts_Merge(t *testing.T) {
 	w.Crash(5)
 	w.Split(nodes{1, 2, 3, 4})
 	w.settle()
-	s.saw("SU DL|M full=0/4 chg=0/5", "SU DJ|M full=0/1,0/2,0/3,0/4 chg=0/1,0/2,0/3")
+	s.saw("SU DL|M full=0/1,0/2,0/3,0/4 chg=0/5", "SU DJ|M full=0/1,0/2,0/3,0/4 chg=0/1,0/2,0/3")
 }
 
 // A node whose number no provider can have is nobody else.
