@@ -84,7 +84,6 @@
 //
 // # Not here
 //
-// The service has no client library yet, and what may be done by whom is decided by
-// whom the node hands in with Config. Names are at most 127 bytes, where the AIS
+// What may be done by whom is decided by whom the node hands in with Config. Names are at most 127 bytes, where the AIS
 // allows 256.
 package events

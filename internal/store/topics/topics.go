@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/store"
@@ -72,7 +73,7 @@ func (s *Store) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("durable topics: %s: another process has it open: end that one", s.path)
 	}
 	return fmt.Errorf("durable topics: %s: %w: make room if there is none; if the file is damaged, move it away, the other members have the same topics", s.path, err)
