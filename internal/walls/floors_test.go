@@ -93,6 +93,8 @@ var doors = []struct {
 		why: "a client program must not carry the engine"},
 	{from: "events", not: []string{"internal/executive", "internal/totem", "node"},
 		why: "a client program must not carry the engine"},
+	{from: "ais", not: []string{"internal/executive", "internal/totem", "node"},
+		why: "a client program must not carry the engine"},
 	{from: "admin", not: []string{""}, except: []string{"internal/proto"},
 		why: "a program that asks an agent must not carry one"},
 	{from: "internal", not: []string{"node", "cmd"}, except: []string{"internal"},

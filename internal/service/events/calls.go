@@ -22,6 +22,7 @@ const (
 	CallDescribe                // NameRequest, Description; ErrNotExist
 	CallList                    // nothing, ListReply
 	CallStatus                  // nothing, StatusReply
+	CallRecall                  // nothing: what was granted and not used is taken back
 	numCalls
 )
 

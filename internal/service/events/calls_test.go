@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,9 +140,9 @@ func FuzzMessages(f *testing.F) {
 
 func TestCall_Malformed(t *testing.T) {
 	w := start(t, 1, Config{})
-	for _, fn := range []uint16{CallOpen, CallPublish, CallSubscribe, numCalls - 1} {
+	for _, fn := range []uint16{CallOpen, CallPublish, CallSubscribe, CallDescribe} {
 		l := w.client(1, 9)
-		if a := l.Call(fn, []byte{1}); fn != CallStatus && (a.Code != service.ErrInvalidParam || l.Open()) {
+		if a := l.Call(fn, []byte{1}); a.Code != service.ErrInvalidParam || l.Open() {
 			t.Errorf("call %d: %+v", fn, a)
 		}
 	}
@@ -253,6 +254,43 @@ func rankedQueue(t servicetest.T) {
 	l.expect("t 6 2", "t 7 3")
 	a.ranked(2, "eight")
 	l.expect("t 14 eight")
+}
+
+// What is granted and not used can be taken back, and what waits for a subscription
+// that ends is for the next one of its open that matches (openais-executive 7.3, O3).
+func TestRanked_RecallAndReassign(t *testing.T) {
+	w := start(t, 1, Config{})
+	a, l := w.client(1, 0), w.opened(1, OpenRequest{Ranked: true})
+	a.want(service.OK, CallCreate, create("t"))
+	for sub, f := range []string{"x", "", "x", ""} {
+		q := SubscribeRequest{Sub: uint32(sub), Open: uint32(sub) / 3, Topic: []byte("t")}
+		if f != "" {
+			q.Filters = []Filter{{Prefix, []byte(f)}}
+		}
+		l.must(CallSubscribe, q)
+	}
+	l.grant(2)
+	l.must(CallRecall, NameRequest{})
+	for _, p := range []string{"x1", "y"} {
+		q := say("t", p)
+		q.Content.Patterns = [][]byte{[]byte(p)}
+		a.want(service.OK, CallPublish, q)
+	}
+	l.expect()
+	l.must(CallEnd, SubRequest{0}) // its event goes to 1
+	l.must(CallEnd, SubRequest{1}) // and on to 2, which does not like the other
+	l.grant(9)
+	var got []string
+	for _, e := range l.Events {
+		m, err := ParseMessage(e.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(m.Sub, " ", string(m.Content.Data)))
+	}
+	if want := []string{"2 x1", "3 x1", "3 y"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
 }
 
 // A client that takes nothing does not make the agent keep everything.

@@ -149,6 +149,9 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 		return with(req, ParseName, func(q *NameRequest) (service.Code, []byte) {
 			return c.order(req, msgUnlink, Administer, q.Name, req.Body)
 		})
+	case CallRecall:
+		c.granted = 0
+		return service.OK, nil, nil
 	case CallDescribe:
 		return with(req, ParseName, c.describe)
 	case CallList:
@@ -354,6 +357,11 @@ func (c *client) stop(q *SubRequest) (service.Code, []byte) {
 		c.forget(u)
 	}
 	for i := range c.queues {
+		for j := range c.queues[i] {
+			if e := &c.queues[i][j]; u != nil && e.u == u {
+				c.reassign(e)
+			}
+		}
 		c.queues[i] = slices.DeleteFunc(c.queues[i], func(e queued) bool {
 			if e.u.id != q.Sub {
 				return false
@@ -366,6 +374,25 @@ func (c *client) stop(q *SubRequest) (service.Code, []byte) {
 		u.part()
 	}
 	return service.OK, nil
+}
+
+// reassign gives an event that waits on a ranked connection to the oldest other
+// subscription of its open that it matches, if there is one (openais-executive 7.3).
+func (c *client) reassign(e *queued) {
+	if !c.ranked || e.kind != EventMessage {
+		return
+	}
+	m, err := ParseMessage(e.body)
+	i := slices.IndexFunc(c.subs, func(u *sub) bool { return u.open == e.u.open && matches(u.filters, m.Content.Patterns) })
+	if err != nil || i < 0 {
+		return
+	}
+	c.taken(e)
+	m.Sub = c.subs[i].id
+	e.u, e.body = c.subs[i], m.AppendTo(nil)
+	c.waiting++
+	e.u.messages++
+	e.u.bytes += len(e.body)
 }
 
 // part says to all what they must know of a registration that ended.

@@ -9,11 +9,14 @@
 // the client takes; CallGrant lets more come. With a window of one the next event
 // comes when the one before is done (draft 0.3), with 64 so many may be open
 // (pre-0.4), with none events are fetched one by one (AIS).
+// CallRecall takes back what was granted and not used: what comes for it comes before
+// its answer.
 //
 // CallRegister and CallSubscribe put something into the stream, under a number
 // that the client chooses and that every event begins with. What is registered or
 // subscribed ends with CallEnd, after which nothing of it comes, or with EventEnd,
-// which comes behind what was queued.
+// which comes behind what was queued. On a ranked connection what waited for a
+// subscription that is ended goes to the next of the same open that matches.
 //
 //	Conn    EventLink: Interface and Connect of this node, Eligible of the cluster
 //	Memb    EventFact; first the present record, and that it is not certain if so
@@ -84,6 +87,6 @@
 //
 // # Not here
 //
-// What may be done by whom is decided by whom the node hands in with Config. Names are at most 127 bytes, where the AIS
-// allows 256.
+// What may be done by whom is decided by whom the node hands in with Config. Names
+// are at most 127 bytes, where the AIS allows 256.
 package events

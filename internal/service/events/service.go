@@ -103,6 +103,7 @@ func (s *Service) Info() service.Info {
 		CallDescribe:  {Name: "describe topic", Local: true},
 		CallList:      {Name: "list topics", Local: true},
 		CallStatus:    {Name: "status", Local: true},
+		CallRecall:    {Name: "recall", Local: true},
 	}}
 }
 

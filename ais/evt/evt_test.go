@@ -1,0 +1,412 @@
+package evt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/ais"
+	"github.com/moothall/moothall/ais/evt"
+	"github.com/moothall/moothall/client"
+	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/node"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = 60 * time.Second
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fails(t *testing.T, err error, want ais.Error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%v, want %v", err, want)
+	}
+}
+
+// bench is a cluster and sessions of its nodes.
+type bench struct {
+	*testing.T
+	ctx      context.Context
+	cluster  *node.Cluster
+	sessions []session.Session
+}
+
+// both runs a test on a cluster of three, used from within and through sockets.
+func both(t *testing.T, test func(b *bench)) {
+	for _, carry := range []string{"embedded", "dialled"} {
+		t.Run(carry, func(t *testing.T) { test(setUp(t, carry == "dialled")) })
+	}
+}
+
+func setUp(t *testing.T, dial bool) *bench {
+	t.Helper()
+	t.Parallel() // most of it is waiting for rings
+	c, err := node.StartCluster(t.Context(), 3)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	b := &bench{T: t, ctx: soon(t), cluster: c}
+	for _, n := range c.Nodes() {
+		var s session.Session = n
+		if dial {
+			agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
+			must(t, err)
+			t.Cleanup(func() { agent.Close() })
+			s = agent
+		}
+		b.sessions = append(b.sessions, s)
+	}
+	return b
+}
+
+// handle begins at a node, when that is in the primary part.
+func (b *bench) handle(n int) *evt.Handle {
+	b.Helper()
+	h, err := evt.Initialize(b.ctx, b.sessions[n-1], evt.Version)
+	must(b.T, err)
+	b.Cleanup(func() { h.Finalize() })
+	return h
+}
+
+func (b *bench) open(h *evt.Handle, name string, flags evt.Flags) *evt.Channel {
+	b.Helper()
+	var c *evt.Channel
+	b.again(func() (err error) {
+		c, err = h.Open(b.ctx, name, flags)
+		return err
+	})
+	return c
+}
+
+// again tries until the cluster can.
+func (b *bench) again(do func() error) {
+	b.Helper()
+	must(b.T, ais.Retry(b.ctx, do))
+}
+
+func patterns(list ...string) (out [][]byte) {
+	for _, p := range list {
+		out = append(out, []byte(p))
+	}
+	return out
+}
+
+func (b *bench) publish(c *evt.Channel, a evt.Attributes, data string) evt.EventID {
+	b.Helper()
+	id, err := c.Publish(b.ctx, a, []byte(data))
+	must(b.T, err)
+	return id
+}
+
+// say publishes with the lowest priority.
+func (b *bench) say(c *evt.Channel, data string, pattern ...string) evt.EventID {
+	b.Helper()
+	return b.publish(c, evt.Attributes{Patterns: patterns(pattern...), Priority: evt.Lowest}, data)
+}
+
+// hears receives these data.
+func (b *bench) hears(h *evt.Handle, want ...string) (last evt.Delivery) {
+	b.Helper()
+	for _, w := range want {
+		d, err := h.Recv(b.ctx)
+		must(b.T, err)
+		if got := string(d.Event.Data()); got != w {
+			b.Errorf("%q, want %q", got, w)
+		}
+		last = d
+	}
+	return last
+}
+
+// silent finds nothing that waits; who published waited until it was ordered.
+func (b *bench) silent(h *evt.Handle) {
+	b.Helper()
+	if d, ok, err := h.Poll(b.ctx); ok || err != nil {
+		b.Errorf("%+v, %v, want nothing", d, err)
+	}
+}
+
+const everything = evt.Create | evt.Publisher | evt.Subscriber
+
+func TestScenario_24_Open(t *testing.T) {
+	both(t, func(b *bench) {
+		h, other := b.handle(1), b.handle(2)
+		b.open(h, "first", everything)
+		_, err := h.Open(b.ctx, "c", evt.Subscriber)
+		fails(b.T, err, ais.ErrNotExist)
+		b.open(h, "c", everything)
+		b.open(other, "c", evt.Subscriber)
+		_, err = h.Open(b.ctx, "c", 8)
+		fails(b.T, err, ais.ErrBadFlags)
+		_, err = h.Open(b.ctx, strings.Repeat("n", evt.MaxName+1), everything)
+		fails(b.T, err, ais.ErrNameTooLong)
+		_, err = h.Open(b.ctx, "", everything)
+		fails(b.T, err, ais.ErrInvalidParam)
+		over, cancel := context.WithDeadline(b.ctx, time.Now())
+		defer cancel()
+		_, err = h.Open(over, "c", everything)
+		fails(b.T, err, ais.ErrTimeout)
+		must(b.T, h.Finalize())
+		_, err = h.Open(b.ctx, "c", everything)
+		fails(b.T, err, ais.ErrBadHandle)
+		_, err = h.Recv(b.ctx)
+		fails(b.T, err, ais.ErrBadHandle)
+		fails(b.T, h.Finalize(), ais.ErrBadHandle)
+	})
+}
+
+func TestScenario_25_26_27_Filters(t *testing.T) {
+	both(t, func(b *bench) {
+		h, a := b.handle(2), b.handle(1)
+		p := b.open(a, "c", everything)
+		c := b.open(h, "c", evt.Subscriber)
+		must(b.T, c.Subscribe(b.ctx, 1, evt.HasPrefix("ab")))
+		for _, pattern := range []string{"abc", "ab", "a", "xab"} {
+			b.say(p, pattern, pattern)
+		}
+		b.say(p, "end", "ab")
+		b.hears(h, "abc", "ab", "end")
+		must(b.T, c.Unsubscribe(b.ctx, 1))
+		must(b.T, c.Subscribe(b.ctx, 2, evt.HasPrefix("a"), evt.Any()))
+		must(b.T, c.Subscribe(b.ctx, 3, evt.HasPrefix("a"), evt.Equals("x")))
+		must(b.T, c.Subscribe(b.ctx, 4, evt.Equals("b\x00cd")))
+		b.say(p, "one", "a1")
+		b.say(p, "other", "b\x00xy")
+		b.say(p, "same", "b\x00cd")
+		if d := b.hears(h, "one"); d.Subscription != 2 {
+			b.Errorf("by subscription %d", d.Subscription)
+		}
+		if d := b.hears(h, "same"); d.Subscription != 4 || d.Channel != c {
+			b.Errorf("by subscription %d", d.Subscription)
+		}
+	})
+}
+
+func TestScenario_28_37_TwoOpens(t *testing.T) {
+	both(t, func(b *bench) {
+		h := b.handle(1)
+		one, two := b.open(h, "c", everything), b.open(h, "c", everything)
+		for i, c := range []*evt.Channel{one, one, two, two} {
+			must(b.T, c.Subscribe(b.ctx, evt.SubscriptionID(i), evt.HasPrefix("x")))
+		}
+		fails(b.T, two.Subscribe(b.ctx, 1), ais.ErrExist)
+		fails(b.T, two.Unsubscribe(b.ctx, 9), ais.ErrNotExist)
+		must(b.T, b.open(b.handle(1), "c", evt.Subscriber).Subscribe(b.ctx, 1))
+		b.say(one, "x", "x")
+		b.say(one, "y", "y")
+		b.hears(h, "x", "x")
+		b.silent(h)
+
+		b.say(one, "again", "x") // it waits for 0 and 2, and is theirs whose turn it is then
+		must(b.T, one.Unsubscribe(b.ctx, 0))
+		must(b.T, two.Close(b.ctx))
+		if d := b.hears(h, "again"); d.Subscription != 1 {
+			b.Errorf("by subscription %d", d.Subscription)
+		}
+		b.silent(h)
+		fails(b.T, two.Subscribe(b.ctx, 5), ais.ErrBadHandle)
+		fails(b.T, two.Close(b.ctx), ais.ErrBadHandle)
+	})
+}
+
+func TestScenario_29_Priorities(t *testing.T) {
+	both(t, func(b *bench) {
+		h := b.handle(1)
+		c := b.open(h, "c", everything)
+		must(b.T, c.Subscribe(b.ctx, 1))
+		early, cancel := context.WithCancel(b.ctx)
+		cancel()
+		_, err := h.Recv(early) // it takes nothing
+		if !errors.Is(err, context.Canceled) {
+			b.Error(err)
+		}
+		b.silent(h)
+		for i := range 3 {
+			b.say(c, fmt.Sprint(i))
+		}
+		b.publish(c, evt.Attributes{}, "urgent")
+		b.hears(h, "urgent", "0", "1", "2")
+		b.silent(h)
+	})
+}
+
+// The queue takes 1000 events.
+func TestScenario_30_31_Lost(t *testing.T) {
+	b := setUp(t, false)
+	h := b.handle(1)
+	c := b.open(h, "c", everything)
+	must(t, c.Subscribe(b.ctx, 7))
+	errs := make(chan error)
+	for range 20 {
+		go func() {
+			var err error
+			for range 51 {
+				if err == nil {
+					_, err = c.Publish(b.ctx, evt.Attributes{Priority: evt.Lowest, Patterns: patterns("x")}, []byte("old"))
+				}
+			}
+			errs <- err
+		}()
+	}
+	for range 20 {
+		must(t, <-errs)
+	}
+	b.publish(c, evt.Attributes{}, "urgent")
+	lost, err := h.Recv(b.ctx)
+	must(t, err)
+	if a := lost.Event.Attributes(); !lost.Event.Lost() || lost.Subscription != 7 || a.Priority != evt.Highest || len(a.Patterns) != 1 || string(a.Patterns[0]) != evt.LostPattern {
+		t.Errorf("%+v", lost)
+	}
+	b.hears(h, "urgent")
+	for range 999 {
+		b.hears(h, "old")
+	}
+	b.silent(h)
+	b.say(c, "new")
+	b.hears(h, "new")
+}
+
+func TestScenario_32_33_34_Retention(t *testing.T) {
+	both(t, func(b *bench) {
+		a, h := b.handle(1), b.handle(3)
+		p, c := b.open(a, "c", everything), b.open(h, "c", everything)
+		id := b.publish(p, evt.Attributes{Retention: time.Hour, Priority: evt.Lowest, Publisher: []byte("me")}, "kept")
+		must(b.T, c.Subscribe(b.ctx, 1))
+		d := b.hears(h, "kept")
+		if got := d.Event.Attributes(); got.ID != id || string(got.Publisher) != "me" || got.Retention != time.Hour || got.Published.IsZero() {
+			b.Errorf("%+v", got)
+		}
+		must(b.T, c.Unsubscribe(b.ctx, 1))
+		must(b.T, c.Subscribe(b.ctx, 1))
+		b.silent(h)
+		again := b.open(h, "c", evt.Subscriber)
+		must(b.T, again.Subscribe(b.ctx, 2))
+		b.hears(h, "kept")
+		must(b.T, p.ClearRetention(b.ctx, id))
+		fails(b.T, p.ClearRetention(b.ctx, id), ais.ErrNotExist)
+		fails(b.T, p.ClearRetention(b.ctx, 1), ais.ErrInvalidParam)
+		must(b.T, b.open(a, "c", evt.Subscriber).Subscribe(b.ctx, 3))
+		b.silent(a)
+	})
+}
+
+func TestScenario_35_Unlink(t *testing.T) {
+	both(t, func(b *bench) {
+		a, h := b.handle(1), b.handle(2)
+		old, same := b.open(h, "c", everything), b.open(h, "c", evt.Subscriber)
+		must(b.T, old.Subscribe(b.ctx, 1))
+		must(b.T, same.Subscribe(b.ctx, 2))
+		must(b.T, a.Unlink(b.ctx, "c"))
+		fails(b.T, a.Unlink(b.ctx, "c"), ais.ErrNotExist)
+		_, err := a.Open(b.ctx, "c", evt.Publisher)
+		fails(b.T, err, ais.ErrNotExist)
+		b.say(b.open(a, "c", everything), "new")
+		b.say(old, "old")
+		b.hears(h, "old", "old")
+		b.silent(h)
+	})
+}
+
+func TestScenario_36_38_40_Events(t *testing.T) {
+	both(t, func(b *bench) {
+		h := b.handle(1)
+		in, out := b.open(h, "c", evt.Create|evt.Subscriber), b.open(h, "c", evt.Publisher)
+		_, err := in.Publish(b.ctx, evt.Attributes{}, nil)
+		fails(b.T, err, ais.ErrAccess)
+		fails(b.T, out.Subscribe(b.ctx, 1), ais.ErrAccess)
+		must(b.T, in.Subscribe(b.ctx, 1))
+		e, err := out.Allocate()
+		must(b.T, err)
+		if a := e.Attributes(); a.Priority != evt.Lowest || a.ID != evt.NoEvent || !a.Published.IsZero() || len(a.Patterns) != 0 {
+			b.Errorf("%+v", a)
+		}
+		_, err = e.CopyData(nil)
+		fails(b.T, err, ais.ErrBadHandle)
+		fails(b.T, e.SetAttributes(evt.Attributes{Priority: 4}), ais.ErrInvalidParam)
+		must(b.T, e.SetAttributes(evt.Attributes{Priority: 2, Patterns: patterns("p"), Publisher: []byte("who")}))
+		must(b.T, e.SetAttributes(evt.Attributes{Priority: 1}))
+		if a := e.Attributes(); a.Priority != 1 || len(a.Patterns) != 1 || string(a.Publisher) != "who" {
+			b.Errorf("%+v", a)
+		}
+		_, err = e.Publish(b.ctx, make([]byte, evt.MaxData+1))
+		fails(b.T, err, ais.ErrTooBig)
+		one, err := e.Publish(b.ctx, []byte("data"))
+		must(b.T, err)
+		two, err := e.Publish(b.ctx, []byte("more"))
+		must(b.T, err)
+		if one == two {
+			b.Errorf("both are %x", one)
+		}
+		got := b.hears(h, "data").Event
+		fails(b.T, got.SetAttributes(evt.Attributes{}), ais.ErrAccess)
+		short, exact := make([]byte, 2), make([]byte, 4)
+		for _, dst := range [][]byte{nil, short} {
+			n, err := got.CopyData(dst)
+			fails(b.T, err, ais.ErrNoSpace)
+			if n != 4 {
+				b.Errorf("%d bytes", n)
+			}
+		}
+		n, err := got.CopyData(exact)
+		must(b.T, err)
+		if n != 4 || string(exact) != "data" || !bytes.Equal(short, exact[:2]) {
+			b.Errorf("%d bytes, %q, %q", n, exact, short)
+		}
+		must(b.T, got.Free())
+		fails(b.T, got.Free(), ais.ErrBadHandle)
+	})
+}
+
+// A part without quorum takes no calls, and nothing gets lost of what is open there.
+func TestScenario_15_39_Partition(t *testing.T) {
+	b := setUp(t, false)
+	a, h := b.handle(1), b.handle(3)
+	p, c := b.open(a, "c", everything), b.open(h, "c", everything)
+	must(t, c.Subscribe(b.ctx, 1))
+	b.cluster.Split([]ais.NodeID{1, 2}, []ais.NodeID{3})
+	must(t, b.cluster.Node(3).AwaitRing(b.ctx, []ais.NodeID{3}))
+	_, err := h.Open(b.ctx, "c", everything)
+	fails(t, err, ais.ErrTryAgain)
+	testenv.Eventually(t, patience, "the membership is not certain", func() (bool, any) {
+		err := c.Subscribe(b.ctx, 2)
+		if err == nil {
+			must(t, c.Unsubscribe(b.ctx, 2))
+		}
+		return errors.Is(err, ais.ErrTryAgain), err
+	})
+	fails(t, h.Unlink(b.ctx, "c"), ais.ErrTryAgain)
+	b.cluster.Heal()
+	must(t, b.cluster.Formed(b.ctx))
+	b.again(func() error {
+		_, err := p.Publish(b.ctx, evt.Attributes{Priority: evt.Lowest}, []byte("together"))
+		return err
+	})
+	b.hears(h, "together")
+}
+
+func TestScenario_23_Version(t *testing.T) {
+	for _, want := range []ais.Version{{Release: 'B', Major: 9, Minor: 9}, {Release: 'Z', Major: 1, Minor: 1}} {
+		_, err := evt.Initialize(t.Context(), nil, want)
+		fails(t, err, ais.ErrVersion)
+		if v, ok := errors.AsType[*ais.VersionError](err); !ok || v.Supported != evt.Version {
+			t.Error(err)
+		}
+	}
+}
