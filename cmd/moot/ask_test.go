@@ -85,6 +85,9 @@ func TestPrinted(t *testing.T) {
 		"members.json": func(w io.Writer) error { return writeJSON(w, groups.Groups[0]) },
 		"events.txt":   func(w io.Writer) error { return showAll(w, false, events) },
 		"events.json":  func(w io.Writer) error { return showAll(w, true, events) },
+		"topics.txt":   func(w io.Writer) error { return writeTopics(newTable(w), topicDocuments()) },
+		"topics.json":  func(w io.Writer) error { return writeJSON(w, topicDocuments()) },
+		"topic.txt":    func(w io.Writer) error { return writeTopic(newTable(w), topicDocuments()[1]) },
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {

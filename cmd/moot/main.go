@@ -57,6 +57,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitNotQuorate  = 3
+	exitTopic       = 3 // it exists already, or does not (cluster events P2)
 	exitNotFound    = 4
 	exitBadLogging  = 7
 	exitBadConfig   = 8
@@ -105,6 +106,7 @@ var commands = []func() *cobra.Command{
 	newSendCommand,
 	newSimCommand,
 	newStatusCommand,
+	newTopicCommand,
 	newVersionCommand,
 	newWhatIfCommand,
 	newWhyCommand,
