@@ -61,6 +61,7 @@ type assembly struct {
 type seat struct {
 	Provider
 	client  int
+	term    uint64 // of its node when it came
 	token   int32
 	failed  uint32 // reason
 	cause   int
@@ -97,7 +98,25 @@ func (d *domain) find(name string) *assembly {
 }
 
 func (d *domain) hosted(n NodeID) bool {
-	return slices.ContainsFunc(d.hosts, func(h hosting) bool { return h.node == n })
+	_, is := d.term(n)
+	return is
+}
+
+// term is that in which a node of the domain came.
+func (d *domain) term(n NodeID) (term uint64, is bool) {
+	for _, h := range d.hosts {
+		if h.node == n {
+			return h.term, true
+		}
+	}
+	return 0, false
+}
+
+// stayed reports whether the node of a provider has been there ever since: one that
+// came back runs nothing for it (12.1).
+func (d *domain) stayed(s *seat) bool {
+	term, is := d.term(nodeOf(s.Provider))
+	return is && term == s.term
 }
 
 func nodeOf(p Provider) NodeID { return NodeID(uint16(p.Node)) }

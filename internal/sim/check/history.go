@@ -80,7 +80,8 @@ func (w *domain) asked(g *assembly, r *request) {
 			g = &assembly{name: q.Group}
 			w.assemblies = append(w.assemblies, g)
 		}
-		g.queue = append(g.queue, seat{Provider: who, client: client, token: q.Token, attrs: q.Attrs, tag: q.Tag})
+		term, _ := w.term(nodeOf(who))
+		g.queue = append(g.queue, seat{Provider: who, client: client, term: term, token: q.Token, attrs: q.Attrs, tag: q.Tag})
 		return
 	}
 	if q.Ask == AskGoodbye {

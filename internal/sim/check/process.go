@@ -325,15 +325,17 @@ func (d *domain) announce(g *assembly, summary uint32, list []Provider) {
 func (d *domain) deactivate(g *assembly, wait bool) {
 	p := g.run
 	for i, q := range p.leavers {
-		up, why := d.hosted(nodeOf(q)), "expel"
+		up, why := d.stayed(g.person(q)), "expel"
 		if p.Protocol == kindFailure {
 			if why = "failure"; p.Leaves[i][0] != leftFailed || !up {
 				continue
 			}
 		}
-		if wait && !up {
-			p.scripts |= scriptUnsuccessful
-			p.latest |= scriptUnsuccessful
+		if !up {
+			if wait {
+				p.scripts |= scriptUnsuccessful
+				p.latest |= scriptUnsuccessful
+			}
 			continue
 		}
 		if wait {
