@@ -138,6 +138,22 @@ func TestEvents03_Group(t *testing.T) {
 	a.WaitOutput(patience, "LEAVE 2 \n")
 }
 
+// Draft 0.4, beside draft 0.3 in one program (cluster events 8.23 to 8.31, 8.41).
+func TestEvents04(t *testing.T) {
+	for _, sanitizer := range []string{memory, races} {
+		t.Run(sanitizer, func(t *testing.T) {
+			binary := eventProgram(t, sanitizer, "_oc_event", "testdata/ocf04.c", "testdata/ocf34.c")
+			h := agents(t, 1)
+			p, _ := h.client(1, binary)
+			allRight(t, p)
+			p, _ = h.client(1, binary, "wait")
+			p.WaitOutput(patience, "waiting\n")
+			h.agents[0].Signal(os.Kill)
+			allRight(t, p)
+		})
+	}
+}
+
 // Programs include the headers whatever dialect they are written in, and one draft
 // in one file.
 func TestEventHeaders(t *testing.T) {
@@ -238,7 +254,7 @@ func TestEventLibrariesShowTheirFunctionsOnly(t *testing.T) {
 	got := shown("lib_oc_event.so")
 	for _, want := range []string{
 		"oc_ev_register@OCF_EVENT_0.2", "oc_ev_register_v02@@OCF_EVENT_0.2", "oc_ev_register@@OCF_EVENT_0.3", "oc_ev_register_v03@@OCF_EVENT_0.3",
-		"oc_ev_event_done@@OCF_EVENT_0.3", "oc_ev_special@@OCF_EVENT_0.2", "oc_ev_get_version@@OCF_EVENT_0.3", "oc_ev_publish@@OCF_EVENT_PUB_1",
+		"oc_ev_event_done@@OCF_EVENT_0.3", "oc_ev_special@@OCF_EVENT_0.2", "oc_ev_get_version@@OCF_EVENT_0.3", "oc_ev_get_version@OCF_EVENT_0.4", "oc_ev_subscribe@@OCF_EVENT_0.4", "oc_ev_publish@@OCF_EVENT_PUB_1",
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("lib_oc_event lacks %s", want)

@@ -66,6 +66,7 @@ struct handle {
     bool reading;
     pthread_mutex_t turn; /* of who runs a callback */
     any_fn *fn;
+    char topic[MAX_NAME + 1];
     uint32_t self, configured;
 
     int fd;          /* the program's */
@@ -74,7 +75,7 @@ struct handle {
     uint32_t given, most; /* events that are not done, and how many may be while more are shown; the connection's lock */
     bool over;            /* nothing more comes */
     bool closed;          /* by the program */
-    uint32_t links;       /* told so far */
+    uint32_t links;       /* records of a class told so far */
 };
 
 /* handle.c */

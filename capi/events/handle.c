@@ -166,7 +166,7 @@ void handle_show(struct handle *h, bool anew)
     if (h->ready && (!lit || anew))
         (void)!read(h->watch, &byte, 1);
     if (lit && (!h->ready || anew))
-        (void)!write(h->lamp, &byte, 1);
+        send(h->lamp, &byte, 1, MSG_NOSIGNAL);
     bool changed = lit != h->ready;
     h->ready = lit;
     if (!waits && handle_ended(h) && !h->dark) {
