@@ -1,6 +1,6 @@
 // Package ais has what the Go packages of the AIS services share: errors, versions
 // and numbers of nodes. Services are in packages of their own: evt has events on
-// channels.
+// channels, clm says who is in the cluster.
 //
 // A program has a handle of a service by Initialize, and one ordered stream of what
 // would be callbacks in C. What the C interface does with a time limit takes a context

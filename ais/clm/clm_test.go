@@ -1,0 +1,239 @@
+package clm_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/ais"
+	"github.com/moothall/moothall/ais/clm"
+	"github.com/moothall/moothall/client"
+	"github.com/moothall/moothall/internal/session"
+	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/node"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = 60 * time.Second
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fails(t *testing.T, err error, want ais.Error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%v, want %v", err, want)
+	}
+}
+
+// bench is a cluster of three and a handle on each node.
+type bench struct {
+	*testing.T
+	ctx     context.Context
+	cluster *node.Cluster
+	handles []*clm.Handle
+}
+
+// both runs a test from within and through sockets.
+func both(t *testing.T, test func(b *bench)) {
+	for _, carry := range []string{"embedded", "dialled"} {
+		t.Run(carry, func(t *testing.T) { test(setUp(t, carry == "dialled")) })
+	}
+}
+
+func setUp(t *testing.T, dial bool) *bench {
+	t.Helper()
+	t.Parallel() // most of it is waiting for rings
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	t.Cleanup(cancel)
+	c, err := node.StartCluster(t.Context(), 3)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	b := &bench{T: t, ctx: ctx, cluster: c}
+	for _, n := range c.Nodes() {
+		var s session.Session = n
+		if dial {
+			agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
+			must(t, err)
+			t.Cleanup(func() { agent.Close() })
+			s = agent
+		}
+		h, err := clm.Initialize(ctx, s, clm.Version)
+		must(t, err)
+		t.Cleanup(func() { h.Finalize() })
+		b.handles = append(b.handles, h)
+	}
+	for _, h := range b.handles {
+		testenv.Eventually(t, patience, "three members", func() (bool, any) {
+			n, err := h.Members(ctx)
+			return err == nil && n.Members == 3, n
+		})
+	}
+	return b
+}
+
+// told waits for the next view.
+func (b *bench) told(h *clm.Handle) clm.Notification {
+	b.Helper()
+	ev, err := h.Recv(b.ctx)
+	must(b.T, err)
+	n, ok := ev.(clm.Notification)
+	if !ok {
+		b.Fatalf("%+v", ev)
+	}
+	return n
+}
+
+// is compares nodes and what became of them, by node.
+func (b *bench) is(n clm.Notification, members int, want ...clm.Item) {
+	b.Helper()
+	var got []clm.Item
+	for _, i := range n.Items {
+		if i.Node.Member == (i.Change == clm.Left) {
+			b.Errorf("%+v", i)
+		}
+		got = append(got, item(i.Node.ID, i.Change))
+	}
+	slices.SortFunc(got, func(x, y clm.Item) int { return int(x.Node.ID) - int(y.Node.ID) })
+	if n.Members != members || !slices.Equal(got, want) {
+		b.Errorf("%+v, want %d members and %+v", n, members, want)
+	}
+}
+
+func item(id ais.NodeID, c clm.Change) clm.Item { return clm.Item{Node: clm.Node{ID: id}, Change: c} }
+
+func TestScenario_17_Current(t *testing.T) {
+	both(t, func(b *bench) {
+		var views []uint64
+		for _, h := range b.handles {
+			must(b.T, h.Track(b.ctx, clm.Current))
+			n := b.told(h)
+			b.is(n, 3, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.NoChange))
+			views = append(views, n.View)
+			fails(b.T, h.TrackStop(b.ctx), ais.ErrNotExist)
+		}
+		if views[0] == 0 || views[1] != views[0] || views[2] != views[0] {
+			b.Errorf("views %v", views)
+		}
+	})
+}
+
+func TestScenario_19_20_Changes(t *testing.T) {
+	both(t, func(b *bench) {
+		all, only, away := b.handles[0], b.handles[1], b.handles[2]
+		must(b.T, all.Track(b.ctx, clm.Current|clm.Changes))
+		first := b.told(all)
+		must(b.T, only.Track(b.ctx, clm.Changes))
+		must(b.T, only.Track(b.ctx, clm.ChangesOnly))
+		must(b.T, away.Track(b.ctx, clm.Changes))
+		b.cluster.Split([]ais.NodeID{1, 2}, []ais.NodeID{3})
+		n := b.told(all)
+		b.is(n, 2, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Left))
+		if n.View <= first.View {
+			b.Errorf("view %d after %d", n.View, first.View)
+		}
+		b.is(b.told(only), 2, item(3, clm.Left))
+		testenv.Eventually(b.T, patience, "the other side is not primary", func() (bool, any) {
+			_, err := away.NodeGet(b.ctx, ais.LocalNode)
+			return errors.Is(err, ais.ErrTryAgain), err
+		})
+		fails(b.T, away.Track(b.ctx, clm.Current), ais.ErrTryAgain)
+		b.cluster.Heal()
+		n = b.told(only)
+		b.is(n, 3, item(3, clm.Joined))
+		if n.Items[0].Node.InitialView != n.View {
+			b.Errorf("%+v", n)
+		}
+		b.is(b.told(all), 3, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Joined))
+		back := b.told(away)
+		b.is(back, 3, item(1, clm.Joined), item(2, clm.Joined), item(3, clm.NoChange))
+		if back.View != n.View {
+			b.Errorf("view %d, and %d at the others", back.View, n.View)
+		}
+	})
+}
+
+// A stop ends what is told at once, and a node that goes away is told to who still
+// tracks.
+func TestTrackStop(t *testing.T) {
+	b := setUp(t, false)
+	h, other := b.handles[0], b.handles[1]
+	must(t, h.Track(b.ctx, clm.Changes))
+	must(t, other.Track(b.ctx, clm.ChangesOnly))
+	b.cluster.Kill(3)
+	b.is(b.told(other), 2, item(3, clm.Left))
+	testenv.Eventually(t, patience, "the view is here, too", func() (bool, any) {
+		n, err := h.Members(b.ctx)
+		return err == nil && n.Members == 2, err
+	})
+	must(t, h.TrackStop(b.ctx))
+	fails(t, h.TrackStop(b.ctx), ais.ErrNotExist)
+	must(t, h.NodeGetAsync(b.ctx, 1, ais.LocalNode))
+	if ev, err := h.Recv(b.ctx); err != nil || ev.(clm.NodeInfo).Invocation != 1 {
+		t.Error(ev, err)
+	}
+	must(t, h.Track(b.ctx, clm.Current))
+	b.is(b.told(h), 2, item(1, clm.NoChange), item(2, clm.NoChange))
+}
+
+func TestScenario_21_Flags(t *testing.T) {
+	b := setUp(t, false)
+	h := b.handles[0]
+	for _, f := range []clm.Flags{0, 8, clm.Changes | clm.ChangesOnly} {
+		fails(t, h.Track(b.ctx, f), ais.ErrBadFlags)
+	}
+	must(t, h.Track(b.ctx, clm.Changes))
+	must(t, h.TrackStop(b.ctx))
+	fails(t, h.TrackStop(b.ctx), ais.ErrNotExist)
+	must(t, h.Finalize())
+	fails(t, h.TrackStop(b.ctx), ais.ErrBadHandle)
+	_, err := h.Recv(b.ctx)
+	fails(t, err, ais.ErrBadHandle)
+	_, err = h.Members(b.ctx)
+	fails(t, err, ais.ErrBadHandle)
+}
+
+func TestScenario_22_NodeGet(t *testing.T) {
+	both(t, func(b *bench) {
+		h := b.handles[1]
+		n, err := h.NodeGet(b.ctx, ais.LocalNode)
+		must(b.T, err)
+		if n.ID != 2 || !n.Member || n.InitialView == 0 {
+			b.Errorf("%+v", n)
+		}
+		_, err = h.NodeGet(b.ctx, 99)
+		fails(b.T, err, ais.ErrInvalidParam)
+		received := make(chan clm.Event)
+		go func() { // it waits before anything is asked for
+			ev, _ := h.Recv(b.ctx)
+			received <- ev
+			ev, _ = h.Recv(b.ctx)
+			received <- ev
+		}()
+		must(b.T, h.NodeGetAsync(b.ctx, 7, 99))
+		must(b.T, h.NodeGetAsync(b.ctx, 8, 3))
+		if info, ok := (<-received).(clm.NodeInfo); !ok || info.Invocation != 7 || !errors.Is(info.Err, ais.ErrInvalidParam) {
+			b.Errorf("%+v", info)
+		}
+		if info, ok := (<-received).(clm.NodeInfo); !ok || info.Invocation != 8 || info.Err != nil || info.Node.ID != 3 {
+			b.Errorf("%+v", info)
+		}
+	})
+}
+
+func TestScenario_23_Version(t *testing.T) {
+	for _, want := range []ais.Version{{Release: 'B', Major: 9, Minor: 9}, {Release: 'Z', Major: 1, Minor: 1}} {
+		_, err := clm.Initialize(t.Context(), nil, want)
+		fails(t, err, ais.ErrVersion)
+		if v, ok := errors.AsType[*ais.VersionError](err); !ok || v.Supported != clm.Version {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package clm
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/moothall/moothall/ais"
+	"github.com/moothall/moothall/internal/service/events"
+	"github.com/moothall/moothall/internal/session"
+)
+
+// Recv waits for the next event. After an error of ctx it may be called again.
+// ErrBadHandle: Finalize was called. ErrLibrary: the agent is gone.
+func (h *Handle) Recv(ctx context.Context) (Event, error) {
+	for {
+		if err := h.begin(ctx); err != nil {
+			return nil, told("receive", err)
+		}
+		if info, ok := h.info(); ok {
+			return info, nil
+		}
+		raw, ok, err := h.next(ctx)
+		if err != nil {
+			return nil, told("receive", err)
+		}
+		if !ok {
+			continue
+		}
+		n, ok, err := h.understand(raw)
+		if err != nil {
+			return nil, told("receive", err)
+		}
+		if ok {
+			return n, nil
+		}
+	}
+}
+
+// begin registers again what ended because the others went on without this node.
+func (h *Handle) begin(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		if len(h.again) == 0 {
+			h.mu.Unlock()
+			return nil
+		}
+		sub := h.again[0]
+		h.mu.Unlock()
+		q := events.RegisterRequest{Sub: sub, Class: events.Memb}
+		if err := h.conn.Do(ctx, events.CallRegister, q.AppendTo(nil)); err != nil && !errors.Is(err, ais.ErrExist) { // a call that ctx ended was done
+			return err
+		}
+		h.mu.Lock()
+		h.again = slices.DeleteFunc(h.again, func(n uint32) bool { return n == sub })
+		h.mu.Unlock()
+		if !h.wants(sub) { // it was stopped meanwhile
+			_ = h.end(sub)
+		}
+	}
+}
+
+func (h *Handle) wants(sub uint32) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tracking == sub || slices.Contains(h.present, sub)
+}
+
+func (h *Handle) info() (NodeInfo, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.infos) == 0 {
+		return NodeInfo{}, false
+	}
+	info := h.infos[0]
+	h.infos = h.infos[1:]
+	return info, true
+}
+
+// next waits for what the service tells, or for something of this side: then it is
+// not ok.
+func (h *Handle) next(ctx context.Context) (session.Event, bool, error) {
+	woken, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-h.news:
+			cancel()
+		case <-woken.Done():
+		}
+	}()
+	raw, err := h.conn.Recv(woken)
+	cancel()
+	<-over
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		return raw, false, nil
+	}
+	if err == nil {
+		_ = h.conn.Cast(events.CallGrant, events.GrantRequest{Events: 1}.AppendTo(nil)) // or the connection has ended
+	}
+	return raw, err == nil, err
+}
+
+// understand makes a notification of what the service pushed, if there is something
+// to tell.
+func (h *Handle) understand(raw session.Event) (Notification, bool, error) {
+	switch raw.Kind {
+	case events.EventFact:
+		m, err := events.ParseMember(raw.Body)
+		if err != nil {
+			return Notification{}, false, errors.Join(ais.ErrLibrary, err)
+		}
+		n, ok := h.fact(m.Sub, &m.Fact)
+		return n, ok, nil
+	case events.EventEnd:
+		e, err := events.ParseEnd(raw.Body)
+		if err != nil {
+			return Notification{}, false, errors.Join(ais.ErrLibrary, err)
+		}
+		if h.wants(e.Sub) && e.Why == events.Thrown {
+			h.mu.Lock()
+			h.again = append(h.again, e.Sub)
+			h.mu.Unlock()
+		}
+	}
+	return Notification{}, false, nil
+}
+
+// fact tells a view to whom it is for.
+func (h *Handle) fact(sub uint32, f *events.Fact) (Notification, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case slices.Contains(h.present, sub):
+		if f.Kind != events.NewMembership {
+			return Notification{}, false
+		}
+		h.present = slices.DeleteFunc(h.present, func(n uint32) bool { return n == sub })
+		_ = h.end(sub) // what comes nevertheless does not count
+		return current(f), true
+	case sub == h.tracking && f.Kind == events.Evicted:
+		h.away = true
+	case sub == h.tracking && f.Kind == events.NewMembership:
+		return h.changed(f)
+	}
+	return Notification{}, false
+}
+
+// changed is a view, compared with the one before; with mu held. The first is not
+// told, changes begin with it.
+func (h *Handle) changed(f *events.Fact) (n Notification, tell bool) {
+	before, known, away := h.view, h.known, h.away
+	h.view, h.known, h.away = *f, true, false
+	if !known {
+		return n, false
+	}
+	n = Notification{View: uint64(f.Seq), Members: len(f.Members)}
+	for _, m := range f.Members {
+		same := slices.Contains(before.Members, m)
+		if away {
+			same = m.ID == h.conn.Self()
+		}
+		n.add(h.flags, member(m), change(same))
+	}
+	for _, m := range before.Members {
+		if !slices.ContainsFunc(f.Members, func(o events.Member) bool { return o.ID == m.ID }) {
+			left := member(m)
+			left.Member = false
+			n.add(h.flags, left, Left)
+		}
+	}
+	return n, true
+}
+
+func change(same bool) Change {
+	if same {
+		return NoChange
+	}
+	return Joined
+}
+
+// add adds a node, if that is to be told.
+func (n *Notification) add(flags Flags, node Node, c Change) {
+	if flags != ChangesOnly || c != NoChange {
+		n.Items = append(n.Items, Item{node, c})
+	}
+}
+
+// current is a view without changes.
+func current(f *events.Fact) Notification {
+	n := Notification{View: uint64(f.Seq), Members: len(f.Members)}
+	for _, m := range f.Members {
+		n.Items = append(n.Items, Item{member(m), NoChange})
+	}
+	return n
+}
+
+func member(m events.Member) Node { return Node{m.ID, m.Name, true, uint64(m.Born)} }
