@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/config"
@@ -109,5 +110,29 @@ func TestDurableTopics(t *testing.T) {
 	}
 	if _, err := c.Start(t.Context(), 2); err != nil {
 		t.Errorf("without it: %v", err)
+	}
+}
+
+// A member whose disk does not take durable topics stops, and says so.
+func TestDurableTopics_DiskRefuses(t *testing.T) {
+	c, err := StartCluster(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := os.Mkdir(filepath.Join(c.dir, "1", topics.File), 0o700); err != nil { // in the place of the file
+		t.Fatal(err)
+	}
+	n := c.Node(1)
+	topicCalls(t, n, func(conn service.ClientConn) error {
+		_, err := conn.Call(t.Context(), events.CallCreate, events.CreateRequest{Name: []byte("t"), Options: events.Options{Keep: 1, Durable: true}}.AppendTo(nil))
+		if err != nil && !errors.Is(err, service.ErrAgain) { // it may be gone before it answers
+			err = nil
+		}
+		return err
+	})
+	<-n.Done()
+	if e, ok := errors.AsType[*StopError](n.Err()); !ok || e.Err == nil || !strings.Contains(e.Error(), topics.File) {
+		t.Errorf("it stopped with %v", n.Err())
 	}
 }
