@@ -16,7 +16,7 @@ PKG     ?= ./...
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build capi install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-groups soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
+.PHONY: help build capi install uninstall man test deps interop interopdeps check lint bench microbench soak soak-quorum soak-groups soak-events soak-kv soak-real mutants explore fuzz fuzz-soak fuzz-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ soak-quorum: ## the same with plans about quorum: its options, operators, device
 
 soak-groups: ## the same with plans about Group Services: clients that join, vote and die in the phases of protocols
 	go run -buildvcs=true ./cmd/moot sim --groups --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
+
+soak-events: ## the same with plans about cluster events: clients that register, publish, read slowly and die while memberships come and go
+	go run -buildvcs=true ./cmd/moot sim --events --from $(FROM) --seeds $(SEEDS) --results $(RESULTS)
 
 soak-kv: ## simulate the key-value store of examples/kv under faults SEEDS=n times and have porcupine judge its histories
 	KV_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run '^TestLinearizable$$' ./examples/kv

@@ -22,6 +22,7 @@ type simFlags struct {
 	seed, from, seeds uint64
 	bare, quorum      bool
 	reload, groups    bool
+	events            bool
 	shrink            bool
 	trace, schedule   string
 	save, results     string
@@ -81,6 +82,7 @@ EXIT STATUS
 	fl.BoolVar(&f.quorum, "quorum", false, "plans about quorum: its options, and the faults that matter to them")
 	fl.BoolVar(&f.reload, "reload", false, "plans about nodes that come and go by reloads")
 	fl.BoolVar(&f.groups, "groups", false, "plans about Group Services: clients that join, vote and die in the phases of protocols")
+	fl.BoolVar(&f.events, "events", false, "plans about cluster events: clients that register, publish, read slowly and die while memberships come and go")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to this file: JSON lines, or text if it ends in .txt; - is standard output")
 	fl.StringVar(&f.schedule, "schedule", "", "run this schedule file instead of a seed")
 	fl.StringVar(&f.save, "save", "", "write the schedule, with --shrink the small one, to this file")
@@ -91,7 +93,7 @@ EXIT STATUS
 	fl.IntVar(&f.workers, "workers", 2, "seeds that run at the same time")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "from")
 	cmd.MarkFlagsMutuallyExclusive("seed", "schedule", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "reload", "groups", "schedule")
+	cmd.MarkFlagsMutuallyExclusive("bare", "quorum", "reload", "groups", "events", "schedule")
 	return cmd
 }
 
@@ -127,6 +129,8 @@ func (f simFlags) draw(seed uint64) *sim.Plan {
 		return sim.DrawReload(seed)
 	case f.groups:
 		return sim.DrawGroups(seed)
+	case f.events:
+		return sim.DrawEvents(seed)
 	}
 	return sim.Draw(seed)
 }
@@ -150,6 +154,8 @@ func (f simFlags) againSeed(seed uint64) string {
 		s += " --reload"
 	case f.groups:
 		s += " --groups"
+	case f.events:
+		s += " --events"
 	}
 	return s
 }
@@ -236,6 +242,7 @@ type soakLine struct {
 	Bare   bool      `json:"bare"`
 	Quorum bool      `json:"quorum,omitempty"`
 	Groups bool      `json:"groups,omitempty"`
+	Events bool      `json:"events,omitempty"`
 	From   uint64    `json:"from"`
 	sim.Totals
 }
@@ -253,7 +260,7 @@ func runSoak(ctx context.Context, w io.Writer, f simFlags) error {
 		v.Commit += "+"
 	}
 	if f.results != "" {
-		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.quorum, f.groups, f.from, total})
+		all, err := addResults(f.results, soakLine{v.Commit, time.Now().UTC().Truncate(time.Second), f.bare, f.quorum, f.groups, f.events, f.from, total})
 		if err != nil {
 			return err
 		}
@@ -291,7 +298,7 @@ func addResults(name string, line soakLine) (all sim.Totals, err error) {
 			return all, nil
 		case err != nil:
 			return all, fmt.Errorf("%s, result %d: %w", name, n, err)
-		case l.Commit == line.Commit && l.Bare == line.Bare && l.Quorum == line.Quorum && l.Groups == line.Groups:
+		case l.Commit == line.Commit && l.Bare == line.Bare && l.Quorum == line.Quorum && l.Groups == line.Groups && l.Events == line.Events:
 			all.Add(l.Totals)
 		}
 	}

@@ -65,6 +65,7 @@ func init() {
 		DoQuit:    {begin: each(clients)},
 		DoDie:     {begin: each(clients)},
 		DoAsk:     {begin: each(clients)},
+		DoNews:    {begin: each(clients)},
 		DoExpect:  {begin: each(clients)},
 		DoVotes:   {begin: each(clients)},
 		DoReload:  {begin: reload},

@@ -258,7 +258,8 @@ func (f *full) eat() {
 		return
 	}
 	hungry := slices.ContainsFunc(f.clients, func(c *client) bool { return c.taken > 0 }) ||
-		slices.ContainsFunc(f.voters, func(v *voter) bool { return v.taken > 0 })
+		slices.ContainsFunc(f.voters, func(v *voter) bool { return v.taken > 0 }) ||
+		slices.ContainsFunc(f.readers, func(r *reader) bool { return r.taken > 0 })
 	if hungry {
 		f.eating = true
 		f.m.w.queue.push(event{at: f.m.w.now + f.m.appetite(), kind: evConsume, a: int32(f.m.i), b: int32(f.proc)})
@@ -280,6 +281,12 @@ func (f *full) consume() {
 				v.h.Taken(n)
 			}
 		}
+		for _, r := range f.readers {
+			if n := r.taken; n > 0 && r.h != nil {
+				r.taken = 0
+				r.h.Taken(n)
+			}
+		}
 	}
 	f.flush()
 }
@@ -295,6 +302,9 @@ func (f *full) waiting() (messages, bytes int) {
 	for _, v := range f.voters {
 		messages += v.waiting()
 	}
+	for _, r := range f.readers {
+		messages += r.waiting()
+	}
 	return messages, bytes
 }
 
@@ -309,6 +319,13 @@ func (f *full) processes(a *Action) {
 	if a.Do == DoAsk {
 		if len(f.voters) > 0 {
 			f.voters[a.N%len(f.voters)].ask(a)
+			f.flush()
+		}
+		return
+	}
+	if a.Do == DoNews {
+		if len(f.readers) > 0 {
+			f.readers[a.N%len(f.readers)].ask(a)
 			f.flush()
 		}
 		return

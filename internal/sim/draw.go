@@ -39,6 +39,7 @@ func draw(seed uint64, bare bool) *Plan {
 	if !bare {
 		d.whole()
 		d.someGroups()
+		d.someEvents()
 	}
 	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
 	return d.p

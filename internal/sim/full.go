@@ -13,6 +13,7 @@ import (
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/service/cfg"
 	"github.com/moothall/moothall/internal/service/cpg"
+	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/sim/check"
@@ -46,6 +47,9 @@ type full struct {
 	voters  []*voter
 	opening int    // number of the connection to Group Services that is being opened
 	scripts []duty // ends of scripts
+	readers []*reader
+	syncs   uint32 // round of the event service
+	reading int    // number of the connection to the event service that is being opened
 	burst   bool   // a ring is ready: the schedule wants messages at once
 
 	programs *programs // nil: there are none
@@ -77,6 +81,9 @@ func newFull(m *member, r record) *full {
 	}
 	for range m.plan.Seats {
 		f.voters = append(f.voters, &voter{f: f})
+	}
+	for range m.plan.Readers {
+		f.readers = append(f.readers, &reader{f: f})
 	}
 	f.flush()
 	return f
@@ -142,6 +149,9 @@ func (f *full) config(r record) executive.Config {
 	if w.plan.domains() {
 		c.Services = append(c.Services, func() service.Service { return newWitness(f) })
 	}
+	if w.plan.news() {
+		c.Services = append(c.Services, func() service.Service { return newHerald(f) })
+	}
 	return c
 }
 
@@ -195,6 +205,9 @@ func (f *full) observer() executive.Observer {
 			}
 		},
 		Service: func(_ proto.Tick, s executive.ServiceStep) {
+			if s.Service == events.ID {
+				f.syncs = s.Round
+			}
 			record(check.Event{Kind: tracefile.StepKind(s.Step), Ring: s.Ring, Round: s.Round, Service: s.Service})
 		},
 		Round: func(n resync.Note) {
@@ -355,6 +368,9 @@ func (f *full) flush() {
 		}
 		for _, v := range f.voters {
 			again = v.act() || again
+		}
+		for _, r := range f.readers {
+			again = r.act() || again
 		}
 		if f.programs != nil {
 			f.programs.began()

@@ -196,7 +196,7 @@ func (w *world) awaitRing() {
 		}
 	}
 	w.progressEnd = w.now + progress + w.backlogTime()
-	if w.plan.domains() {
+	if w.plan.domains() || w.plan.news() {
 		w.progressEnd += protocols
 	}
 }
@@ -264,12 +264,20 @@ func (w *world) awaitQuiet() {
 }
 
 // quiet is how long nothing may be open until a cluster counts as idle. The
-// window of last_man_standing ends with a message.
+// window of last_man_standing ends with a message, and so does the time for which
+// an event is kept.
 func (w *world) quiet() Tick {
-	if !w.plan.Quorum.LastMan {
-		return quietTime
+	if w.plan.news() {
+		return quietTime + longestRetention + w.pause()
 	}
-	return quietTime + cmp.Or(w.plan.Quorum.Window, 10*sec) + 3*sec
+	return quietTime + w.pause()
+}
+
+func (w *world) pause() Tick {
+	if !w.plan.Quorum.LastMan {
+		return 0
+	}
+	return cmp.Or(w.plan.Quorum.Window, 10*sec) + 3*sec
 }
 
 // idle checks L4 and ends the run.
@@ -308,6 +316,10 @@ func (w *world) finishRun(drained bool) {
 	if w.domain != nil {
 		w.domain.End(w.now, drained)
 		w.findings = append(w.findings, w.domain.Findings()...)
+	}
+	if w.news != nil {
+		w.news.End(w.now, drained)
+		w.findings = append(w.findings, w.news.Findings()...)
 	}
 	w.done = true
 }

@@ -37,6 +37,7 @@ type Plan struct {
 	Engine  Constants  `json:"engine"`
 	Quorum  Quorum     `json:"quorum,omitzero"`
 	Domain  Domain     `json:"domain,omitzero"`
+	Events  Bulletin   `json:"events,omitzero"`
 	Listed  []NodeID   `json:"listed,omitempty"` // nodes that are configured at first, if reloads change that; whole nodes only
 	Net     Network    `json:"net"`
 	Heal    Tick       `json:"heal"`             // end of chaos
@@ -106,6 +107,7 @@ type NodePlan struct {
 	Procs    int    `json:"procs,omitempty"`    // client processes of a whole node
 	BurstLen int    `json:"burstLen,omitempty"` // their size
 	Seats    int    `json:"seats,omitempty"`    // clients of Group Services of a whole node
+	Readers  int    `json:"readers,omitempty"`  // clients of the event service of a whole node
 }
 
 // self is the node id that the machine's software is configured with.
@@ -183,6 +185,7 @@ const (
 	DoQuit    Do = "quit"    // client process N of A leaves its group, and joins again
 	DoDie     Do = "die"     // client process N of A breaks off, and another one takes its place
 	DoAsk     Do = "ask"     // client N of Group Services at A makes the Call; what it leaves open, Size decides
+	DoNews    Do = "news"    // client N of the event service at A makes the Call; what it leaves open, Size decides
 	DoExpect  Do = "expect"  // an operator at A expects N votes; 0: ends the wait for all
 	DoVotes   Do = "votes"   // an operator at A gives B N votes
 	DoReload  Do = "reload"  // all nodes reload, asked at A: B and the next N nodes come or go; with D the node after B has the old file
@@ -211,7 +214,7 @@ type Action struct {
 	Clock  string     `json:"clock,omitempty"` // right (default), behind, ahead, still
 	Then   Do         `json:"then,omitempty"`
 	Skip   int        `json:"skip,omitempty"` // trigger: frames that pass before
-	Call   string     `json:"call,omitempty"` // ask: join, leave, expel, state, message, attributes, goodbye, subscribe, unsubscribe, quit, kill
+	Call   string     `json:"call,omitempty"` // ask: join, leave, expel, state, message, attributes, goodbye, subscribe, unsubscribe, quit, kill; news: members, group, subscribe, publish, end, more, create, delete, kill
 }
 
 // ReadPlan reads a schedule file.
@@ -266,6 +269,9 @@ func (p *Plan) validate() error {
 		}
 		if a.Do == DoAsk && !slices.Contains(askable, a.Call) {
 			return fmt.Errorf("action %d: %q is no call; there are %v", i, a.Call, askable)
+		}
+		if a.Do == DoNews && !slices.Contains(newsCalls, a.Call) {
+			return fmt.Errorf("action %d: %q is no call; there are %v", i, a.Call, newsCalls)
 		}
 		if _, ok := effects[a.Do]; !ok {
 			return fmt.Errorf("action %d: %q is not an action", i, a.Do)

@@ -17,7 +17,7 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", 0, "first seed of TestSeeds")
-	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole, and twenty of quorum and of groups")
+	seeds   = flag.Int("seeds", 4, "number of seeds of TestSeeds, each bare and whole, and twenty of quorum and of groups, five of events")
 	bareRun = flag.Bool("bare", false, "TestSeeds runs engines only")
 	show    = flag.Bool("show", false, "print the traces of TestSeeds and of scenarios")
 )
@@ -47,6 +47,9 @@ func TestSeeds(t *testing.T) {
 			}
 			for i := range uint64(20) {
 				runSeed(t, DrawGroups(20*s+i), fmt.Sprintf("groups seed %d", 20*s+i))
+				if i < 5 {
+					runSeed(t, DrawEvents(5*s+i), fmt.Sprintf("events seed %d", 5*s+i))
+				}
 			}
 			for i := range uint64(5) {
 				runSeed(t, DrawReload(5*s+i), fmt.Sprintf("reload seed %d", 5*s+i))
@@ -72,7 +75,7 @@ func TestRegressions(t *testing.T) {
 		if _, err := fmt.Sscan(in.Text(), &kind, &s); err != nil {
 			t.Fatalf("%q: %v", in.Text(), err)
 		}
-		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum, "reload": DrawReload, "groups": DrawGroups}[kind]
+		draw := map[string]func(uint64) *Plan{"bare": DrawBare, "whole": Draw, "quorum": DrawQuorum, "reload": DrawReload, "groups": DrawGroups, "events": DrawEvents}[kind]
 		if draw == nil {
 			t.Fatalf("no kind %q", kind)
 		}

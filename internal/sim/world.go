@@ -61,6 +61,7 @@ type world struct {
 	check    *check.Checker
 	groups   *check.Groups // nil in bare runs
 	domain   *check.Domain // nil without Group Services
+	news     *check.News   // nil without the event service
 	lives    []*member     // by Life-1
 	over     []bool        // by Life-1: ended
 	events   uint64
@@ -81,6 +82,8 @@ type world struct {
 	calls       uint64                       // of them
 	attrs       map[string]groups.Attributes // of groups, as clients saw them last
 	scripts     stream
+	readers     int    // connections of clients of the event service so far
+	texts       uint64 // that they published
 	replays     bool
 	arbiter     arbiter
 	operator    operator
@@ -117,6 +120,9 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	if p.domains() {
 		w.domain, w.attrs, w.scripts = check.NewDomain(groups.ID, 1), make(map[string]groups.Attributes), newStream(p.Seed, "scripts")
+	}
+	if p.news() {
+		w.news = check.NewNews(1)
 	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")
@@ -289,6 +295,9 @@ func (w *world) record(e check.Event) {
 	}
 	if w.domain != nil {
 		w.domain.Follow(&w.scratch)
+	}
+	if w.news != nil {
+		w.news.Follow(&w.scratch)
 	}
 	if f := w.check.Findings(); len(f) > 0 && len(w.findings) == 0 {
 		w.findings = append(w.findings, f...)

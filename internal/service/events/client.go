@@ -197,6 +197,8 @@ func (c *client) free(id uint32) service.Code {
 	switch {
 	case !c.opened:
 		return service.ErrInit
+	case c.s.leaves:
+		return service.ErrAgain
 	case c.sub(id) != nil || c.waits(id):
 		return service.ErrExist
 	case len(c.subs) >= MaxSubs:

@@ -108,8 +108,14 @@ func (s *Service) endMembership(why Why) {
 	}
 }
 
-// tellFact tells a fact to those who registered for the membership.
+// tellFact tells a fact to those who registered for the membership. A membership
+// that waited while there was no quorum was agreed before clients were told
+// NotPrimary: its trans rises all the same.
 func (s *Service) tellFact(f Fact, special bool) {
+	if !special && f.Kind != Evicted {
+		f.Trans = max(f.Trans, s.told+1)
+		s.told = f.Trans
+	}
 	for _, u := range s.watches[Memb] {
 		if !special || u.special {
 			u.fact(f)
@@ -128,7 +134,7 @@ func (u *sub) greet() {
 		u.fact(s.state.record(NewMembership, s.state.trans))
 	}
 	if s.limbo {
-		u.fact(s.state.record(NotPrimary, s.trans))
+		u.fact(s.state.record(NotPrimary, s.told))
 	}
 }
 
@@ -138,7 +144,7 @@ func (s *Service) status() StatusReply {
 	case s.born() == 0:
 		return StatusReply{None, Fact{Kind: Evicted, Trans: s.trans}}
 	case s.limbo:
-		return StatusReply{Limbo, s.state.record(NotPrimary, s.trans)}
+		return StatusReply{Limbo, s.state.record(NotPrimary, s.told)}
 	}
 	return StatusReply{Primary, s.state.record(NewMembership, s.state.trans)}
 }

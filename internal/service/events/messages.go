@@ -39,6 +39,14 @@ type commit struct {
 	members  []newcomer
 }
 
+// Commits reports whether a message says who the members of its ring are. It is for
+// observers.
+func Commits(m *service.Message) bool {
+	e := entry{at: place{ring: m.Ring}, fn: m.Func, body: m.Body}
+	_, ok := e.commit()
+	return ok
+}
+
 // newcomer is a member of a ring, and when it came if it was one before.
 type newcomer struct {
 	id   proto.NodeID

@@ -245,6 +245,8 @@ func TestScenario_21_Stop(t *testing.T) {
 	l.expect("NM(1; 1,2,3; 1,2,3; )")
 	w.service(2).Leaving()
 	l.expect("evicted", "end stopped")
+	l.want(service.ErrAgain, CallRegister, RegisterRequest{Sub: 2, Class: Memb})
+	l.expect()
 }
 
 // Two of five go on without quorum; who wants that is told of whom there are.

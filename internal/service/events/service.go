@@ -51,7 +51,9 @@ type Service struct {
 	held   []entry      // messages after state.at that are ordered and not applied yet
 	fresh  bool         // no commit with this node was applied since the state was adopted
 	limbo  bool         // clients were told NotPrimary
+	leaves bool         // it leaves the cluster: nothing is registered any more
 	trans  uint32       // highest that is known
+	told   uint32       // highest of a fact that clients were told
 	ring   proto.RingID // of the last configuration
 	nodes  []proto.NodeID
 	direct bool // messages are applied as they come
@@ -121,7 +123,10 @@ func (s *Service) Stop() {
 }
 
 // Leaving implements service.Leaver: registrations end (cluster events H12).
-func (s *Service) Leaving() { s.endMembership(Stopped) }
+func (s *Service) Leaving() {
+	s.leaves = true
+	s.endMembership(Stopped)
+}
 
 // ConfigChange implements service.Service. What comes after the transitional
 // configuration may not have come to all: it waits for the next ring.

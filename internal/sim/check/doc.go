@@ -11,8 +11,8 @@
 // everything went quiet; only then "live to the end" has a meaning.
 //
 // Groups judges what clients of process groups saw, Domain what Group Services did
-// and told their clients; both have events of their own and follow those of the
-// cluster too.
+// and told their clients, News cluster events; all have events of their own and
+// follow those of the cluster too.
 //
 // # What counts
 //

@@ -41,6 +41,8 @@ func plan(finder string, seed uint64) (*sim.Plan, error) {
 		return sim.DrawQuorum(seed), nil
 	case "groups":
 		return sim.DrawGroups(seed), nil
+	case "events":
+		return sim.DrawEvents(seed), nil
 	}
 	p, err := sim.Aim(finder, seed)
 	if err != nil {

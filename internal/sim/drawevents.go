@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+)
+
+// DrawEvents makes the plan of a seed that is about cluster events: whole nodes
+// with clients that register, subscribe, publish, read slowly and die, while nodes
+// crash, pause, leave, fall apart and come together.
+func DrawEvents(seed uint64) *Plan {
+	d := &drawer{r: newStream(seed, "events plan"), p: &Plan{Seed: seed}}
+	d.nodes(2 + d.r.intn(4))
+	d.network()
+	d.p.Net.Delay = min(d.p.Net.Delay, 5*ms)
+	d.p.Engine.MaxMessage = 1 << 20
+	d.quick()
+	d.p.Heal = d.r.between(6*sec, 14*sec)
+	d.p.Restart = d.r.chance(0.8)
+	for i := range d.p.Nodes {
+		d.p.Nodes[i].Burst = 0
+		d.p.Nodes[i].Readers = 1 + d.r.intn(3)
+	}
+	d.bulletin(60 + d.r.intn(200))
+	if d.r.chance(0.85) { // else nothing fails but clients
+		d.storm()
+	}
+	d.p.Actions = slices.DeleteFunc(d.p.Actions, func(a Action) bool { return a.Do == DoExpect || a.Do == DoVotes })
+	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
+	return d.p
+}
+
+// someEvents gives one in eight of the whole plans the event service too. What it
+// draws comes from a stream of its own, so that the others are what they were.
+func (d *drawer) someEvents() {
+	e := &drawer{r: newStream(d.p.Seed, "some events"), p: d.p}
+	if !e.r.chance(0.125) {
+		return
+	}
+	for i := range d.p.Nodes {
+		d.p.Nodes[i].Readers = e.r.intn(3)
+	}
+	e.bulletin(20 + e.r.intn(80))
+}
+
+// bulletin draws topics, and what clients do: first most of them register.
+func (d *drawer) bulletin(n int) {
+	p := &d.p.Events
+	p.Topics = []TopicPlan{{Name: "t"}, {Name: "k", Keep: uint32(1 + d.r.intn(20))}}
+	if d.r.chance(0.6) {
+		p.Slow, p.Queue = 0.6*d.r.float(), 1+d.r.intn(12)
+	}
+	calls := []struct {
+		call string
+		p    float64
+	}{{"publish", 0.42}, {"members", 0.1}, {"group", 0.1}, {"subscribe", 0.14}, {"end", 0.05}, {"more", 0.07}, {"create", 0.05}, {"delete", 0.03}, {"kill", 0.04}}
+	begin := d.r.between(200*ms, 2*sec)
+	for i := range n {
+		a := Action{Do: DoNews, A: d.any(), N: d.r.intn(3), Size: d.r.intn(1 << 16), At: d.r.between(begin, d.p.Heal-100*ms), Call: "publish"}
+		if i < 3*len(d.p.Nodes) {
+			a.At, a.Call = d.r.between(begin, begin+sec), []string{"members", "group", "subscribe"}[d.r.intn(3)]
+		} else {
+			x := d.r.float()
+			for _, c := range calls {
+				if x -= c.p; x < 0 {
+					a.Call = c.call
+					break
+				}
+			}
+		}
+		d.add(a)
+		if d.r.chance(0.15) { // others want something at the same moment
+			b := a
+			b.A, b.N, b.Size = d.any(), d.r.intn(3), d.r.intn(1<<16)
+			d.add(b)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestEvents_Seeds runs plans that once found something: a membership that waited
+// while there was no quorum and was told with a trans that clients had seen, and
+// registrations at a node that leaves.
+func TestEvents_Seeds(t *testing.T) {
+	for _, s := range []uint64{6, 270} {
+		if r := Run(DrawEvents(s), Options{Fast: true}); r.Failed() {
+			t.Errorf("seed %d: %v", s, r.Findings[0])
+		}
+	}
+}
+
+// TestEvents_SwarmReaches holds that plans about cluster events come to what their
+// checker is there for.
+func TestEvents_SwarmReaches(t *testing.T) {
+	got := map[string]int{}
+	want := []string{"new", "not primary", "restored", "evicted", "joined", "left", "missed", "deleted", "thrown", "slow", "stopped", "granted", "refused", "unsure"}
+	marks := map[string]string{"fact 1": "new", "fact 2": "not primary", "fact 3": "restored", "fact 4": "evicted", "why 1": "deleted", "why 2": "thrown",
+		"why 3": "slow", "why 4": "stopped"}
+	look := Options{Fast: true, Trace: func(l *Line) {
+		text, ok := strings.CutPrefix(l.Text, "events: ")
+		if !ok {
+			return
+		}
+		for mark, name := range marks {
+			if strings.Contains(text, mark) {
+				got[name]++
+			}
+		}
+		switch {
+		case strings.Contains(text, " entry to") && strings.Contains(text, "joined true"):
+			got["joined"]++
+		case strings.Contains(text, " entry to"):
+			got["left"]++
+		case strings.Contains(text, " message to") && !strings.Contains(text, "missed 0"):
+			got["missed"]++
+		case strings.Contains(text, " publish ") && strings.Contains(text, "ok true"):
+			got["granted"]++
+		case strings.Contains(text, " publish ") && strings.Contains(text, "unsure true"):
+			got["unsure"]++
+		case strings.Contains(text, " publish ") && strings.Contains(text, "ok false"):
+			got["refused"]++
+		}
+	}}
+	for s := range uint64(16) {
+		if r := Run(DrawEvents(s), look); r.Failed() {
+			t.Fatalf("seed %d: %v", s, r.Findings[0])
+		}
+	}
+	for _, w := range want {
+		if got[w] == 0 {
+			t.Errorf("no run reaches %q", w)
+		}
+	}
+	t.Log(got)
+}
