@@ -283,7 +283,7 @@ func TestScenario_30_31_Lost(t *testing.T) {
 	b.hears(h, "new")
 }
 
-func TestScenario_32_33_34_Retention(t *testing.T) {
+func TestScenario_32_33_Retention(t *testing.T) {
 	both(t, func(b *bench) {
 		a, h := b.handle(1), b.handle(3)
 		p, c := b.open(a, "c", everything), b.open(h, "c", everything)
@@ -305,6 +305,67 @@ func TestScenario_32_33_34_Retention(t *testing.T) {
 		must(b.T, b.open(a, "c", evt.Subscriber).Subscribe(b.ctx, 3))
 		b.silent(a)
 	})
+}
+
+// When the time of an event is over, nobody gets it any more.
+func TestScenario_32_Expired(t *testing.T) {
+	b := setUp(t, false)
+	h := b.handle(1)
+	p := b.open(h, "c", everything)
+	b.publish(p, evt.Attributes{Retention: 50 * time.Millisecond}, "short")
+	testenv.Eventually(t, patience, "it is gone", func() (bool, any) {
+		c := b.open(h, "c", evt.Subscriber)
+		must(t, c.Subscribe(b.ctx, 1))
+		_, ok, err := h.Poll(b.ctx)
+		must(t, err)
+		must(t, c.Close(b.ctx))
+		return !ok, nil
+	})
+}
+
+// A node that comes anew gets what is kept, and numbers what it publishes on from
+// where it was.
+func TestScenario_34_39_40_Restart(t *testing.T) {
+	b := setUp(t, false)
+	h := b.handle(2)
+	c := b.open(h, "c", everything)
+	must(t, c.Subscribe(b.ctx, 1))
+	p := b.open(b.handle(1), "c", evt.Publisher)
+	ids := map[evt.EventID]bool{b.publish(c, evt.Attributes{Retention: time.Hour}, "kept"): true}
+	b.hears(h, "kept")
+	given := make(chan evt.EventID)
+	for _, from := range []*evt.Channel{p, c} {
+		go func() {
+			for range 20 {
+				id, err := from.Publish(b.ctx, evt.Attributes{}, []byte("x"))
+				if err != nil {
+					t.Error(err)
+				}
+				given <- id
+			}
+		}()
+	}
+	for range 40 {
+		ids[<-given] = true
+		b.hears(h, "x")
+	}
+	b.cluster.Kill(1)
+	again, err := b.cluster.Start(b.ctx, 1)
+	must(t, err)
+	must(t, b.cluster.Formed(b.ctx))
+	b.sessions[0] = again
+	came := b.handle(1)
+	p = b.open(came, "c", evt.Publisher|evt.Subscriber)
+	must(t, p.Subscribe(b.ctx, 1))
+	b.hears(came, "kept")
+	for range 3 {
+		ids[b.say(p, "new")] = true
+		b.hears(h, "new")
+		b.hears(came, "new")
+	}
+	if len(ids) != 1+40+3 {
+		t.Errorf("%d ids of 44 events", len(ids))
+	}
 }
 
 func TestScenario_35_Unlink(t *testing.T) {
@@ -375,7 +436,7 @@ func TestScenario_36_38_40_Events(t *testing.T) {
 }
 
 // A part without quorum takes no calls, and nothing gets lost of what is open there.
-func TestScenario_15_39_Partition(t *testing.T) {
+func TestScenario_15_Partition(t *testing.T) {
 	b := setUp(t, false)
 	a, h := b.handle(1), b.handle(3)
 	p, c := b.open(a, "c", everything), b.open(h, "c", everything)
