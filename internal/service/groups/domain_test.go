@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"github.com/moothall/moothall/service"
+	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
@@ -30,5 +32,27 @@ func TestProtocolNumbersRise(t *testing.T) {
 		count(d)
 		old.viewChange(proto.RingID{Rep: 1, Seq: ring + 8}, nodes, nodes)
 		count(&old)
+	}
+}
+
+// A node that cannot read the surviving state does not go on with another one.
+func TestStateThatCannotBeRead(t *testing.T) {
+	w := start(t, 2)
+	w.joined(1, "g", 1, g1)
+	s := w.Node(2).Service(ID).(*Service)
+	peers := []service.Peer{{Node: 1, Has: true, Epoch: 2, Trans: []proto.NodeID{1}, Digest: s.SyncDigest()},
+		{Node: 2, Has: true, Epoch: 1, Trans: []proto.NodeID{2}, Digest: notFormed}}
+	defer func(r *round) { s.round = r }(s.round)
+	for _, broken := range [][]byte{{1, 7}, {1}, append([]byte{1}, s.d.appendTo(nil)[1:]...)} {
+		s.SyncInit(service.Round{Peers: peers})
+		if done, err := s.SyncProcess(1); done || err != nil {
+			t.Fatalf("done without a state: %v %v", done, err)
+		}
+		if err := s.deliver(&service.Message{From: 1, Func: msgState, Class: service.Sync, Body: broken}); err == nil {
+			t.Errorf("%x: read", broken)
+		}
+		if _, err := s.SyncProcess(1); err == nil || !strings.Contains(err.Error(), "groups of node 1 can not be read") {
+			t.Errorf("%x: %v", broken, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -18,11 +19,12 @@ type round struct {
 	ring    proto.RingID
 	members []proto.NodeID // that run this service, ascending
 	part    []proto.NodeID // that survives, ascending
-	same    bool
-	send    []byte // own state, what of it is not sent yet
+	send    []byte         // own state, what of it is not sent yet
 	sending bool
-	staged  []byte // state of the surviving part
-	whole   bool
+	takes   bool    // this node adopts the state of the surviving part
+	staged  []byte  // what of it has come
+	whole   *domain // it, when all has come
+	broken  error   // it cannot be adopted
 }
 
 // pieceBytes is how much of a state one message carries.
@@ -92,7 +94,7 @@ func partOf(p service.Peer, peers []service.Peer) (part []proto.NodeID) {
 
 // SyncInit implements service.Syncer.
 func (s *Service) SyncInit(r service.Round) {
-	s.round = &round{ring: r.Ring, part: surviving(r.Peers), same: r.Same}
+	s.round = &round{ring: r.Ring, part: surviving(r.Peers)}
 	for _, p := range r.Peers {
 		if p.Has {
 			s.round.members = append(s.round.members, p.Node)
@@ -101,11 +103,16 @@ func (s *Service) SyncInit(r service.Round) {
 	if !r.Same && len(s.round.part) < len(s.round.members) && s.round.part[0] == s.self {
 		s.round.send, s.round.sending = s.d.appendTo(nil), true
 	}
+	s.round.takes = !r.Same && !slices.Contains(s.round.part, s.self)
 }
 
-// SyncProcess implements service.Syncer.
+// SyncProcess implements service.Syncer. Who adopts a state is done when it has it: a
+// node that cannot read it leaves, instead of going on with another one.
 func (s *Service) SyncProcess(budget int) (done bool, err error) {
 	r := s.round
+	if r.takes {
+		return r.whole != nil, r.broken
+	}
 	for ; budget > 0 && r.sending; budget-- {
 		piece := r.send[:min(len(r.send), pieceBytes)]
 		last := len(piece) == len(r.send)
@@ -122,14 +129,24 @@ func (s *Service) SyncProcess(budget int) (done bool, err error) {
 func (s *Service) deliverState(m *service.Message) error {
 	r := s.round
 	switch {
-	case r == nil || m.Class != service.Sync || r.whole:
+	case r == nil || m.Class != service.Sync || r.whole != nil:
 		return errors.New("state outside of a round")
 	case len(r.part) == 0 || m.From != r.part[0]:
 		return errors.New("state of a node that does not send it")
-	case slices.Contains(r.part, s.self):
+	case !r.takes:
 		return nil
 	}
-	b := body.NewReader(m.Body)
+	if err := r.stage(m.Body); err != nil {
+		s.x.Log().Error("the surviving state can not be read", "label", "GS_ERROR_ER", "node", m.From, "err", err)
+		r.broken = fmt.Errorf("the groups of node %d can not be read, has it another version of this program? %w", m.From, err)
+		return err
+	}
+	return nil
+}
+
+// stage takes a piece of the state that is adopted.
+func (r *round) stage(message []byte) (err error) {
+	b := body.NewReader(message)
 	last, piece := b.Bool(), b.Rest()
 	if err := b.Close(); err != nil {
 		return err
@@ -137,8 +154,11 @@ func (s *Service) deliverState(m *service.Message) error {
 	if len(r.staged)+len(piece) > maxStaged {
 		return service.ErrTooBig
 	}
-	r.staged, r.whole = append(r.staged, piece...), last
-	return nil
+	r.staged = append(r.staged, piece...)
+	if last {
+		r.whole, err = parseDomain(r.staged)
+	}
+	return err
 }
 
 // SyncAbort implements service.Syncer.
@@ -207,15 +227,9 @@ func (s *Service) dissolveAll(r *round) {
 	if used {
 		s.x.Log().Warn("the groups of this side were dissolved in a merge", "label", "GS_DOM_MERGE_ER", "survivors", r.part)
 	}
-	if r.same {
-		return
+	if r.takes {
+		s.adopt(r.whole)
 	}
-	d, err := parseDomain(r.staged)
-	if err != nil {
-		s.x.Log().Error("the surviving state can not be read", "label", "GS_ERROR_ER", "err", err)
-		d = &domain{}
-	}
-	s.adopt(d)
 }
 
 // dissolve ends a role in a group of the losing side.
