@@ -1,11 +1,11 @@
 package groups
 
 import (
-	"github.com/moothall/moothall/service"
 	"strings"
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/service"
 )
 
 // The numbers of protocols go on rising in later rings, and when all nodes were
