@@ -49,7 +49,7 @@ func (f *full) recordNews(e check.NewsEvent) {
 
 // newsText is the note of a trace.
 func newsText(e *check.NewsEvent) string {
-	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving"}[e.Kind])
+	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving"}[e.Kind])
 	if e.Kind < check.NewsInit {
 		s += fmt.Sprint(" client ", e.Client)
 	}
@@ -130,7 +130,7 @@ func (h *herald) Open(conn service.Conn) (service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.f.recordNews(check.NewsEvent{Kind: check.NewsOpened, Client: h.f.reading})
+	h.f.recordNews(check.NewsEvent{Kind: check.NewsOpened, Client: h.f.reading, PID: uint32(conn.Cred().PID)})
 	return &listened{c, h, h.f.reading}, nil
 }
 
@@ -156,6 +156,9 @@ func (l *listened) Call(req service.Request) {
 		reply(code, body)
 	}
 	l.Client.Call(req)
+	if q.Want == check.WantMore {
+		l.h.f.recordNews(check.NewsEvent{Kind: check.NewsTook, Client: l.id})
+	}
 }
 
 // newsCall is a call as the checker knows it. The simulator's clients make no

@@ -143,6 +143,10 @@ func (r *reader) ask(a *Action) {
 		if name := []string{"g", "h"}[s.intn(2)]; !r.joined[name] {
 			r.joined[name] = true
 			r.register(events.RegisterRequest{Class: events.Group, Group: []byte(name)}, name)
+			if s.chance(0.1) && r.h != nil { // it changes its mind
+				delete(r.subs, r.next)
+				r.call(events.CallEnd, events.SubRequest{Sub: r.next}, nil)
+			}
 		}
 	case "subscribe":
 		r.subscribe(topic, &s)

@@ -122,7 +122,7 @@ func newWorld(p *Plan, o Options) *world {
 		w.domain, w.attrs, w.scripts = check.NewDomain(groups.ID, 1), make(map[string]groups.Attributes), newStream(p.Seed, "scripts")
 	}
 	if p.news() {
-		w.news = check.NewNews(1)
+		w.news = check.NewNews(p.Events.Queue, 1)
 	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")

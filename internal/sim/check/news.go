@@ -12,11 +12,12 @@ type NewsKind uint8
 
 // Kinds of events about the event service. Those before NewsInit are of clients.
 const (
-	NewsOpened  NewsKind = iota // Client
+	NewsOpened  NewsKind = iota // Client, PID
 	NewsCalled                  // Client, Call: before the service has it
 	NewsAnswer                  // Client, Call, OK, Unsure, ID, Seq
 	NewsPush                    // Client, Item
 	NewsClosed                  // Client
+	NewsTook                    // Client: it got what it has granted with a call
 	NewsInit                    // a round begins: Ring, Round
 	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service
 	NewsConf                    // Transitional or not
@@ -32,6 +33,7 @@ type NewsEvent struct {
 	Life         Life
 	Kind         NewsKind
 	Client       int
+	PID          uint32
 	Call         *NewsCall
 	OK           bool
 	Unsure       bool // the answer says that it is not known whether it happened
@@ -142,11 +144,13 @@ type NewsMember struct {
 //	EV10 in the end nodes of one membership took as many messages
 type News struct {
 	max      int
+	queue    int // messages that wait for a subscription at most; zero: not known
 	findings []Finding
 	now      Tick
 	lives    map[Life]*newsNode
 	clients  []*newsClient // by number-1
 	epochs   map[epochKey]*epoch
+	pids     map[uint32]*newsClient
 	refused  map[string]bool // texts that are never to be told
 	told     map[string]bool
 }
@@ -222,6 +226,7 @@ type newsClient struct {
 	slow    bool // it took nothing for a while
 	adopted bool // its node took over the state of others
 	stale   bool // what it gets may be of a part that was given up
+	takes   bool // it is in a call to take more
 	subs    map[uint32]*newsSub
 }
 
@@ -238,12 +243,15 @@ type newsSub struct {
 	ids    map[uint64]bool
 	items  map[string]bool
 	before string // last item of a group
+	there  []uint32
+	waited int // messages that came when it took more
 }
 
-// NewNews returns a checker; limit is the number of findings after which it stops,
-// zero is one.
-func NewNews(limit int) *News {
-	return &News{max: max(1, limit), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
+// NewNews returns a checker; queue is how many messages wait for a subscription at
+// most, zero if that is not known, limit the number of findings after which it
+// stops, zero is one.
+func NewNews(queue, limit int) *News {
+	return &News{queue: queue, max: max(1, limit), pids: make(map[uint32]*newsClient), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
 }
 
 // Findings returns the violations found so far.
@@ -307,7 +315,7 @@ func (n *News) Add(e *NewsEvent) {
 	}
 	if e.Kind == NewsOpened {
 		c := &newsClient{id: e.Client, node: h, subs: make(map[uint32]*newsSub)}
-		n.clients, h.mine = append(n.clients, c), append(h.mine, c)
+		n.clients, h.mine, n.pids[e.PID] = append(n.clients, c), append(h.mine, c), c
 		return
 	}
 	c := n.clients[e.Client-1]
@@ -324,6 +332,8 @@ func (n *News) Add(e *NewsEvent) {
 		n.answered(c, e)
 	case NewsPush:
 		n.pushed(c, e.Item)
+	case NewsTook:
+		c.takes = false
 	case NewsClosed:
 		c.closed = true
 		h.mine = slices.DeleteFunc(h.mine, func(o *newsClient) bool { return o == c })
@@ -533,6 +543,10 @@ func (n *News) called(c *newsClient, q *NewsCall) {
 		}
 	case WantMore:
 		c.granted += q.More
+		c.takes = true
+		for _, s := range c.subs {
+			s.waited = 0
+		}
 		c.slow = c.slow || c.granted <= c.pushed
 	}
 }
@@ -583,7 +597,14 @@ func (n *News) pushed(c *newsClient, i *NewsItem) {
 			n.failFor("EV8", c, i.Sub, "of group %s first hears %s", i.Topic, who)
 		}
 		n.item(c, s, i.Sub, who)
+		s.there = slices.DeleteFunc(s.there, func(p uint32) bool { return p == i.PID })
+		if i.Joined {
+			s.there = append(s.there, i.PID)
+		}
 	case ItemMessage:
+		if s.waited++; c.takes && n.queue > 0 && s.waited > n.queue {
+			n.failFor("EV5", c, i.Sub, "%d messages waited, at most %d are to", s.waited, n.queue)
+		}
 		n.message(c, s, i)
 	case ItemEnd:
 		n.ended(c, s, i)
@@ -799,6 +820,12 @@ func (n *News) endOf(c *newsClient) {
 			n.failFor("EV2", c, id, "was not told\n  %s", s.owed[0])
 		case s.ends:
 			n.failFor("EV3", c, id, "was not told that it ended")
+		case s.call.Want == WantGroup:
+			for _, pid := range s.there {
+				if o := n.pids[pid]; !o.member(s.call.Name) {
+					n.failFor("EV8", c, id, "was not told that client %d is not in group %s any more", o.id, s.call.Name)
+				}
+			}
 		case s.call.Want == WantTopic && s.call.Fixed && len(s.call.Filters) == 0 && s.known && !c.slow && !c.adopted && !s.call.First && s.call.From == 0:
 			last := uint64(0)
 			for t := c.node.latest; t != nil; t = t.parent {
@@ -809,4 +836,17 @@ func (n *News) endOf(c *newsClient) {
 			}
 		}
 	}
+}
+
+// member reports whether a client is registered for a group.
+func (c *newsClient) member(group string) bool {
+	if c.closed {
+		return false
+	}
+	for _, s := range c.subs {
+		if s.call.Want == WantGroup && s.call.Name == group && !s.over {
+			return true
+		}
+	}
+	return false
 }
