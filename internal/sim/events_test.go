@@ -7,9 +7,9 @@ import (
 
 // TestEvents_Seeds runs plans that once found something: a membership that waited
 // while there was no quorum and was told with a trans that clients had seen, and
-// registrations at a node that leaves.
+// registrations at a node that leaves; and rings that all forgot, and had again.
 func TestEvents_Seeds(t *testing.T) {
-	for _, s := range []uint64{6, 270} {
+	for _, s := range []uint64{6, 270, 2294} {
 		if r := Run(DrawEvents(s), Options{Fast: true}); r.Failed() {
 			t.Errorf("seed %d: %v", s, r.Findings[0])
 		}

@@ -379,7 +379,7 @@ func (n *News) node(h *newsNode, e *NewsEvent) {
 func (n *News) turning(h *newsNode, e *NewsEvent) {
 	key := epochKey{e.Ring, e.Round}
 	t := n.epochs[key]
-	if t == nil {
+	if !t.counts(h.life) { // rings of lives that forgot theirs may have the name of an earlier one
 		t = &epoch{key: key, ids: make(map[uint64]publication), texts: make(map[string]uint64), seqs: make(map[topicSeq]uint64),
 			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64)}
 		present := map[Life]NodeID{}
