@@ -154,7 +154,12 @@ func (h *hall) formed(nodes ...config.NodeID) node.Status {
 	return first
 }
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+// Times are printed in UTC. That is set before anything runs: servers of a test that
+// is over may still look at the zone.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	testenv.Main(m)
+}
 
 func TestAgentsFormAndLeave(t *testing.T) {
 	h := newHall(t)

@@ -63,9 +63,6 @@ func documents() (admin.Status, admin.Nodes, admin.Groups, []admin.Event) {
 
 // What commands print, as text and as JSON, changes only on purpose.
 func TestPrinted(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = zone })
 	st, nodes, groups, events := documents()
 	fresh := admin.Status{Time: noon, Cluster: "hall", State: "gather", Node: admin.Self{ID: 9, Started: noon}, Authentication: "none",
 		Quorum: admin.Quorum{Currency: "unknown"}}

@@ -47,9 +47,6 @@ func votingDocument() admin.GroupServices {
 }
 
 func TestPrinted_GroupServices(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = zone })
 	doc := votingDocument()
 	fresh := admin.GroupServices{State: "not established", Time: noon, Node: admin.Self{PID: 1, Started: noon}}
 	for name, write := range map[string]func(w io.Writer) error{

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/cpg"
@@ -104,9 +103,6 @@ func listenUntil(t *testing.T, d *dialling, end func(context.CancelFunc)) error 
 }
 
 func TestHeardPrinted(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = zone })
 	l := listener{names: map[cpg.NodeID]string{1: "anna"}}
 	anna, bert := cpg.MemberID{Node: 1, PID: 815, Instance: 9}, cpg.MemberID{Node: 2, PID: 99}
 	for _, asJSON := range []bool{false, true} {

@@ -88,7 +88,7 @@ func TestLease(t *testing.T) {
 func TestShow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var out strings.Builder // written by who holds the lock
+	var out strings.Builder
 	if err := show(ctx, &out); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"os"
@@ -37,9 +36,9 @@ func show(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	ended := make(chan error)
+	ended, out := make(chan error), log.New(w, "", 0)
 	for _, n := range cluster.Nodes() {
-		go func() { ended <- hold(ctx, n, w) }()
+		go func() { ended <- hold(ctx, n, out) }()
 	}
 	for range cluster.Nodes() {
 		err = errors.Join(err, <-ended)
@@ -47,8 +46,8 @@ func show(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// hold waits for the lock, says so, and lets it go. Only who holds it writes.
-func hold(ctx context.Context, n *node.Node, w io.Writer) error {
+// hold waits for the lock, says so, and lets it go.
+func hold(ctx context.Context, n *node.Node, out *log.Logger) error {
 	c, err := n.OpenNamed(ctx, "locks")
 	if err != nil {
 		return err
@@ -61,7 +60,7 @@ func hold(ctx context.Context, n *node.Node, w io.Writer) error {
 	if _, err := c.Recv(ctx, ev[:]); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s is locked by node %d\n", ev[0].Body, n.Self().ID)
+	out.Printf("%s is locked by node %d", ev[0].Body, n.Self().ID)
 	_, err = c.Call(ctx, callUnlock, ev[0].Body)
 	return err
 }
