@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -190,6 +191,33 @@ func (n *Node) Path(inside string) string {
 // NetNS opens the network namespace of the node.
 func (n *Node) NetNS() (*os.File, error) {
 	return os.Open(fmt.Sprintf("/proc/%d/ns/net", n.holder.Process.Pid))
+}
+
+// Inside calls f in the network namespace of the node; sockets that f makes stay
+// there. The thread comes back and lives on: processes that it started, as the
+// holders of nodes, are killed when it ends (Pdeathsig).
+func (n *Node) Inside(f func() error) error {
+	there, err := n.NetNS()
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return os.NewSyscallError("setns", err)
+	}
+	defer func() {
+		if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
+			panic(fmt.Sprintf("bench: a thread is lost in the namespace of %s: %v", n.Name, err))
+		}
+	}()
+	return f()
 }
 
 // SetLink takes the node's interface up or down.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -224,30 +222,11 @@ func segmentControl(size uint16) []byte {
 }
 
 // listenIn opens a socket inside the network namespace of a node.
-func listenIn(n *Node, port uint16) (*net.UDPConn, error) {
-	there, err := n.NetNS()
-	if err != nil {
-		return nil, err
-	}
-	defer there.Close()
-	here, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return nil, err
-	}
-	defer here.Close()
-
-	// The thread must come back and live on: processes that it started are
-	// killed when it ends (Pdeathsig).
-	runtime.LockOSThread()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return nil, os.NewSyscallError("setns", err)
-	}
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Addr, port)))
-	if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
-		panic(fmt.Sprintf("bench: a thread is lost in the namespace of %s: %v", n.Name, err))
-	}
-	runtime.UnlockOSThread()
+func listenIn(n *Node, port uint16) (conn *net.UDPConn, err error) {
+	err = n.Inside(func() (err error) {
+		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Addr, port)))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,29 +87,15 @@ func (l libcpg) Open(ctx context.Context, id uint16) (session.Conn, error) {
 	if id != cpgs.ID {
 		return nil, service.ErrNotExist
 	}
-	type dialled struct {
-		c   *qbtest.Client
-		err error
+	var c *qbtest.Client
+	err := l.node.Inside(func() (err error) {
+		c, err = qbtest.DialIn(l.node.Path(""), "cpg", 1<<20)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan dialled)
-	go func() {
-		runtime.LockOSThread() // and not unlocked: the thread ends, for it is elsewhere
-		ns, err := l.node.NetNS()
-		if err == nil {
-			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
-			ns.Close()
-		}
-		var c *qbtest.Client
-		if err == nil {
-			c, err = qbtest.DialIn(l.node.Path(""), "cpg", 1<<20)
-		}
-		done <- dialled{c, err}
-	}()
-	d := <-done
-	if d.err != nil {
-		return nil, d.err
-	}
-	return &libcpgConn{c: d.c, pid: lastPID.Add(1), closed: make(chan struct{})}, nil
+	return &libcpgConn{c: c, pid: lastPID.Add(1), closed: make(chan struct{})}, nil
 }
 
 // lastPID numbers members: two of one process are told apart by it.
