@@ -167,7 +167,7 @@ func (h *hall) client(node int, binary string, args ...string) (*testenv.Process
 
 // The oldest provider leads; when its process ends, the next one does.
 func TestLeaderExample(t *testing.T) {
-	binary := program(t, memory, "examples/leader.c")
+	binary := program(t, memory, "../examples/gsleader-c/leader.c")
 	h := agents(t, 3)
 	var clients []*testenv.Process
 	for node := range 3 {

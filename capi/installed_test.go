@@ -153,7 +153,7 @@ func TestInstalledLibrariesLink(t *testing.T) {
 		}
 		for how, link := range map[string]string{"shared": "-l" + name, "static": filepath.Join(lib, "lib"+name+".a")} {
 			binary := filepath.Join(t.TempDir(), "leader")
-			run(t, exec.Command("cc", "-o", binary, "examples/leader.c", "-I", filepath.Join(root, "opt/gs/include"), "-L", lib, link, "-pthread"))
+			run(t, exec.Command("cc", "-o", binary, "../examples/gsleader-c/leader.c", "-I", filepath.Join(root, "opt/gs/include"), "-L", lib, link, "-pthread"))
 			cmd := exec.Command(binary, "g", "1")
 			cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+lib, "MOOTHALL_SOCKET=/nowhere")
 			if out, err := cmd.CombinedOutput(); err == nil || string(out) != "leader: no Group Services: code 19 (no agent runs here, or it refuses this user or domain)\n" {

@@ -10,7 +10,7 @@ import (
 // A program in C and one in Go are in one election: they vote on each other's coming
 // and going, and read each other's state value.
 func TestLeaderExample_InCAndInGo(t *testing.T) {
-	inC := program(t, memory, "examples/leader.c")
+	inC := program(t, memory, "../examples/gsleader-c/leader.c")
 	inGo := filepath.Join(t.TempDir(), "gsleader")
 	run(t, exec.Command("go", "build", "-o", inGo, "../examples/gsleader"))
 	h := agents(t, 3)

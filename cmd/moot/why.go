@@ -15,6 +15,7 @@ import (
 
 func newWhyCommand() *cobra.Command {
 	var a asking
+	var group string
 	cmd := &cobra.Command{
 		Use:   "why [NODE|RING]",
 		Short: "Explain the last change of members or quorum",
@@ -22,24 +23,29 @@ func newWhyCommand() *cobra.Command {
 With NODE, an id or a name, explain the last thing that happened to that node:
 why it left, why it is not here, where it had been before it came back, or what
 is wrong with it. With RING, as moot status prints it (1/42), explain the change
-that led to that ring.
+that led to that ring. With --group, explain how the last vote of a group of Group
+Services ended; moot gs why tells of those before.
 
 All members tell each other what they saw, so the answer is the same at each of
 them. A cause is named only where there is evidence; what a node alone can know,
 such as that its process was stopped, it tells when it is back.
-docs/explanations.md lists the reasons and what to do about them. What groups that
-vote decided, moot gs why explains.
+docs/explanations.md lists the reasons and what to do about them.
 
 EXIT STATUS
   0  explained; that no cause is known is an explanation too
   1  no agent answered, or its work does not go on
   2  wrong flag or argument
-  4  there is no such node, or nothing of the kind is on record`,
+  4  there is no such node or group, or nothing of the kind is on record`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, ring := "", ""
-			if len(args) > 0 {
+			switch {
+			case group != "" && len(args) > 0:
+				return failed(exitUsage, errors.New("--group explains a vote: leave NODE or RING out"))
+			case group != "":
+				return a.whyGroup(cmd, group)
+			case len(args) > 0:
 				about = args[0]
 			}
 			if strings.Contains(about, "/") {
@@ -63,7 +69,26 @@ EXIT STATUS
 		},
 	}
 	a.flags(cmd)
+	cmd.Flags().StringVar(&group, "group", "", "explain the last vote of this `GROUP` of Group Services")
+	_ = cmd.RegisterFlagCompletionFunc("group", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return a.completeVotingGroups(cmd, nil, word)
+	})
 	return cmd
+}
+
+// whyGroup explains how the last protocol of a group ended.
+func (a *asking) whyGroup(cmd *cobra.Command, group string) error {
+	g, err := ask(cmd.Context(), a, func(c *admin.Client, ctx context.Context) (admin.VotingGroup, error) {
+		return c.VotingGroup(ctx, group)
+	})
+	if err != nil {
+		return notFound(err)
+	}
+	last := g.Recent[max(0, len(g.Recent)-1):]
+	if a.json {
+		return writeJSON(cmd.OutOrStdout(), append([]admin.VotingOutcome{}, last...))
+	}
+	return writeGSWhy(cmd.OutOrStdout(), last, fmt.Sprintf("no protocol of group %q", group))
 }
 
 // notFound gives the answer that there is no such thing its exit status.

@@ -1,6 +1,6 @@
 // Command gsleader elects a leader with Group Services: the oldest provider of the
 // group demo, which writes itself into the group's state value, for whoever subscribes
-// to that. capi/examples/leader.c takes part in the same election.
+// to that. examples/gsleader-c/leader.c takes part in the same election.
 package main
 
 import (
