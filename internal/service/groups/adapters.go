@@ -181,11 +181,11 @@ const minAdapter = 1 + 1 + addrSize + 4
 
 func appendAdapter(b []byte, a *Adapter) []byte {
 	b = appendOptAddr(body.AppendBool(append(b, a.Network), a.Up), a.Addr)
-	return appendText(b, a.Interface)
+	return body.AppendText(b, a.Interface)
 }
 
 func takeAdapter(r *body.Reader) Adapter {
-	a := Adapter{Network: r.U8(), Up: r.Bool(), Addr: takeOptAddr(r), Interface: string(takeText(r, MaxInterface))}
+	a := Adapter{Network: r.U8(), Up: r.Bool(), Addr: takeOptAddr(r), Interface: string(r.Text(MaxInterface))}
 	if a.Network >= MaxNetworks {
 		r.Fail("network")
 	}

@@ -125,16 +125,16 @@ type ResponseRequest struct {
 
 // AppendTo appends the body of CallHello.
 func (q HelloRequest) AppendTo(b []byte) []byte {
-	b = appendText(appendText(body.AppendU16(b, q.Level), q.Subsystem), q.Domain)
+	b = body.AppendText(body.AppendText(body.AppendU16(b, q.Level), q.Subsystem), q.Domain)
 	b = body.AppendU32(body.AppendU32(append(b, q.Check), q.Interval), q.Limit)
-	return body.AppendBool(appendText(body.AppendU32(b, uint32(q.PID)), q.Script), q.Adapters)
+	return body.AppendBool(body.AppendText(body.AppendU32(b, uint32(q.PID)), q.Script), q.Adapters)
 }
 
 // ParseHello reads the body of CallHello.
 func ParseHello(b []byte) (HelloRequest, error) {
 	r := body.NewReader(b)
-	q := HelloRequest{Level: r.U16(), Subsystem: string(takeText(&r, 255)), Domain: string(takeText(&r, 255)), Check: r.U8(),
-		Interval: r.U32(), Limit: r.U32(), PID: int32(r.U32()), Script: string(takeText(&r, MaxScript)), Adapters: r.Bool()}
+	q := HelloRequest{Level: r.U16(), Subsystem: string(r.Text(255)), Domain: string(r.Text(255)), Check: r.U8(),
+		Interval: r.U32(), Limit: r.U32(), PID: int32(r.U32()), Script: string(r.Text(MaxScript)), Adapters: r.Bool()}
 	return q, r.Close()
 }
 
@@ -175,14 +175,14 @@ func ParseReply(b []byte) (Reply, error) {
 
 // AppendTo appends the body of CallJoin.
 func (q JoinRequest) AppendTo(b []byte) []byte {
-	b = appendText(body.AppendU32(b, uint32(q.Token)), q.Group)
-	return appendText(body.AppendU16(appendAttributes(b, &q.Attrs), uint16(q.Instance)), q.Local)
+	b = body.AppendText(body.AppendU32(b, uint32(q.Token)), q.Group)
+	return body.AppendText(body.AppendU16(appendAttributes(b, &q.Attrs), uint16(q.Instance)), q.Local)
 }
 
 // ParseJoin reads the body of CallJoin; Group and Local are views.
 func ParseJoin(b []byte) (JoinRequest, error) {
 	r := body.NewReader(b)
-	q := JoinRequest{Token: int32(r.U32()), Group: takeText(&r, 4*MaxName), Attrs: takeAttributes(&r), Instance: int16(r.U16()), Local: takeText(&r, 4*MaxName)}
+	q := JoinRequest{Token: int32(r.U32()), Group: r.Text(4 * MaxName), Attrs: takeAttributes(&r), Instance: int16(r.U16()), Local: r.Text(4 * MaxName)}
 	return q, r.Close()
 }
 
@@ -190,7 +190,7 @@ func ParseJoin(b []byte) (JoinRequest, error) {
 func (q Proposal) AppendTo(b []byte) []byte {
 	b = body.AppendU32(append(body.AppendU32(b, uint32(q.Token)), q.Phases), uint32(q.Limit))
 	b = appendProviders(body.AppendU32(b, q.Code), q.Targets)
-	return appendOptAttributes(appendText(body.AppendU32(b, q.Phase), q.Data), q.Attrs)
+	return appendOptAttributes(body.AppendText(body.AppendU32(b, q.Phase), q.Data), q.Attrs)
 }
 
 // ParseProposal reads a proposal; Data is a view.
@@ -202,7 +202,7 @@ func ParseProposal(b []byte) (Proposal, error) {
 
 func takeProposal(r *body.Reader) Proposal {
 	return Proposal{Token: int32(r.U32()), Phases: r.U8(), Limit: int32(r.U32()), Code: r.U32(), Targets: takeProviders(r),
-		Phase: r.U32(), Data: takeText(r, 2*MaxMessage), Attrs: takeOptAttributes(r)}
+		Phase: r.U32(), Data: r.Text(2 * MaxMessage), Attrs: takeOptAttributes(r)}
 }
 
 // AppendTo appends the body of CallVote.
@@ -235,13 +235,13 @@ func ParseToken(b []byte) (TokenRequest, error) {
 
 // AppendTo appends the body of CallSubscribe.
 func (q SubscribeRequest) AppendTo(b []byte) []byte {
-	return appendText(body.AppendU32(body.AppendU32(b, uint32(q.Token)), q.Wants), q.Group)
+	return body.AppendText(body.AppendU32(body.AppendU32(b, uint32(q.Token)), q.Wants), q.Group)
 }
 
 // ParseSubscribe reads the body of CallSubscribe; Group is a view.
 func ParseSubscribe(b []byte) (SubscribeRequest, error) {
 	r := body.NewReader(b)
-	q := SubscribeRequest{int32(r.U32()), r.U32(), takeText(&r, 4*MaxName)}
+	q := SubscribeRequest{int32(r.U32()), r.U32(), r.Text(4 * MaxName)}
 	return q, r.Close()
 }
 

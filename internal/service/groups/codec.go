@@ -9,26 +9,12 @@ import (
 // Strings have their length in four bytes in front, lists their count
 // (group services C.9).
 
-func appendText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(body.AppendU32(b, uint32(len(s))), s...)
-}
-
-// takeText takes a byte string of at most limit bytes, a view.
-func takeText(r *body.Reader, limit int) []byte {
-	n := r.Count(1)
-	if n > limit {
-		r.Fail("string")
-		return nil
-	}
-	return r.Bytes(n)
-}
-
 // appendOpt appends a byte string that may be absent.
 func appendOpt(b, s []byte) []byte {
 	if s == nil {
 		return append(b, 0)
 	}
-	return appendText(append(b, 1), s)
+	return body.AppendText(append(b, 1), s)
 }
 
 // takeOpt is nil if and only if the string is absent.
@@ -36,7 +22,7 @@ func takeOpt(r *body.Reader, limit int) []byte {
 	if !r.Bool() {
 		return nil
 	}
-	if s := takeText(r, limit); s != nil {
+	if s := r.Text(limit); s != nil {
 		return s
 	}
 	return []byte{}
@@ -77,13 +63,13 @@ func appendAttributes(b []byte, a *Attributes) []byte {
 	b = body.AppendU32(body.AppendU32(b, a.ClientVersion), a.Batch)
 	b = append(b, a.Phases, a.ReflectPhases, byte(a.DefaultVote))
 	b = body.AppendU32(body.AppendU32(b, uint32(a.TimeLimit)), uint32(a.ReflectLimit))
-	return appendText(b, a.Source)
+	return body.AppendText(b, a.Source)
 }
 
 // takeAttributes takes a block, valid or not. A name that is too long stays so.
 func takeAttributes(r *body.Reader) Attributes {
 	return Attributes{ClientVersion: r.U32(), Batch: r.U32(), Phases: r.U8(), ReflectPhases: r.U8(), DefaultVote: Vote(r.U8()),
-		TimeLimit: int32(r.U32()), ReflectLimit: int32(r.U32()), Source: string(takeText(r, 4*MaxName))}
+		TimeLimit: int32(r.U32()), ReflectLimit: int32(r.U32()), Source: string(r.Text(4 * MaxName))}
 }
 
 // appendOptAttributes appends a block that may be absent.

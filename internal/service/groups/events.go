@@ -105,12 +105,12 @@ type Check struct{ Number uint32 }
 type Failure struct{ Record string }
 
 // AppendTo appends a failure.
-func (f Failure) AppendTo(b []byte) []byte { return appendText(b, f.Record) }
+func (f Failure) AppendTo(b []byte) []byte { return body.AppendText(b, f.Record) }
 
 // ParseFailure reads a failure.
 func ParseFailure(b []byte) (Failure, error) {
 	r := body.NewReader(b)
-	f := Failure{string(takeText(&r, MaxRecord))}
+	f := Failure{string(r.Text(MaxRecord))}
 	return f, r.Close()
 }
 
@@ -125,7 +125,7 @@ func (n Notification) AppendTo(b []byte) []byte {
 		b = body.AppendU32(body.AppendU32(b, l.Reason), l.Code)
 	}
 	b = appendOpt(body.AppendU32(b, n.Deactivate), n.Flag)
-	b = appendOpt(appendOpt(appendText(b, n.State), n.Proposed), n.Source)
+	b = appendOpt(appendOpt(body.AppendText(b, n.State), n.Proposed), n.Source)
 	return appendOptAttributes(appendOpt(b, n.Message), n.Attrs)
 }
 
@@ -138,7 +138,7 @@ func ParseNotification(b []byte) (Notification, error) {
 		n.Leaves = append(n.Leaves, LeaveInfo{r.U32(), r.U32()})
 	}
 	n.Deactivate, n.Flag = r.U32(), takeOpt(&r, MaxFlag)
-	n.State, n.Proposed, n.Source = takeText(&r, MaxState), takeOpt(&r, MaxState), takeOpt(&r, MaxState)
+	n.State, n.Proposed, n.Source = r.Text(MaxState), takeOpt(&r, MaxState), takeOpt(&r, MaxState)
 	n.Message, n.Attrs = takeOpt(&r, MaxMessage), takeOptAttributes(&r)
 	return n, r.Close()
 }
@@ -162,7 +162,7 @@ func (s Subscription) AppendTo(b []byte) []byte {
 	b = appendProviders(appendProviders(b, s.Full), s.Changing)
 	b = body.AppendU32(b, uint32(len(s.Special)))
 	for _, x := range s.Special {
-		b = appendText(body.AppendU32(body.AppendU32(b, x.Flag), x.Size), x.Data)
+		b = body.AppendText(body.AppendU32(body.AppendU32(b, x.Flag), x.Size), x.Data)
 	}
 	return body.AppendBool(b, s.Ends)
 }
@@ -172,7 +172,7 @@ func ParseSubscription(b []byte) (Subscription, error) {
 	r := body.NewReader(b)
 	s := Subscription{Token: int32(r.U32()), Has: r.U32(), State: takeOpt(&r, MaxState), Full: takeProviders(&r), Changing: takeProviders(&r)}
 	for range r.Count(12) {
-		x := Special{Flag: r.U32(), Size: r.U32(), Data: takeText(&r, len(b))}
+		x := Special{Flag: r.U32(), Size: r.U32(), Data: r.Text(len(b))}
 		if x.Size == 0 || len(x.Data)%int(x.Size) != 0 {
 			r.Fail("special data")
 		}
@@ -186,7 +186,7 @@ func ParseSubscription(b []byte) (Subscription, error) {
 func (a Adapters) AppendTo(b []byte) []byte {
 	b = body.AppendU32(b, uint32(len(a.List)))
 	for _, x := range a.List {
-		b = appendText(body.AppendU16(appendAddr(b, x.Addr), uint16(x.Node)), x.Interface)
+		b = body.AppendText(body.AppendU16(appendAddr(b, x.Addr), uint16(x.Node)), x.Interface)
 	}
 	return b
 }
@@ -196,7 +196,7 @@ func ParseAdapters(b []byte) (Adapters, error) {
 	r := body.NewReader(b)
 	var a Adapters
 	for range r.Count(addrSize + 2 + 4) {
-		a.List = append(a.List, AdapterAddr{takeAddr(&r), int16(r.U16()), string(takeText(&r, MaxInterface))})
+		a.List = append(a.List, AdapterAddr{takeAddr(&r), int16(r.U16()), string(r.Text(MaxInterface))})
 	}
 	return a, r.Close()
 }

@@ -27,9 +27,9 @@ type head struct {
 	group string
 }
 
-func (h head) appendTo(b []byte) []byte { return appendText(body.AppendU64(b, h.term), h.group) }
+func (h head) appendTo(b []byte) []byte { return body.AppendText(body.AppendU64(b, h.term), h.group) }
 
-func takeHead(r *body.Reader) head { return head{r.U64(), string(takeText(r, MaxName))} }
+func takeHead(r *body.Reader) head { return head{r.U64(), string(r.Text(MaxName))} }
 
 // late is what msgTimeout says.
 type late struct {

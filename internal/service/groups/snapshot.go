@@ -85,12 +85,12 @@ const (
 )
 
 func (g *group) appendTo(b []byte) []byte {
-	b = body.AppendBool(body.AppendU64(appendText(b, g.name), g.number), g.alive)
+	b = body.AppendBool(body.AppendU64(body.AppendText(b, g.name), g.number), g.alive)
 	b = body.AppendU32(appendAttributes(b, &g.attrs), uint32(len(g.members)))
 	for i := range g.members {
 		b = g.members[i].appendTo(b)
 	}
-	b = appendRequests(appendText(b, g.state), g.joins)
+	b = appendRequests(body.AppendText(b, g.state), g.joins)
 	b = body.AppendBool(appendOpt(b, g.reflect), g.active != nil)
 	if g.active != nil {
 		b = g.active.appendTo(b)
@@ -99,11 +99,11 @@ func (g *group) appendTo(b []byte) []byte {
 }
 
 func takeGroup(r *body.Reader) *group {
-	g := &group{name: string(takeText(r, MaxName)), number: r.U64(), alive: r.Bool(), attrs: takeAttributes(r)}
+	g := &group{name: string(r.Text(MaxName)), number: r.U64(), alive: r.Bool(), attrs: takeAttributes(r)}
 	for range r.Count(memberSize) {
 		g.members = append(g.members, takeMember(r))
 	}
-	g.state = append(g.state, takeText(r, MaxState)...)
+	g.state = append(g.state, r.Text(MaxState)...)
 	g.joins = takeRequests(r)
 	g.reflect = takeOptCopy(r, MaxState)
 	if r.Bool() {
