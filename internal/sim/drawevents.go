@@ -1,33 +1,11 @@
 package sim
 
-import (
-	"cmp"
-	"slices"
-)
-
 // DrawEvents makes the plan of a seed that is about cluster events: whole nodes
 // with clients that register, subscribe, publish, read slowly and die, while nodes
 // crash, pause, leave, fall apart and come together.
 func DrawEvents(seed uint64) *Plan {
-	d := &drawer{r: newStream(seed, "events plan"), p: &Plan{Seed: seed}}
-	d.nodes(2 + d.r.intn(4))
-	d.network()
-	d.p.Net.Delay = min(d.p.Net.Delay, 5*ms)
-	d.p.Engine.MaxMessage = 1 << 20
-	d.quick()
-	d.p.Heal = d.r.between(6*sec, 14*sec)
-	d.p.Restart = d.r.chance(0.8)
-	for i := range d.p.Nodes {
-		d.p.Nodes[i].Burst = 0
-		d.p.Nodes[i].Readers = 1 + d.r.intn(3)
-	}
-	d.bulletin(60 + d.r.intn(200))
-	if d.r.chance(0.85) { // else nothing fails but clients
-		d.storm()
-	}
-	d.p.Actions = slices.DeleteFunc(d.p.Actions, func(a Action) bool { return a.Do == DoExpect || a.Do == DoVotes })
-	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
-	return d.p
+	return drawClients(seed, "events plan", func(d *drawer, n *NodePlan) { n.Readers = 1 + d.r.intn(3) },
+		func(d *drawer) { d.bulletin(60 + d.r.intn(200)) })
 }
 
 // someEvents gives one in eight of the whole plans the event service too. What it

@@ -9,7 +9,16 @@ import (
 // with clients that join, propose, vote, watch and die, while nodes crash, pause,
 // fall apart and come together in any phase of a protocol.
 func DrawGroups(seed uint64) *Plan {
-	d := &drawer{r: newStream(seed, "groups plan"), p: &Plan{Seed: seed}}
+	return drawClients(seed, "groups plan", func(d *drawer, n *NodePlan) { n.Seats = 1 + d.r.intn(3) }, func(d *drawer) {
+		d.domain()
+		d.asks(40 + d.r.intn(160))
+	})
+}
+
+// drawClients makes a plan about the clients of one service: equip gives each node
+// some, work says what they do, and mostly nodes and network fail meanwhile.
+func drawClients(seed uint64, stream string, equip func(*drawer, *NodePlan), work func(*drawer)) *Plan {
+	d := &drawer{r: newStream(seed, stream), p: &Plan{Seed: seed}}
 	d.nodes(2 + d.r.intn(4))
 	d.network()
 	d.p.Net.Delay = min(d.p.Net.Delay, 5*ms)
@@ -19,10 +28,9 @@ func DrawGroups(seed uint64) *Plan {
 	d.p.Restart = d.r.chance(0.8)
 	for i := range d.p.Nodes {
 		d.p.Nodes[i].Burst = 0
-		d.p.Nodes[i].Seats = 1 + d.r.intn(3)
+		equip(d, &d.p.Nodes[i])
 	}
-	d.domain()
-	d.asks(40 + d.r.intn(160))
+	work(d)
 	if d.r.chance(0.85) { // else nothing fails but clients
 		d.storm()
 	}
