@@ -14,7 +14,8 @@
 // # What is the same
 //
 // The service gets the same calls in the same order as in the agent's process,
-// on one goroutine, under the contract of package service. Its replicas never
+// on one goroutine, under the contract of package service, and of its optional
+// interfaces all but one, below. Its replicas never
 // diverge: a process that ended has lost its state, so to the others its node
 // has left, and it joins again with a state that they give it in a round. What no
 // process holds any more is gone, as when the last node of a cluster stops. The
@@ -37,8 +38,9 @@
 //     take its events is cut off.
 //   - What a service.Leaver multicasts may come too late.
 //   - An error of SyncProcess, and a panic, end the process, not the node.
-//   - Round.Peers has a weight of 1 for each. The Executive is no
-//     service.QuorumViewer.
+//   - Round.Peers has a weight of 1 for each.
+//   - A service.Aborter has no last word: when the member ends, so do its clients'
+//     connections, before anything from a process could reach them.
 //
 // # A process that is slow
 //

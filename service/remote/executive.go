@@ -60,6 +60,11 @@ func (h *host) Local(s service.Source) (service.Conn, bool) {
 	return c, true
 }
 
+// Quorum is the last decision at the agent. Its ring is the nodes'.
+func (h *host) Quorum() (service.QuorumState, service.Currency) {
+	return h.quorum.State, h.quorum.Currency
+}
+
 // Now is the clock.
 func (h *host) Now() time.Time { return time.Now() }
 
@@ -125,7 +130,14 @@ type conn struct {
 	client service.Client // nil: it was refused
 	over   bool           // ended from this side
 	open   map[uint64]*reply
+
+	holder service.Holder // client, if it may keep calls waiting
+	held   []outside.Call // those that wait, oldest first
+	stayed bool           // the agent was asked to keep the next ones
 }
+
+// maxHeld is how many calls of one client wait here; more wait at the agent.
+const maxHeld = 64
 
 // reply makes sure that one answer is the only one.
 type reply struct {
@@ -178,6 +190,9 @@ func (h *host) open(o *outside.Open) {
 		return
 	}
 	c.client = client
+	if c.holder, _ = client.(service.Holder); c.holder != nil {
+		h.holds = append(h.holds, c)
+	}
 }
 
 // closed is the end of a connection.
@@ -188,6 +203,7 @@ func (h *host) closed(id uint64) {
 	}
 	c.over = true
 	delete(h.conns, id)
+	h.holds = slices.DeleteFunc(h.holds, func(o *conn) bool { return o == c })
 	if c.client != nil {
 		c.client.Closed()
 	}
@@ -203,6 +219,41 @@ func (h *host) call(q *outside.Call) {
 		c.Close(service.ErrInvalidParam)
 		return
 	}
+	if c.holder == nil || !h.info.Calls[q.Func].Flow || len(c.held) == 0 && !c.holder.Holding() {
+		h.pass(c, q)
+		return
+	}
+	held := *q
+	held.Body = slices.Clone(q.Body)
+	c.held = append(c.held, held)
+	c.stay(len(c.held) >= maxHeld)
+}
+
+// stay asks the agent to keep calls of the client, or not to any more.
+func (c *conn) stay(on bool) {
+	if c.stayed != on {
+		c.stayed = on
+		c.h.tell(outside.CallHold, outside.Hold{Conn: c.id, On: on})
+	}
+}
+
+// release lets calls go that waited for their service.
+func (h *host) release() {
+	for _, c := range slices.Clone(h.holds) {
+		for len(c.held) > 0 && !c.over && !c.holder.Holding() {
+			q := c.held[0]
+			c.held = c.held[1:]
+			h.pass(c, &q)
+		}
+		if len(c.held) == 0 {
+			c.stay(false)
+		}
+	}
+}
+
+// pass gives a call to the service, or refuses it outside of the primary
+// component.
+func (h *host) pass(c *conn, q *outside.Call) {
 	r := &reply{h: h, no: q.No}
 	answer := r.answer
 	if !h.info.RunsWithoutQuorum {

@@ -38,8 +38,9 @@ type host struct {
 	order []service.NodeID
 
 	conns map[uint64]*conn
-	taken uint64 // calls, since the start
-	told  uint64 // of them, what the agent knows
+	holds []*conn // those whose client may keep calls waiting, in the order of their opening
+	taken uint64  // calls, since the start
+	told  uint64  // of them, what the agent knows
 
 	normal  []message // multicasts that wait until messages flow
 	waiting int       // their cost
@@ -51,8 +52,9 @@ type host struct {
 }
 
 var (
-	_ service.Executive = (*host)(nil)
-	_ resync.Host       = (*rounds)(nil)
+	_ service.Executive    = (*host)(nil)
+	_ service.QuorumViewer = (*host)(nil)
+	_ resync.Host          = (*rounds)(nil)
 )
 
 func newHost(ctx context.Context, line session.Conn, s service.Service, info service.Info, w outside.Welcome, log *slog.Logger) (*host, error) {
@@ -147,6 +149,7 @@ func (h *host) settle() error {
 	if h.sync.Busy() {
 		h.sync.Work(now, syncBudget)
 	}
+	h.release()
 	h.pump()
 	if h.taken > h.told {
 		h.told = h.taken
@@ -303,7 +306,9 @@ func (h *host) deliver(m *outside.Message) {
 func (h *host) active() bool { return h.info.RunsWithoutQuorum || h.sync.Active(h.info.ID) }
 
 // mayAct reports whether clients may change something.
-func (h *host) mayAct() bool { return h.active() && h.quorum.Primary && h.quorum.Current }
+func (h *host) mayAct() bool {
+	return h.active() && h.quorum.Primary && h.quorum.Currency == service.CurrencyNow
+}
 
 func (h *host) quorumChanged(q outside.Quorum) {
 	h.quorum = q

@@ -69,6 +69,9 @@ func (r *rounds) Note(n resync.Note) {
 			h.flowing, h.synced = true, true
 			h.tell(outside.CallReady, outside.Ready{Ring: h.ring})
 		}
+		if b, ok := h.svc.(service.Bystander); ok && !h.active() {
+			b.PassedBy()
+		}
 	case resync.NotePassed:
 		h.log.Warn("The service is left out of a round", "ring", n.Ring, "why", n.Text)
 	case resync.NoteStalled:

@@ -175,6 +175,14 @@ func (l *line) Recv(context.Context, []session.Event) (int, error) {
 }
 func (l *line) Close() error { l.c.Leave(); return nil }
 
+// kept is a service that keeps a book.
+type kept interface {
+	service.Service
+	kept() *book
+}
+
+func (k *book) kept() *book { return k }
+
 // proc is a process, step by step.
 type proc struct {
 	node *servicetest.Node
@@ -184,11 +192,11 @@ type proc struct {
 }
 
 // spawn starts a process at a node.
-func spawn(t *testing.T, n *servicetest.Node, k *book) *proc {
+func spawn(t *testing.T, n *servicetest.Node, k kept) *proc {
 	t.Helper()
 	c := n.Open(bookID)
 	n.Service(bookID).(*outside.Service).Expect(int32(c.ID()))
-	p := &proc{node: n, line: &line{c: c}, book: k}
+	p := &proc{node: n, line: &line{c: c}, book: k.kept()}
 	info := k.Info()
 	w, err := register(t.Context(), p.line, &info)
 	if err != nil {

@@ -88,6 +88,7 @@ type client struct {
 	conn service.Conn
 	p    *process // it is the process
 	told bool     // the process knows of it
+	held bool     // the process wants no more of its calls now
 }
 
 var _ service.Holder = (*client)(nil)
@@ -112,7 +113,7 @@ func (c *client) announce() {
 // Holding keeps calls waiting while nobody can take them.
 func (c *client) Holding() bool {
 	p := c.s.proc
-	return p == nil || !c.s.flowing || p.unread > MaxCalls
+	return p == nil || !c.s.flowing || c.held || p.unread > MaxCalls
 }
 
 // Closed forgets the connection.
@@ -235,6 +236,13 @@ func (p *process) word(r *service.Request) (err error) {
 		var n Count
 		if n, err = ParseCount(r.Body); err == nil {
 			err = p.took(n.N)
+		}
+	case CallHold:
+		var k Hold
+		if k, err = ParseHold(r.Body); err == nil {
+			if c := s.client(k.Conn); c != nil {
+				c.held = k.On
+			}
 		}
 	case CallPong:
 		var n Count

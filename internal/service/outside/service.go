@@ -3,6 +3,7 @@ package outside
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"time"
 
@@ -91,7 +92,7 @@ var calls = func() []service.Call {
 	for i := range FirstOwn {
 		list[i] = service.Call{Name: "call", Flow: true}
 	}
-	for i, name := range []string{"register", "multicast", "reply", "push", "close", "ready", "took", "pong"} {
+	for i, name := range []string{"register", "multicast", "reply", "push", "close", "ready", "took", "pong", "hold"} {
 		list[FirstOwn+i] = service.Call{Name: name}
 	}
 	return list
@@ -178,16 +179,17 @@ func (s *Service) SyncActivate() {
 	s.begin(0)
 }
 
-// QuorumChanged passes on whether the node is in the primary component.
+// QuorumChanged passes on what is decided about quorum.
 func (s *Service) QuorumChanged() {
-	q := Quorum{Primary: true, Current: true}
+	q := Quorum{Primary: true, Currency: service.CurrencyNow}
 	if v, ok := s.x.(service.QuorumViewer); ok {
 		state, currency := v.Quorum()
 		if state.Ring != (proto.RingID{}) { // someone decides
-			q = Quorum{Primary: state.Quorate && state.Ring == s.ring, Current: currency == service.CurrencyNow}
+			q = Quorum{Primary: state.Quorate && state.Ring == s.ring, Currency: currency, State: state}
+			q.State.Shares = slices.Clone(state.Shares)
 		}
 	}
-	if q != s.quorum {
+	if !reflect.DeepEqual(q, s.quorum) {
 		s.quorum = q
 		if s.member() {
 			s.proc.tell(EventQuorum, q)

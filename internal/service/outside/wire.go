@@ -17,6 +17,7 @@ const (
 	MaxCalls = 1 << 20 // bytes of clients' calls that the process has not taken
 	MaxBody  = 1 << 20 // bytes of a message of the service
 	maxNodes = 1024    // names of nodes
+	maxText  = 4 << 10 // bytes of a sentence
 	FirstOwn = 1 << 8  // functions from here on are for the process itself
 )
 
@@ -30,6 +31,7 @@ const (
 	CallReady                              // Ready
 	CallTook                               // Count: calls that were taken, since the start
 	CallPong                               // Count: of the ping
+	CallHold                               // Hold
 	numCalls
 )
 
@@ -157,9 +159,19 @@ type Ready struct{ Ring proto.RingID }
 // Count is a number.
 type Count struct{ N uint64 }
 
-// Quorum says whether the node is in the primary component, and whether that is
-// current.
-type Quorum struct{ Primary, Current bool }
+// Quorum is the last decision on quorum, how much it is worth, and whether the
+// node acts as a member of the primary component by it.
+type Quorum struct {
+	Primary  bool
+	Currency service.Currency
+	State    service.QuorumState
+}
+
+// Hold says whether calls of a client are to wait.
+type Hold struct {
+	Conn uint64
+	On   bool
+}
 
 func appendSource(b []byte, s service.Source) []byte {
 	b = body.AppendNode(b, s.Node)
@@ -393,14 +405,47 @@ func ParseCount(b []byte) (Count, error) {
 
 // AppendTo appends the body.
 func (q Quorum) AppendTo(b []byte) []byte {
-	return body.AppendBool(body.AppendBool(b, q.Primary), q.Current)
+	s := &q.State
+	b = append(body.AppendBool(b, q.Primary), byte(q.Currency))
+	b = body.AppendBool(body.AppendRing(b, s.Ring), s.Quorate)
+	for _, n := range []uint32{s.Expected, s.Needed, s.Votes, s.Device, s.Reserved} {
+		b = body.AppendU32(b, n)
+	}
+	b = body.AppendText(body.AppendShort(body.AppendU64(b, uint64(s.Epoch)), s.Row), s.Text)
+	b = body.AppendU32(b, uint32(len(s.Shares)))
+	for _, v := range s.Shares {
+		b = body.AppendU32(body.AppendNode(b, v.Node), v.Votes)
+	}
+	return b
 }
 
 // ParseQuorum reads a Quorum.
 func ParseQuorum(b []byte) (Quorum, error) {
 	r := body.NewReader(b)
-	q := Quorum{r.Bool(), r.Bool()}
+	q := Quorum{Primary: r.Bool(), Currency: service.Currency(r.U8())}
+	if q.Currency > service.CurrencyUnknown {
+		r.Fail("currency")
+	}
+	s := &q.State
+	s.Ring, s.Quorate = r.Ring(), r.Bool()
+	for _, n := range []*uint32{&s.Expected, &s.Needed, &s.Votes, &s.Device, &s.Reserved} {
+		*n = r.U32()
+	}
+	s.Epoch, s.Row, s.Text = service.Epoch(r.U64()), string(r.Short()), string(r.Text(maxText))
+	for range r.Count(body.NodeLen + 4) {
+		s.Shares = append(s.Shares, service.Share{Node: r.Node(), Votes: r.U32()})
+	}
 	return q, r.Close()
+}
+
+// AppendTo appends the body.
+func (h Hold) AppendTo(b []byte) []byte { return body.AppendBool(body.AppendU64(b, h.Conn), h.On) }
+
+// ParseHold reads a Hold.
+func ParseHold(b []byte) (Hold, error) {
+	r := body.NewReader(b)
+	h := Hold{Conn: r.U64(), On: r.Bool()}
+	return h, r.Close()
 }
 
 // Messages of the members among each other: their functions.

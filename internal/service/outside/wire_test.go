@@ -33,7 +33,10 @@ func bodies() []servicetest.Body {
 		servicetest.A(Close{Conn: 7, Code: service.ErrBusyCode}, ParseClose),
 		servicetest.A(Ready{ring}, ParseReady),
 		servicetest.A(Count{5}, ParseCount),
-		servicetest.A(Quorum{true, false}, ParseQuorum),
+		servicetest.A(Quorum{Primary: true, Currency: service.CurrencyUnknown}, ParseQuorum),
+		servicetest.A(Quorum{Currency: service.CurrencyNow, State: service.QuorumState{Ring: ring, Quorate: true, Expected: 3, Needed: 2, Votes: 4, Device: 1, Reserved: 5,
+			Epoch: 6, Row: "majority", Text: "as it is", Shares: []service.Share{{Node: 1, Votes: 2}, {Node: 2, Votes: 1}}}}, ParseQuorum),
+		servicetest.A(Hold{Conn: 7, On: true}, ParseHold),
 		servicetest.A(Roll{Ring: ring, No: 2, Life: 3}, ParseRoll),
 	}
 }
