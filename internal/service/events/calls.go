@@ -23,6 +23,7 @@ const (
 	CallList                    // nothing, ListReply
 	CallStatus                  // nothing, StatusReply
 	CallRecall                  // nothing: what was granted and not used is taken back
+	CallTake                    // nothing, TakeReply: the next event; from then on EventNews comes
 	numCalls
 )
 
@@ -142,6 +143,14 @@ const (
 type StatusReply struct {
 	State State
 	Fact  Fact // the last record; its kind is what it is worth now
+}
+
+// TakeReply answers CallTake.
+type TakeReply struct {
+	Left    uint32 // events that wait still; zero: EventNews tells when one does
+	Primary bool   // this node is in the primary sub-cluster
+	Kind    uint16 // of the event; zero: none waits
+	Body    []byte
 }
 
 // AppendTo appends the body of CallOpen.
@@ -361,5 +370,17 @@ func ParseStatusReply(b []byte) (StatusReply, error) {
 	if p.State > Limbo {
 		r.Fail("state")
 	}
+	return p, r.Close()
+}
+
+// AppendTo appends the answer to CallTake.
+func (p TakeReply) AppendTo(b []byte) []byte {
+	return body.AppendText(body.AppendU16(body.AppendBool(body.AppendU32(b, p.Left), p.Primary), p.Kind), p.Body)
+}
+
+// ParseTakeReply reads the answer to CallTake; what it returns shares memory with b.
+func ParseTakeReply(b []byte) (TakeReply, error) {
+	r := body.NewReader(b)
+	p := TakeReply{r.U32(), r.Bool(), r.U16(), r.Text(r.Len())}
 	return p, r.Close()
 }

@@ -90,6 +90,9 @@ var bodies = []servicetest.Body{
 	servicetest.A(ListReply{[]Description{{Name: "t"}, {Name: "u"}}}, ParseListReply),
 	servicetest.A(StatusReply{Limbo, fact27}, ParseStatusReply),
 
+	servicetest.A(TakeReply{1, true, EventLost, []byte("body")}, ParseTakeReply),
+	servicetest.A(NewsEvent{true, false}, ParseNews),
+
 	servicetest.A(MemberEvent{1, fact27}, ParseMember),
 	servicetest.A(LinkEvent{1, Link{Connect, true, 2, 3, netip.MustParseAddr("fd00::1")}}, ParseLink),
 	servicetest.A(LinkEvent{1, Link{Kind: Eligible, Node: 2}}, ParseLink),
@@ -291,6 +294,44 @@ func TestRanked_RecallAndReassign(t *testing.T) {
 	if want := []string{"2 x1", "3 x1", "3 y"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
+}
+
+// Who fetches events one by one is told that there are some, once, and where the node
+// is with the membership.
+func TestTake(t *testing.T) {
+	w := start(t, 2, Config{QueueRanked: 2})
+	w.form(w.All())
+	a, l := w.client(1, 0), w.opened(2, OpenRequest{Ranked: true})
+	a.want(service.OK, CallCreate, create("t"))
+	l.subscribe("t")
+	take := func(left uint32, primary bool, want string) {
+		t.Helper()
+		p, err := ParseTakeReply(l.must(CallTake, NameRequest{}))
+		got := ""
+		if p.Kind != 0 {
+			got = line(t, servicetest.Event{Kind: p.Kind, Body: p.Body})
+		}
+		if err != nil || got != want || p.Left != left || p.Primary != primary {
+			t.Fatalf("%+v %q, %v", p, got, err)
+		}
+	}
+	a.publish("t", "early")
+	l.expect()
+	take(0, true, "t 1 early")
+	a.publish("t", "one")
+	a.publish("t", "two")
+	a.publish("t", "three")
+	l.expect("waits, primary")
+	take(2, true, "lost")
+	take(1, true, "t 2 one")
+	w.form(ids{1}, ids{2})
+	l.expect("waits")
+	take(0, false, "t 3 two")
+	take(0, false, "")
+	w.form(w.All())
+	l.expect("primary")
+	a.publish("t", "again")
+	l.expect("waits, primary")
 }
 
 // A client that takes nothing does not make the agent keep everything.

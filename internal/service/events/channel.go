@@ -46,23 +46,30 @@ func (s *Service) enter(src service.Source, m *enter) (service.Code, []byte) {
 	}
 	if own != nil {
 		own.in = true
-	} else if m.who.Node == s.self && !s.opened(src, t, m) && !bug.Planted("events-open-for-nobody") {
-		s.sayExit(t.number, m.who)
+	} else if m.who.Node == s.self {
+		if code := s.opened(src, t, m); code != service.OK && !bug.Planted("events-open-for-nobody") {
+			s.sayExit(t.number, m.who)
+			return code, nil
+		}
 	}
 	return service.OK, EnterReply{t.number}.AppendTo(nil)
 }
 
-// opened begins an open that a client waits for.
-func (s *Service) opened(src service.Source, t *topic, m *enter) bool {
+// opened begins an open, if the client waits for it and may have one more.
+func (s *Service) opened(src service.Source, t *topic, m *enter) service.Code {
 	i, found := s.find(src.Conn)
-	if !found || s.clients[i].calls[src.Tag] == nil || s.clients[i].free(m.who.sub) != service.OK {
-		return false
+	if !found || !s.clients[i].calls[src.Tag].enters {
+		return service.ErrTimeout
 	}
 	c := s.clients[i]
+	c.calls[src.Tag] = pending{reply: c.calls[src.Tag].reply} // the name is not taken by the call any more
+	if code := c.free(m.who.sub); code != service.OK {
+		return code
+	}
 	u := &sub{c: c, id: m.who.sub, class: Channel, name: t.name, number: t.number, in: true}
 	c.subs = append(c.subs, u)
 	s.channels[t.number] = append(s.channels[t.number], u)
-	return true
+	return service.OK
 }
 
 // channel finds what is open here.

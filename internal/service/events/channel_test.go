@@ -86,3 +86,41 @@ func openForNobody(t servicetest.T) {
 		t.Fatalf("%v", topic.opens)
 	}
 }
+
+// So is one that the client ends before it is ordered.
+func TestChannel_EndedBeforeItIsOpen(t *testing.T) {
+	w := start(t, 2, Config{})
+	w.form(w.All())
+	l := w.client(1, 0)
+	q := EnterRequest{Sub: 1, Name: []byte("t"), Create: true}.AppendTo(nil)
+	first, second := l.Call(CallEnter, q), l.Call(CallEnter, q)
+	l.must(CallEnd, SubRequest{1})
+	if first.Code != service.ErrTimeout || second.Code != service.ErrExist {
+		t.Errorf("%v, %v", first.Code, second.Code)
+	}
+	w.Run()
+	if topic := w.service(2).state.topic("t"); len(topic.opens) != 0 {
+		t.Errorf("%v", topic.opens)
+	}
+	l.channel(1, "t", false)
+	l.must(CallEnd, SubRequest{1})
+}
+
+// A client is told no lie when what it opened goes beyond its limit.
+func TestChannel_TooMany(t *testing.T) {
+	w := start(t, 1, Config{})
+	l := w.client(1, 0)
+	var answers []*servicetest.Answer
+	for sub := range uint32(MaxSubs + 1) {
+		answers = append(answers, l.Call(CallEnter, EnterRequest{Sub: sub, Name: []byte("t"), Create: true}.AppendTo(nil)))
+	}
+	w.Run()
+	for i, a := range answers {
+		if want := i < MaxSubs; (a.Code == service.OK) != want || !want && a.Code != service.ErrNoResources {
+			t.Errorf("%d: %v", i, a.Code)
+		}
+	}
+	if n := len(w.service(1).state.topic("t").opens); n != MaxSubs {
+		t.Errorf("%d opens", n)
+	}
+}

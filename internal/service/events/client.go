@@ -25,10 +25,20 @@ type client struct {
 	waiting int                  // events of topics in queues
 	others  int                  // and the rest
 	blocked bool                 // a ranked one that had too many
+	takes   bool                 // it fetches its events with CallTake
+	idle    bool                 // and found nothing the last time
+	primary bool                 // and was told that this node is in the primary sub-cluster
 
 	subs  []*sub // in the order they came
 	opens map[uint32]*open
-	calls map[uint64]func(service.Code, []byte) // by tag: answered when they are ordered
+	calls map[uint64]pending // by tag: answered when they are ordered
+}
+
+// pending is a call that is not ordered yet.
+type pending struct {
+	reply  func(service.Code, []byte)
+	enters bool   // it is a CallEnter
+	sub    uint32 // of that
 }
 
 // open is what subscriptions share that get each event once. It lives as long as
@@ -59,7 +69,7 @@ type sub struct {
 
 // Open implements service.Service.
 func (s *Service) Open(conn service.Conn) (service.Client, error) {
-	c := &client{s: s, conn: conn, id: conn.ID(), pid: uint32(conn.Cred().PID), opens: map[uint32]*open{}, calls: map[uint64]func(service.Code, []byte){}}
+	c := &client{s: s, conn: conn, id: conn.ID(), pid: uint32(conn.Cred().PID), opens: map[uint32]*open{}, calls: map[uint64]pending{}}
 	i, found := s.find(c.id)
 	if found {
 		return nil, fmt.Errorf("events: connection %d is open already", c.id)
@@ -86,8 +96,6 @@ func (c *client) Call(req service.Request) {
 		c.close(service.ErrInvalidParam)
 	case code != 0:
 		req.Reply(code, answer)
-	default:
-		c.calls[req.Tag] = req.Reply
 	}
 	c.pump()
 }
@@ -143,7 +151,11 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 				return code, nil
 			}
 			who := (&sub{c: c, id: q.Sub}).entrant()
-			return c.order(req, msgEnter, Watch, q.Name, enter{request: *q, who: who}.appendTo(nil))
+			code, answer := c.order(req, msgEnter, Watch, q.Name, enter{request: *q, who: who}.appendTo(nil))
+			if code == 0 {
+				c.calls[req.Tag] = pending{reply: req.Reply, enters: true, sub: q.Sub}
+			}
+			return code, answer
 		})
 	case CallUnlink:
 		return with(req, ParseName, func(q *NameRequest) (service.Code, []byte) {
@@ -152,6 +164,8 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 	case CallRecall:
 		c.granted = 0
 		return service.OK, nil, nil
+	case CallTake:
+		return service.OK, c.take().AppendTo(nil), nil
 	case CallDescribe:
 		return with(req, ParseName, c.describe)
 	case CallList:
@@ -199,7 +213,7 @@ func (c *client) free(id uint32) service.Code {
 		return service.ErrInit
 	case c.s.leaves:
 		return service.ErrAgain
-	case c.sub(id) != nil || c.waits(id):
+	case c.sub(id) != nil || c.waits(id) || c.entering(id) != 0:
 		return service.ErrExist
 	case len(c.subs) >= MaxSubs:
 		return service.ErrNoResources
@@ -212,6 +226,16 @@ func (c *client) sub(id uint32) *sub {
 		return c.subs[i]
 	}
 	return nil
+}
+
+// entering is the tag of the call that opens something by that name, or zero.
+func (c *client) entering(id uint32) uint64 {
+	for tag, p := range c.calls { // one at most
+		if p.enters && p.sub == id {
+			return tag
+		}
+	}
+	return 0
 }
 
 // waits reports whether something of a registration waits, be it over or not.
@@ -349,8 +373,12 @@ func (u *sub) skip(seq uint64) {
 }
 
 // stop ends a registration as the client wishes, also one whose end it was not told
-// yet. A group hears of it.
+// yet, or an open that is not ordered yet. A group hears of it.
 func (c *client) stop(q *SubRequest) (service.Code, []byte) {
+	if tag := c.entering(q.Sub); tag != 0 {
+		c.s.answer(service.Source{Node: c.s.self, Conn: c.id, Tag: tag}, service.ErrTimeout, nil)
+		return service.OK, nil
+	}
 	u := c.sub(q.Sub)
 	if u == nil && !c.waits(q.Sub) {
 		return service.ErrNotExist, nil
@@ -450,6 +478,9 @@ func (c *client) order(req *service.Request, fn uint16, do Action, name []byte, 
 		return code, nil
 	}
 	code := c.s.send(fn, service.Source{Node: c.s.self, Conn: c.id, Tag: req.Tag}, parts...)
+	if code == service.OK {
+		c.calls[req.Tag] = pending{reply: req.Reply}
+	}
 	return worse(code), nil
 }
 
@@ -478,9 +509,9 @@ func (s *Service) answer(src service.Source, code service.Code, b []byte) {
 	}
 	if i, found := s.find(src.Conn); found {
 		c := s.clients[i]
-		if reply := c.calls[src.Tag]; reply != nil {
+		if p, waits := c.calls[src.Tag]; waits {
 			delete(c.calls, src.Tag)
-			reply(code, b)
+			p.reply(code, b)
 		}
 	}
 }

@@ -10,7 +10,8 @@
 // comes when the one before is done (draft 0.3), with 64 so many may be open
 // (pre-0.4), with none events are fetched one by one (AIS).
 // CallRecall takes back what was granted and not used: what comes for it comes before
-// its answer.
+// its answer. Who wants to fetch each event by itself calls CallTake, and is told with
+// EventNews that there is one again.
 //
 // CallRegister and CallSubscribe put something into the stream, under a number
 // that the client chooses and that every event begins with. What is registered or

@@ -16,6 +16,7 @@ const (
 	EventMessage                   // MessageEvent; of Group and Topic
 	EventLost                      // SubRequest; of a ranked connection: events were left out (openais-executive O5)
 	EventEnd                       // EndEvent: nothing follows
+	EventNews                      // NewsEvent, to who used CallTake; it is not counted
 )
 
 // MemberEvent tells a membership fact.
@@ -86,6 +87,10 @@ type EndEvent struct {
 	Sub uint32
 	Why Why
 }
+
+// NewsEvent tells who fetches events that there are some, after there were none, and
+// whether this node is in the primary sub-cluster, when that changed.
+type NewsEvent struct{ Waits, Primary bool }
 
 // AppendTo appends the event.
 func (e MemberEvent) AppendTo(b []byte) []byte { return appendFact(body.AppendU32(b, e.Sub), &e.Fact) }
@@ -163,5 +168,17 @@ func ParseEnd(b []byte) (EndEvent, error) {
 	if e.Why < Deleted || e.Why > Refused {
 		r.Fail("reason")
 	}
+	return e, r.Close()
+}
+
+// AppendTo appends the event.
+func (e NewsEvent) AppendTo(b []byte) []byte {
+	return body.AppendBool(body.AppendBool(b, e.Waits), e.Primary)
+}
+
+// ParseNews reads EventNews.
+func ParseNews(b []byte) (NewsEvent, error) {
+	r := body.NewReader(b)
+	e := NewsEvent{r.Bool(), r.Bool()}
 	return e, r.Close()
 }

@@ -173,6 +173,12 @@ func line(t servicetest.T, e servicetest.Event) string {
 			}
 			return s
 		})
+	case EventNews:
+		e, err := ParseNews(e.Body)
+		if err != nil {
+			t.Fatalf("event: %v", err)
+		}
+		return map[NewsEvent]string{{true, false}: "waits", {false, true}: "primary", {true, true}: "waits, primary", {}: "nothing"}[e]
 	case EventLost:
 		return words(t, e.Body, ParseSub, func(q SubRequest) string { return "lost" })
 	case EventEnd:

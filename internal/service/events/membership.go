@@ -37,6 +37,7 @@ func (s *Service) changeMembership(c *commit) {
 		s.lost()
 	}
 	s.changeEligible(c.eligible)
+	s.news()
 }
 
 // lost ends what nodes registered and had open that did not stay.

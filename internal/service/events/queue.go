@@ -30,6 +30,7 @@ func (c *client) push(u *sub, kind uint16, b []byte) {
 	}
 	c.queues[Lowest] = append(c.queues[Lowest], queued{u: u, kind: kind, body: b})
 	c.pump()
+	c.news()
 }
 
 // close ends the connection from this side.
@@ -100,6 +101,7 @@ func (c *client) enqueue(priority uint8, e queued) {
 		c.others++
 	}
 	c.pump()
+	c.news()
 }
 
 // rank queues an event of a ranked connection. From the bound on until half of
@@ -143,24 +145,61 @@ func (c *client) taken(e *queued) {
 	e.u.bytes -= len(e.body)
 }
 
-// pump hands events on that the client takes. One that its door does not take ends
-// the connection.
-func (c *client) pump() {
-	for i := 0; i < len(c.queues) && c.granted > 0 && !c.gone; {
+// next takes the event out whose turn it is.
+func (c *client) next() (e queued, found bool) {
+	for i := range c.queues {
 		if len(c.queues[i]) == 0 {
-			i++
 			continue
 		}
-		e := c.queues[i][0]
+		e = c.queues[i][0]
 		c.queues[i] = c.queues[i][1:]
 		c.taken(&e)
 		if c.blocked && c.waiting < c.s.cfg.QueueRanked/2 {
 			c.blocked = false
 		}
+		return e, true
+	}
+	return queued{}, false
+}
+
+// pump hands events on that the client takes. One that its door does not take ends
+// the connection.
+func (c *client) pump() {
+	for c.granted > 0 && !c.gone {
+		e, found := c.next()
+		if !found {
+			return
+		}
 		c.granted--
 		if err := c.conn.Push(e.kind, e.body); err != nil {
 			c.close(err)
-			return
 		}
+	}
+}
+
+// take is the next event, for a client that fetches each.
+func (c *client) take() TakeReply {
+	e, _ := c.next()
+	p := TakeReply{Left: uint32(c.waiting + c.others), Primary: c.s.live(), Kind: e.kind, Body: e.body}
+	c.takes, c.idle, c.primary = true, p.Left == 0, p.Primary
+	return p
+}
+
+// news tells a client that fetches what it should know before it does.
+func (c *client) news() {
+	waits, primary := c.waiting+c.others > 0, c.s.live()
+	if !c.takes || c.gone || primary == c.primary && !(c.idle && waits) {
+		return
+	}
+	c.idle, c.primary = c.idle && !waits, primary
+	if err := c.conn.Push(EventNews, NewsEvent{waits, primary}.AppendTo(nil)); err != nil {
+		c.close(err)
+	}
+}
+
+// news tells all clients that fetch whether this node is in the primary sub-cluster.
+func (s *Service) news() {
+	for _, c := range s.clients {
+		c.news()
 	}
 }

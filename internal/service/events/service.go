@@ -106,6 +106,7 @@ func (s *Service) Info() service.Info {
 		CallList:      {Name: "list topics", Local: true},
 		CallStatus:    {Name: "status", Local: true},
 		CallRecall:    {Name: "recall", Local: true},
+		CallTake:      {Name: "take", Local: true},
 	}}
 }
 
@@ -147,6 +148,7 @@ func (s *Service) PassedBy() {
 		s.held = nil
 	}
 	s.enterLimbo()
+	s.news()
 }
 
 // Deliver implements service.Service.

@@ -283,6 +283,7 @@ func (s *Service) adopt(b []byte, represents bool, present []proto.NodeID) {
 	s.state, s.fresh, s.limbo = d, true, false
 	s.restore(old)
 	s.catchUp()
+	s.news()
 }
 
 // brought lists what of a state others must not lose: durable topics, and events
