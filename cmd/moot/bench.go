@@ -76,7 +76,7 @@ EXIT STATUS
 	fl.StringVar(&f.door, "door", "corosync", "what clients use: corosync (libcpg) or native (package client)")
 	fl.BoolVar(&f.realtime, "realtime", false, "let each daemon choose real-time scheduling as it does by default")
 	fl.BoolVar(&f.json, "json", false, "print every measurement as JSON")
-	cmd.AddCommand(newBenchFailoverCommand(), newBenchTransferCommand(), newBenchGroupsCommand(), newBenchClientCommand(), newBenchProgramCommand())
+	cmd.AddCommand(newBenchFailoverCommand(), newBenchTransferCommand(), newBenchGroupsCommand(), newBenchEventsCommand(), newBenchClientCommand(), newBenchProgramCommand())
 	return cmd
 }
 
@@ -230,10 +230,76 @@ EXIT STATUS
 	return cmd
 }
 
-// newBenchProgramCommand is the programs of bench transfer and bench groups.
+func newBenchEventsCommand() *cobra.Command {
+	c := bench.EventConfig{Warm: 300 * time.Millisecond}
+	var asJSON bool
+	var state string
+	var seconds, phase float64
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Measure how fast events come to their subscriptions",
+		Long: `Measure cluster events on three agents: how many events of 256 bytes one program
+publishes each second, and how many all subscriptions get, which belong to one program
+on each node; how late they are, from the call that publishes on, and when that call is
+answered. This on a plain topic and on a durable one, with one event on the way and
+with many.
+
+Then events come at a steady rate, and at times a program that has subscriptions, too,
+is stopped with SIGSTOP. Phases with and without it alternate, and the times of the
+other subscriptions are compared.
+
+EXIT STATUS
+  0  measured
+  1  an agent or a program failed
+  2  wrong flags`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.Window < 1 || c.Window > 1000 || c.Rate < 1 || c.Rate > 100_000 || c.Pairs < 0 || c.Pairs > 100 || seconds <= 0 || phase <= 0 {
+				return failed(exitUsage, errors.New("--window is 1 to 1000, --rate 1 to 100000, --pairs 0 to 100, --seconds and --phase above 0"))
+			}
+			for _, n := range c.Subscriptions {
+				if n < 1 || n > 3000 {
+					return failed(exitUsage, fmt.Errorf("--subscriptions %d: 1 to 3000", n))
+				}
+			}
+			c.Measure, c.PhaseMeasure = time.Duration(seconds*float64(time.Second)), time.Duration(phase*float64(time.Second))
+			return onStage(cmd, func(ctx context.Context, stage *bench.Stage) error {
+				self, err := os.Executable()
+				if err != nil {
+					return err
+				}
+				d := bench.NewMoot(self, false)
+				if state != "" {
+					if d.State, err = os.MkdirTemp(state, "moot-bench-"); err != nil {
+						return err
+					}
+					defer os.RemoveAll(d.State)
+				}
+				report, err := bench.RunEvents(ctx, stage, d, []string{self, "bench", "program"}, c, progressTo(cmd.ErrOrStderr()))
+				if err != nil {
+					return err
+				}
+				return printReport(cmd.OutOrStdout(), report, asJSON)
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.IntSliceVar(&c.Subscriptions, "subscriptions", []int{1, 10, 1000}, "how many subscriptions there are, one case each")
+	fl.IntVar(&c.Window, "window", 64, "events that are on the way at most, beside cases with one")
+	fl.Float64Var(&seconds, "seconds", 2, "measured time of one case")
+	fl.IntVar(&c.Pairs, "pairs", 8, "phases with a stopped subscriber, and as many without")
+	fl.Float64Var(&phase, "phase", 2, "measured time of a phase, in seconds")
+	fl.IntVar(&c.Rate, "rate", 1000, "events each second in these phases")
+	fl.StringVar(&state, "state", "", "directory below which the agents keep their states; without it they are in memory")
+	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// newBenchProgramCommand is the programs of bench transfer, groups and events.
 func newBenchProgramCommand() *cobra.Command {
 	roles := map[string]func(context.Context, session.Session, int64, io.Reader, io.Writer) error{
 		"hold": bench.RunHolder, "take": bench.RunTaker, "talk": bench.RunTalker, "vote": bench.RunVoters,
+		"subscribe": bench.RunSubscribers,
 	}
 	return &cobra.Command{
 		Use: "program ROLE NUMBER", Hidden: true, Args: cobra.ExactArgs(2),

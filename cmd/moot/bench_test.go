@@ -49,6 +49,28 @@ func TestBench_Groups(t *testing.T) {
 	})
 }
 
+func TestBench_Events(t *testing.T) {
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		moot := testenv.Binary(t)
+		d := bench.NewMoot(moot, false)
+		d.State = t.TempDir()
+		r, err := bench.RunEvents(t.Context(), stage, d, []string{moot, "bench", "program"}, bench.EventConfig{
+			Subscriptions: []int{1, 7}, Window: 4, Measure: 200 * time.Millisecond, Rate: 200, Pairs: 2, PhaseMeasure: 200 * time.Millisecond,
+		}, t.Logf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Cases) != 8 || len(r.Stopped.With.P99) != 2 || len(r.Stopped.Without.P99) != 2 || r.Stopped.With.Latency.Max == 0 {
+			t.Errorf("%+v", r)
+		}
+		for _, c := range r.Cases {
+			if c.Published == 0 || c.Delivered == 0 || c.Missed != 0 || c.Latency.P50 == 0 || c.Answered.P50 == 0 {
+				t.Errorf("%+v", c)
+			}
+		}
+	})
+}
+
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{"1": 1, "64KiB": 64 << 10, "3MiB": 3 << 20, "1024GiB": 1 << 40, "": 0, "0": 0, "-1GiB": 0, "1GB": 0, "1025GiB": 0, "99999999999999999999": 0} {
 		if n, err := parseSize(text); n != want || (err == nil) != (want > 0) {

@@ -79,6 +79,53 @@ func (h *helper) said(v any) error {
 	return nil
 }
 
+// tell gives the program an order.
+func (h *helper) tell(order any) error {
+	line, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(h.in, "%s\n", line)
+	return err
+}
+
+// ask has programs do something at the same time, and returns what they say.
+func ask[A any](programs []*helper, order any) ([]A, error) {
+	for _, h := range programs {
+		if err := h.tell(order); err != nil {
+			return nil, err
+		}
+	}
+	return answersOf[A](programs)
+}
+
+// answersOf is what programs say next. It ends with the first that fails: the others
+// may wait for it for ever.
+func answersOf[A any](programs []*helper) ([]A, error) {
+	type answer struct {
+		from  int
+		value A
+		err   error
+	}
+	come := make(chan answer, len(programs))
+	for i, h := range programs {
+		go func() {
+			one := answer{from: i}
+			one.err = h.said(&one.value)
+			come <- one
+		}()
+	}
+	all := make([]A, len(programs))
+	for range programs {
+		one := <-come
+		if one.err != nil {
+			return nil, one.err
+		}
+		all[one.from] = one.value
+	}
+	return all, nil
+}
+
 func (x *company) stop() {
 	for _, h := range x.helpers {
 		h.stop()

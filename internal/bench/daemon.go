@@ -77,11 +77,21 @@ func (c Corosync) config(stage *Stage, key string) []byte {
 type Moot struct {
 	Corosync
 	Program string // the moot binary
+	State   string // directory for the nodes' states; empty: on tmpfs
 }
 
 // NewMoot is "program agent" with sealing under a key.
 func NewMoot(program string, realtime bool) Moot {
-	return Moot{Corosync{Label: "moot", Argv: []string{program, "agent", "-c"}, Encrypt: true, Realtime: realtime}, program}
+	return Moot{Corosync: Corosync{Label: "moot", Argv: []string{program, "agent", "-c"}, Encrypt: true, Realtime: realtime}, Program: program}
+}
+
+// Command implements Daemon.
+func (m Moot) Command(stage *Stage, node *Node) (*exec.Cmd, error) {
+	cmd, err := m.Corosync.Command(stage, node)
+	if err == nil && m.State != "" {
+		cmd.Env = append(os.Environ(), "MOOTHALL_STATE_DIR="+filepath.Join(m.State, node.Name))
+	}
+	return cmd, err
 }
 
 // Pauses implements Pauser.

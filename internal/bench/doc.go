@@ -29,8 +29,12 @@
 // RunVotes measures Group Services: programs on package groups vote, and a process
 // group's agreed message on the same agents is the yardstick.
 //
+// RunEvents measures cluster events: one program publishes, and subscriptions of programs
+// on all nodes get it. A stopped subscriber comes and goes, so that the others' latency
+// beside it is one of the same minutes as that without.
+//
 // # Fairness
 //
 // All daemons run without real-time scheduling unless Options.Realtime is set;
-// then each does what it does by default. All keep their state on tmpfs.
+// then each does what it does by default. All keep their state on tmpfs, unless told otherwise.
 package bench

@@ -111,37 +111,15 @@ func (x *company) votes(r *Votes, c VoteConfig, say func(string, ...any)) error 
 	return nil
 }
 
-// order has programs do something at the same time, and adds up what they say. It
-// ends with the first that fails: the others may wait for it for ever.
+// order has programs do something at the same time, and adds up what they say.
 func (x *company) order(programs []*helper, o voteOrder) (*voteAnswer, error) {
-	line, err := json.Marshal(o)
+	answers, err := ask[voteAnswer](programs, o)
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range programs {
-		if _, err := fmt.Fprintf(h.in, "%s\n", line); err != nil {
-			return nil, err
-		}
-	}
-	type answer struct {
-		voteAnswer
-		err error
-	}
-	answers := make(chan answer, len(programs))
-	for _, h := range programs {
-		go func() {
-			var one answer
-			one.err = h.said(&one.voteAnswer)
-			answers <- one
-		}()
-	}
 	all := new(voteAnswer)
-	for range programs {
-		one := <-answers
-		if one.err != nil {
-			return nil, one.err
-		}
-		all.add(&one.voteAnswer)
+	for i := range answers {
+		all.add(&answers[i])
 	}
 	return all, nil
 }
