@@ -20,6 +20,11 @@ void fail(struct native *n, uint16_t code)
     n->ended = true;
     n->code = code;
     shutdown(n->socket, SHUT_RDWR); /* wakes who waits on it */
+    while (n->calls != NULL) {
+        struct native_request *q = n->calls;
+        n->calls = q->next;
+        q->answered(q, NULL);
+    }
     native_changed(n);
 }
 
@@ -89,29 +94,39 @@ static bool take_opened(struct native *n, struct reader *r)
     return true;
 }
 
+/* Takes a request out; NULL: it is not under way any more. */
+static struct native_request *unlink_request(struct native *n, uint32_t number)
+{
+    struct native_request **p = &n->calls;
+    while (*p != NULL && (*p)->number != number)
+        p = &(*p)->next;
+    struct native_request *q = *p;
+    if (q != NULL)
+        *p = q->next;
+    return q;
+}
+
 static bool take_answer(struct native *n, struct reader *r)
 {
     uint32_t number = read_u32(r);
-    uint16_t code = read_u16(r);
+    struct native_answer a = { .code = read_u16(r) };
     read_u16(r);
-    struct pending **p = &n->calls;
-    while (*p != NULL && (*p)->number != number)
-        p = &(*p)->next;
-    struct pending *call = *p;
-    if (r->bad || call == NULL)
-        return false;
     size_t len = (size_t)(r->end - r->at);
+    if (r->bad)
+        return false;
     if (len > 0) {
-        call->answer.body = malloc(len);
-        if (call->answer.body == NULL)
+        a.body = malloc(len);
+        if (a.body == NULL)
             return false;
-        memcpy(call->answer.body, r->at, len);
+        memcpy(a.body, r->at, len);
+        a.len = (uint32_t)len;
     }
-    call->answer.code = code;
-    call->answer.len = (uint32_t)len;
-    call->done = true;
-    *p = call->next;
-    return true;
+    struct native_request *q = unlink_request(n, number);
+    if (q == NULL)
+        free(a.body);
+    else
+        q->answered(q, &a);
+    return q != NULL;
 }
 
 static bool take_credit(struct native *n, struct reader *r)
@@ -230,30 +245,54 @@ static void end_polling(void *arg)
     native_changed(n);
 }
 
-/* A thread that is cancelled while it waits has the lock when its cleanup handlers run. */
-static void wait_for(struct native *n, bool events, int cancel)
+/* What is left up to the deadline; NULL: no end. */
+static const struct timespec *time_left(const struct timespec *deadline, struct timespec *left)
 {
-    int before;
+    if (deadline == NULL)
+        return NULL;
+    clock_gettime(CLOCK_MONOTONIC, left);
+    left->tv_sec = deadline->tv_sec - left->tv_sec;
+    left->tv_nsec = deadline->tv_nsec - left->tv_nsec;
+    if (left->tv_nsec < 0) {
+        left->tv_sec--;
+        left->tv_nsec += 1000000000;
+    }
+    if (left->tv_sec < 0)
+        *left = (struct timespec){ 0 };
+    return left;
+}
+
+/* A thread that is cancelled while it waits has the lock when its cleanup handlers run. */
+static bool wait_for(struct native *n, bool events, int cancel, const struct timespec *deadline)
+{
+    int before, over = 0;
     if (n->polling || n->ended) {
         pthread_setcancelstate(cancel, &before);
-        pthread_cond_wait(&n->change, &n->lock);
+        if (deadline == NULL)
+            pthread_cond_wait(&n->change, &n->lock);
+        else
+            over = pthread_cond_timedwait(&n->change, &n->lock, deadline);
         pthread_setcancelstate(before, NULL);
-        return;
+        return over == 0;
     }
     struct pollfd p[] = { { .fd = n->socket, .events = POLLIN }, { .fd = n->kick, .events = POLLIN }, { .fd = n->wakeup, .events = POLLIN } };
     n->polling = true;
     native_unlock(n);
     pthread_cleanup_push(end_polling, n);
     pthread_setcancelstate(cancel, &before);
-    poll(p, events ? 3 : 2, -1);
+    struct timespec left;
+    over = ppoll(p, events ? 3 : 2, time_left(deadline, &left), NULL) == 0;
     pthread_setcancelstate(before, NULL);
     pthread_cleanup_pop(1);
     native_pump(n);
+    return !over;
 }
 
-void native_wait(struct native *n, bool for_events) { wait_for(n, for_events, PTHREAD_CANCEL_DISABLE); }
+void native_wait(struct native *n, bool for_events) { wait_for(n, for_events, PTHREAD_CANCEL_DISABLE, NULL); }
 
-void native_idle(struct native *n, int cancel) { wait_for(n, true, cancel); }
+bool native_wait_until(struct native *n, const struct timespec *deadline) { return wait_for(n, false, PTHREAD_CANCEL_DISABLE, deadline); }
+
+void native_idle(struct native *n, int cancel) { wait_for(n, true, cancel, NULL); }
 
 /* Waits for credit and sends a request. */
 static bool send_request(struct native *n, const struct writer *w)
@@ -273,34 +312,45 @@ static enum native_error request(struct native *n, struct writer *w)
     return e;
 }
 
-static void forget(struct native *n, const struct pending *call)
+enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len)
 {
-    struct pending **p = &n->calls;
-    while (*p != NULL && *p != call)
-        p = &(*p)->next;
-    if (*p != NULL)
-        *p = call->next;
-}
-
-enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a)
-{
-    struct pending call = { .number = ++n->last_call, .next = n->calls };
-    n->calls = &call;
+    uint32_t number = q->number = ++n->last_call;
+    q->next = n->calls;
+    n->calls = q;
     struct writer w = { 0 };
     put_header(&w, HEADER_LEN + 8 + len, KIND_CALL, CONNECTION);
-    write_u32(&w, call.number);
+    write_u32(&w, number);
     write_u16(&w, function);
     write_u16(&w, 0);
     write_bytes(&w, body, len);
     enum native_error e = request(n, &w);
-    while (e == NATIVE_OK && !call.done && !n->ended)
+    /* If it is not under way any more it was answered, or told the end. */
+    return e != NATIVE_OK && unlink_request(n, number) == NULL ? NATIVE_OK : e;
+}
+
+/* A call that waits for its answer, on the stack of who waits. */
+struct call {
+    struct native_request request;
+    bool done, lost;
+    struct native_answer *answer;
+};
+
+static void end_call(struct native_request *q, struct native_answer *a)
+{
+    struct call *c = (struct call *)q;
+    c->done = true;
+    c->lost = a == NULL;
+    if (a != NULL)
+        *c->answer = *a;
+}
+
+enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a)
+{
+    struct call c = { .request.answered = end_call, .answer = a };
+    enum native_error e = native_begin(n, &c.request, function, body, len);
+    while (e == NATIVE_OK && !c.done)
         native_wait(n, false);
-    if (call.done) {
-        *a = call.answer;
-        return NATIVE_OK;
-    }
-    forget(n, &call);
-    return e != NATIVE_OK ? e : NATIVE_ENDED;
+    return e == NATIVE_OK && c.lost ? NATIVE_ENDED : e;
 }
 
 enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag, const void *body, size_t len)
@@ -357,7 +407,11 @@ enum native_error native_open(struct native **out, const struct native_config *c
     n->last = &n->first;
     n->socket = n->wakeup = n->kick = n->descriptor = -1;
     pthread_mutex_init(&n->lock, NULL);
-    pthread_cond_init(&n->change, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&n->change, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     enum native_error e = dial(n, code);
     if (e == NATIVE_OK)
         e = open_service(n, code);

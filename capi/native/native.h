@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct native;
 
@@ -44,8 +45,10 @@ struct native_config {
     void *user;      /* for the functions below */
     /* Looks at an event that arrives. Must not wait. */
     enum native_verdict (*arrived)(void *user, const struct native_event *e);
-    /* Whether an event may be taken now. Must not wait. */
+    /* Whether an event may be taken now. Must not wait. Not asked if none is kept. */
     bool (*ready)(void *user, const struct native_event *e);
+    /* May be NULL. Whether the library on top has something of its own to give. */
+    bool (*more)(void *user);
 };
 
 /* Outcomes. */
@@ -54,7 +57,7 @@ enum native_error {
     NATIVE_MEMORY,  /* no memory */
     NATIVE_SOCKET,  /* there is no socket to be had */
     NATIVE_SETUP,   /* nor what belongs to it */
-    NATIVE_CONNECT, /* no agent, or it refuses; native_code tells more */
+    NATIVE_CONNECT, /* no agent, or it refuses; the code tells more */
     NATIVE_ENDED    /* the connection has ended */
 };
 
@@ -67,6 +70,15 @@ struct native_answer {
     uint8_t *body; /* to be freed; NULL if empty */
 };
 
+/* A request under way: the caller's memory until it is answered. */
+struct native_request {
+    struct native_request *next;
+    uint32_t number;
+    /* Called once, with the lock; must not wait. NULL: the connection has ended. Else
+     * the body becomes the function's. */
+    void (*answered)(struct native_request *q, struct native_answer *a);
+};
+
 /* Connects to the agent that the environment names, greets it and opens the service.
  * The caller owns one reference. With NATIVE_CONNECT *code is why the agent refuses,
  * or zero. */
@@ -77,11 +89,14 @@ void native_unref(struct native *n);
 void native_lock(struct native *n);
 void native_unlock(struct native *n);
 
-/* Readable whenever native_take would give something or the connection has ended. */
+/* Readable whenever native_take would give something, there is more, or the connection
+ * has ended. */
 int native_descriptor(const struct native *n);
 
 /* Sends a request and waits for its answer. */
 enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a);
+/* Sends a request and does not wait for its answer. On failure there is none. */
+enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len);
 /* Sends a request without an answer; tag is below 2^63. */
 enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag, const void *body, size_t len);
 
@@ -89,6 +104,9 @@ enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag,
 void native_pump(struct native *n);
 /* Waits until something has changed: with for_events, while no event is ready. */
 void native_wait(struct native *n, bool for_events);
+/* Waits until something has changed, or until then by CLOCK_MONOTONIC; NULL: for ever.
+ * False: the time is over. */
+bool native_wait_until(struct native *n, const struct timespec *deadline);
 /* Waits while no event is ready, with cancellation in this state. Who is cancelled has
  * the lock when its cleanup handlers run. */
 void native_idle(struct native *n, int cancel);

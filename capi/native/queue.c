@@ -71,7 +71,7 @@ static void unlink_event(struct native *n, struct native_event **p)
 
 void show(struct native *n)
 {
-    bool lit = n->ended || *find_ready(n) != NULL;
+    bool lit = n->ended || *find_ready(n) != NULL || (n->config.more != NULL && n->config.more(n->config.user));
     uint64_t one = 1;
     if (lit == n->lit)
         return;

@@ -34,14 +34,6 @@ enum kind {
 /* The number of the one connection. */
 enum { CONNECTION = 1 };
 
-/* A call that waits for its answer, on the stack of who waits. */
-struct pending {
-    struct pending *next;
-    uint32_t number;
-    bool done;
-    struct native_answer answer;
-};
-
 struct native {
     struct native_config config;
     pthread_mutex_t lock;
@@ -63,7 +55,7 @@ struct native {
     uint32_t due, taken;   /* bytes and number of events that the agent does not know to be taken */
 
     uint32_t last_call;
-    struct pending *calls;
+    struct native_request *calls;
 
     struct native_event *first, **last;
     uint64_t newest;
