@@ -28,6 +28,7 @@ const (
 	AreaPrograms Area = iota // keys that only programs read, through cmap
 	AreaLogging              // where the agent logs to, and how much
 	AreaAccess               // who may connect
+	AreaEvents               // topics of events, and what waits for who takes them slowly
 	AreaTiming               // timeouts of ring and links
 	AreaVotes                // how many votes a node has, and how many are expected
 	AreaQuorum               // how votes count
@@ -39,7 +40,7 @@ const (
 
 // String names the area in sentences.
 func (a Area) String() string {
-	return [...]string{"keys of programs", "logging", "access", "timing", "votes", "rules of voting", "the list of nodes", "links", "key and ciphers", "what is read at the start"}[a]
+	return [...]string{"keys of programs", "logging", "access", "events", "timing", "votes", "rules of voting", "the list of nodes", "links", "key and ciphers", "what is read at the start"}[a]
 }
 
 // A Change is one difference between two configurations.
@@ -163,6 +164,8 @@ func area(name string) Area {
 	switch none, known := effect(name); {
 	case top == "uidgid":
 		return AreaAccess
+	case top == "events" && known:
+		return AreaEvents
 	case top == "logging": // subsystems have names of their own
 		return AreaLogging
 	case !known || none != "":
@@ -187,6 +190,7 @@ var follows = map[Area]string{
 	AreaPrograms: "programs see it through cmap",
 	AreaLogging:  "the log follows it at once",
 	AreaAccess:   "who connects from now on is held to it; who is connected stays",
+	AreaEvents:   "the event service follows it at once",
 	AreaTiming:   "the ring follows it at once",
 	AreaVotes:    "quorum is counted anew with it",
 	AreaQuorum:   "quorum is counted anew with it",
@@ -223,6 +227,9 @@ func (d *differ) key(name, was, is string) {
 	c.Why = follows[c.Area]
 	if c.Area == AreaStart {
 		c.Verdict = Stays
+	}
+	if strings.HasPrefix(name, "events.topic.") {
+		c.Why = "topics that are missing are made, those that there are stay as they are"
 	}
 	if none, known := effect(name); known && none != "" {
 		c.Why = "it has no effect here, programs see it through cmap"

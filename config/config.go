@@ -26,6 +26,7 @@ type Config struct {
 	Logging Logging
 	System  System
 	HTTP    HTTP
+	Events  Events
 	Access  Access
 
 	// Services are those of other people that the agent runs in processes of their
@@ -159,6 +160,22 @@ type HTTP struct {
 	// Files in PEM form for mutual TLS: certificate and key of the agent, and the
 	// authority whose certificates clients show. All three or none.
 	Cert, Key, CA string
+}
+
+// Events is what the event service is told: how much waits for who takes events
+// slowly, and the topics that are there without anybody creating them.
+type Events struct {
+	QueueMessages uint32 // of a subscription; zero: 1024, whatever comes first
+	QueueBytes    uint32 // the same; zero: 4 MiB
+	EvtQueue      uint32 // events of a handle of the AIS event service; zero: 1000
+	Topics        []Topic
+}
+
+// Topic is one topic of events.
+type Topic struct {
+	Name    string
+	Keep    uint32 // how many of its last events are kept
+	Durable bool   // on the disks of all nodes
 }
 
 // Service is a service of other people, in a process of its own.

@@ -188,6 +188,8 @@ func (w *walker) top(s *section) {
 	case "http":
 		apply(w, "http", s, httpKeys, &w.c.HTTP)
 		w.noSubs("http", s)
+	case "events":
+		w.events(s)
 	case "uidgid":
 		w.uidgid(s)
 	case "resources":
@@ -686,7 +688,7 @@ func isSection(full string) bool {
 }
 
 // repeated are the sections that may be there several times.
-var repeated = []string{"totem.interface", "nodelist.node", "logging.logger_subsys", "service"}
+var repeated = []string{"totem.interface", "nodelist.node", "logging.logger_subsys", "service", "events.topic"}
 
 // asSection says how a section is written that was taken for a key.
 func (w *walker) asSection(full, name string) string {

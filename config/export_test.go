@@ -23,6 +23,7 @@ func KnownKeys() []KnownKey {
 		"totem": totemKeys.names(), "totem.interface": interfaceKeys.names(), "nodelist.node": nodeKeys.names(), "quorum": quorumKeys.names(),
 		"quorum.device": deviceKeys.names(), "logging": loggingKeys.names(), "system": systemKeys.names(),
 		"http": httpKeys.names(), "service": serviceKeys.names(),
+		"events": eventsKeys.names(), "events.topic": topicKeys.names(),
 	} {
 		for _, key := range table {
 			_, _, none, _ := places[place].find(key)

@@ -60,6 +60,7 @@ func (c *Config) Keys() []Key {
 	l.str("http.cert", c.HTTP.Cert)
 	l.str("http.key", c.HTTP.Key)
 	l.str("http.ca", c.HTTP.CA)
+	l.events(c.Events)
 	for i, v := range c.Services {
 		l.service(fmt.Sprintf("service.%d.", i), v)
 	}

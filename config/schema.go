@@ -299,6 +299,18 @@ var httpKeys = keyTable[*HTTP]{ // ours
 	"ca":     text(func(h *HTTP) *string { return &h.CA }),
 }
 
+var eventsKeys = keyTable[*Events]{ // ours
+	"queue_messages": number(U32, func(e *Events) *uint32 { return &e.QueueMessages }),
+	"queue_bytes":    number(U32, func(e *Events) *uint32 { return &e.QueueBytes }),
+	"evt_queue":      number(U32, func(e *Events) *uint32 { return &e.EvtQueue }),
+}
+
+var topicKeys = keyTable[*Topic]{ // ours
+	"name":    text(func(t *Topic) *string { return &t.Name }),
+	"keep":    number(U32, func(t *Topic) *uint32 { return &t.Keep }),
+	"durable": yesNo(func(t *Topic) *bool { return &t.Durable }),
+}
+
 var serviceKeys = keyTable[*Service]{ // ours, of moot.toml
 	"name":    text(func(s *Service) *string { return &s.Name }),
 	"id":      number(U16, func(s *Service) *uint16 { return &s.ID }),
@@ -315,7 +327,7 @@ var (
 	freeDevice    = []string{"host", "port", "tls", "algorithm", "tie_breaker", "keep_active_partition_tie_breaker", "force_ip_version", "connect_timeout"}
 	freeResources = []string{"watchdog_timeout", "watchdog_device", "poll_period", "recovery", "max"}
 	freeNozzle    = []string{"name", "ipaddr", "ipprefix", "macaddr"}
-	topSections   = []string{"totem", "nodelist", "quorum", "logging", "system", "http", "uidgid", "resources", "nozzle"}
+	topSections   = []string{"totem", "nodelist", "quorum", "logging", "system", "http", "events", "uidgid", "resources", "nozzle"}
 )
 
 // places are the sections with known keys, by their generic path.
@@ -324,7 +336,7 @@ var places = map[string]interface {
 }{
 	"totem": totemKeys, "totem.interface": interfaceKeys, "nodelist.node": nodeKeys, "quorum": quorumKeys, "quorum.device": deviceKeys,
 	"logging": loggingKeys, "logging.logger_subsys": subsystemTable, "logging.logging_daemon": subsystemTable, "system": systemKeys,
-	"http": httpKeys, "service": serviceKeys,
+	"http": httpKeys, "service": serviceKeys, "events": eventsKeys, "events.topic": topicKeys,
 }
 
 // subsystemTable are subsystemKeys with their kinds.

@@ -140,6 +140,7 @@ func (c *Config) Validate() Problems {
 	v.quorum()
 	v.logging()
 	v.http()
+	v.events()
 	v.services()
 	v.notInThisVersion()
 	return v.problems

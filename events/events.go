@@ -114,6 +114,15 @@ func checkName(name string) error {
 	return nil
 }
 
+// checkKnown checks the name of a topic that is there: programs that open channels of
+// the AIS make topics with names that no others may have.
+func checkKnown(name string) error {
+	if name == "" || len(name) > es.MaxChannel {
+		return invalid("a name has 1 to %d bytes", es.MaxChannel)
+	}
+	return nil
+}
+
 // again is the pause before a request is repeated that the member could not take for a
 // while: its ring is full, or about to change.
 const again = 10 * time.Millisecond

@@ -44,7 +44,7 @@ func (c *Client) CreateTopic(ctx context.Context, name string, o TopicOptions) e
 // DeleteTopic deletes a topic; root and the agent's own user may. Subscribers get what
 // waits for them, then ErrDeleted. It waits as CreateTopic does. ErrNoTopic: there is none.
 func (c *Client) DeleteTopic(ctx context.Context, name string) error {
-	err := checkName(name)
+	err := checkKnown(name)
 	if err == nil {
 		_, err = c.order(ctx, true, es.CallDelete, es.NameRequest{Name: []byte(name)}.AppendTo(nil))
 	}
@@ -67,7 +67,7 @@ func (c *Client) Topics(ctx context.Context) ([]TopicInfo, error) {
 
 // Topic describes one topic or live group. ErrNoTopic: this node knows none.
 func (c *Client) Topic(ctx context.Context, name string) (TopicInfo, error) {
-	err := checkName(name)
+	err := checkKnown(name)
 	if err != nil {
 		return TopicInfo{}, told("describe topic", name, err)
 	}

@@ -106,7 +106,7 @@ func (n *Node) changes(current, c *config.Config) config.Changes {
 // live tells what can change in a running member.
 func (n *Node) live(a config.Area) bool {
 	switch a {
-	case config.AreaPrograms, config.AreaAccess, config.AreaTiming, config.AreaVotes, config.AreaNodes:
+	case config.AreaPrograms, config.AreaAccess, config.AreaEvents, config.AreaTiming, config.AreaVotes, config.AreaNodes:
 		return true
 	case config.AreaLogging:
 		return n.cfg.Logs != nil
@@ -143,6 +143,9 @@ func (c *control) Apply() {
 	k.times(s.cluster)
 	if s.changes.In(config.AreaLogging) {
 		k.followLogging()
+	}
+	if s.changes.In(config.AreaEvents) {
+		k.topics.Configure((*Node)(c).topicSettings())
 	}
 	k.normal.Set(keyResult, cmap.I32(int32(service.OK)))
 	k.normal.Set(keyReading, cmap.U8(0))

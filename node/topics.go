@@ -2,6 +2,10 @@ package node
 
 import (
 	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
@@ -15,11 +19,33 @@ import (
 // eventService makes the service of one life.
 func (n *Node) eventService() service.Service {
 	store := &lifeStore{n: n}
-	s := events.New(events.Config{Allow: mayUseTopics, Store: store})
+	s := events.New(events.Config{
+		Settings: n.topicSettings(), Allow: mayUseTopics, Store: store, Addr: n.cfg.Cluster.Addr(n.self, 0).Addr(), Boot: booted(),
+	})
 	store.of = s
 	n.keys.topics, n.keys.near = s, nearby{}
 	return s
 }
+
+// topicSettings is the events section of the configuration, as reloaded last.
+func (n *Node) topicSettings() events.Settings {
+	c := n.keys.current.Events
+	s := events.Settings{QueueMessages: int(c.QueueMessages), QueueBytes: int(c.QueueBytes), QueueRanked: int(c.EvtQueue), Topics: map[string]events.Options{}}
+	for _, t := range c.Topics {
+		s.Topics[t.Name] = events.Options{Keep: t.Keep, Durable: t.Durable}
+	}
+	return s
+}
+
+// booted is when this machine was started, in nanoseconds since 1970 by the clock of
+// the first call; zero: it is not known.
+var booted = sync.OnceValue(func() int64 {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return 0
+	}
+	return time.Now().UnixNano() - up.Nano()
+})
 
 // mayUseTopics lets root and the user that the member runs as create and delete
 // topics. Everything else is for whoever may connect (cluster events H13).

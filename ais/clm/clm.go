@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/moothall/moothall/ais"
 	"github.com/moothall/moothall/ais/internal/library"
@@ -52,6 +54,9 @@ type Node struct {
 	Name        string
 	Member      bool   // false: what was known last
 	InitialView uint64 // in which it joined
+
+	Address netip.Addr // of its first link
+	Boot    time.Time  // when its machine was started, by its own clock; zero: not known
 }
 
 // Item is a node in a view.

@@ -109,6 +109,27 @@ func (b *bench) is(n clm.Notification, members int, want ...clm.Item) {
 
 func item(id ais.NodeID, c clm.Change) clm.Item { return clm.Item{Node: clm.Node{ID: id}, Change: c} }
 
+// A node is known by its name, its address and the time at which its machine was started
+// (openais-executive 6.1, L2).
+func TestNode(t *testing.T) {
+	both(t, func(b *bench) {
+		for _, h := range b.handles {
+			v, err := h.Members(b.ctx)
+			must(b.T, err)
+			for _, i := range v.Items {
+				n := i.Node
+				if n.Name == "" || !n.Address.IsLoopback() || !n.Boot.Before(time.Now()) || n.Boot.Before(time.Now().AddDate(-20, 0, 0)) || n.InitialView == 0 {
+					b.Errorf("%+v", n)
+				}
+				one, err := b.handles[0].NodeGet(b.ctx, n.ID)
+				if err != nil || one != n {
+					b.Errorf("%+v %v, in a view %+v", one, err, n)
+				}
+			}
+		}
+	})
+}
+
 func TestScenario_17_Current(t *testing.T) {
 	both(t, func(b *bench) {
 		var views []uint64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/moothall/moothall/ais"
 	"github.com/moothall/moothall/internal/service/events"
@@ -197,4 +198,10 @@ func current(f *events.Fact) Notification {
 	return n
 }
 
-func member(m events.Member) Node { return Node{m.ID, m.Name, true, uint64(m.Born)} }
+func member(m events.Member) Node {
+	n := Node{ID: m.ID, Name: m.Name, Member: true, InitialView: uint64(m.Born), Address: m.Addr}
+	if m.Boot != 0 {
+		n.Boot = time.Unix(0, m.Boot)
+	}
+	return n
+}

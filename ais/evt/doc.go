@@ -26,9 +26,9 @@
 // A handle has four queues, in the member of the cluster. Receiving takes from the
 // highest priority, and of one priority in the order of publishing, which is the same
 // for all subscribers of the cluster. Nothing is taken before somebody receives. When
-// that queue is full, 1000 events,
-// the handle gets one event that says so, see [Event.Lost], and until half of them are
-// taken an event comes in only for one of a lower priority (openais-executive 7.5).
+// 1000 events wait, or as many as evt_queue of the configuration says, the handle gets
+// one event that says so, see [Event.Lost], and until half of them are taken an event
+// comes in only for one of a lower priority (openais-executive 7.5).
 //
 // # Channels
 //
@@ -39,10 +39,10 @@
 //
 // # Differences
 //
-// Names have at most 127 bytes, do not begin with two underscores and have no zero
-// byte. An event has 64 patterns of 1024 bytes at most, and 65536 bytes of data. There
-// are 256 subscriptions and open channels of a handle together. Filters that are nil
-// match everything. Opening with a context stands for both calls of the C interface:
+// Names have 1 to 256 bytes, any but those of the two classes of package events, whose
+// topics are channels, too. An event has 64 patterns of 1024 bytes at most, and 65536
+// bytes of data. There are 256 subscriptions and open channels of a handle together.
+// Filters that are nil match everything. Opening with a context stands for both calls of the C interface:
 // who does not want to wait uses a goroutine, and what succeeds too late is undone.
 //
 // # Concurrency

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 
 	"github.com/moothall/moothall/ais"
@@ -20,7 +19,7 @@ var Version = ais.Version{Release: 'B', Major: 3, Minor: 1}
 // Limits of channels and events (openais-executive 7.2).
 const (
 	MaxChannels   = events.MaxTopics    // of the cluster
-	MaxName       = events.MaxName      // bytes
+	MaxName       = events.MaxChannel   // bytes
 	MaxData       = events.MaxData      // bytes
 	MaxPatterns   = events.MaxPatterns  // of an event, and filters of a subscription
 	MaxPattern    = events.MaxPattern   // bytes
@@ -134,10 +133,8 @@ func (h *Handle) open(ctx context.Context, name string, flags Flags) (*Channel, 
 
 func checkName(name string) error {
 	switch {
-	case name == "" || strings.HasPrefix(name, "__") || strings.Contains(name, "\x00"):
+	case name == "" || len(name) > MaxName || name == events.ConnTopic || name == events.MembTopic:
 		return ais.ErrInvalidParam
-	case len(name) > MaxName:
-		return ais.ErrNameTooLong
 	}
 	return nil
 }

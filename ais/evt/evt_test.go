@@ -156,7 +156,9 @@ func TestScenario_24_Open(t *testing.T) {
 		_, err = h.Open(b.ctx, "c", 8)
 		fails(b.T, err, ais.ErrBadFlags)
 		_, err = h.Open(b.ctx, strings.Repeat("n", evt.MaxName+1), everything)
-		fails(b.T, err, ais.ErrNameTooLong)
+		fails(b.T, err, ais.ErrInvalidParam)
+		_, err = h.Open(b.ctx, "__OC_EV_MEMB_CLASS", everything)
+		fails(b.T, err, ais.ErrInvalidParam)
 		_, err = h.Open(b.ctx, "", everything)
 		fails(b.T, err, ais.ErrInvalidParam)
 		over, cancel := context.WithDeadline(b.ctx, time.Now())
@@ -169,6 +171,27 @@ func TestScenario_24_Open(t *testing.T) {
 		_, err = h.Recv(b.ctx)
 		fails(b.T, err, ais.ErrBadHandle)
 		fails(b.T, h.Finalize(), ais.ErrBadHandle)
+	})
+}
+
+// Names are bytes, up to 256 of them (openais-executive 5.1).
+func TestNames(t *testing.T) {
+	both(t, func(b *bench) {
+		for _, name := range []string{strings.Repeat("\xff", evt.MaxName), "__n", "a\x00b", strings.Repeat("n", 255)} {
+			h := b.handle(1)
+			c := b.open(h, name, everything)
+			must(b.T, c.Subscribe(b.ctx, 1))
+			_, err := c.Publish(b.ctx, evt.Attributes{}, []byte("x"))
+			must(b.T, err)
+			d, err := h.Recv(b.ctx)
+			must(b.T, err)
+			if d.Channel.Name() != name || string(d.Event.Data()) != "x" {
+				b.Errorf("on %q came %q of %q", name, d.Event.Data(), d.Channel.Name())
+			}
+			must(b.T, h.Unlink(b.ctx, name))
+			_, err = h.Open(b.ctx, name, evt.Publisher)
+			fails(b.T, err, ais.ErrNotExist)
+		}
 	})
 }
 

@@ -3,7 +3,7 @@
 
 static void read_list(struct reader *r, struct list *l)
 {
-    uint32_t n = read_count(r, 4 + 4 + 4 + 1);
+    uint32_t n = read_count(r, 4 + 4 + 4 + 1 + 1 + 8);
     if (n == 0)
         return;
     l->member = calloc(n, sizeof *l->member);
@@ -19,6 +19,8 @@ static void read_list(struct reader *r, struct list *l)
         m->since = read_u32(r);
         m->len = read_u8(r);
         m->name = read_bytes(r, m->len);
+        read_bytes(r, read_u8(r)); /* address */
+        read_u64(r);               /* boot time */
     }
 }
 
@@ -50,7 +52,7 @@ bool read_message(const struct native_event *e, struct message *m)
     uint32_t len;
     *m = (struct message){ 0 };
     read_bytes(&r, 4 + 8); /* registration, missed */
-    m->topic_len = read_u8(&r);
+    m->topic_len = read_u16(&r);
     m->topic = read_bytes(&r, m->topic_len);
     read_u64(&r);
     m->seq = read_u64(&r);

@@ -77,7 +77,7 @@ func (l *listener) call(fn uint16, tag uint64, b []byte, reply func(service.Code
 }
 
 func newEvents() service.Service {
-	return events.New(events.Config{Topics: map[string]events.Options{"t": {Keep: 10_000}}})
+	return events.New(events.Config{Settings: events.Settings{Topics: map[string]events.Options{"t": {Keep: 10_000}}}})
 }
 
 func eventWorld(t *testing.T, n uint32) (*world, []*listener) {

@@ -19,7 +19,7 @@ type herald struct {
 
 func newHerald(f *full) *herald {
 	p := &f.m.w.plan.Events
-	c := events.Config{Topics: make(map[string]events.Options), QueueMessages: p.Queue}
+	c := events.Config{Settings: events.Settings{Topics: make(map[string]events.Options), QueueMessages: p.Queue}}
 	for _, t := range p.Topics {
 		c.Topics[t.Name] = events.Options{Keep: t.Keep}
 	}

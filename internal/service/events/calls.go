@@ -40,6 +40,8 @@ type OpenRequest struct {
 type OpenReply struct {
 	Self       proto.NodeID
 	Configured uint32 // nodes
+	// What may wait for a subscription, and for a ranked connection, at the time.
+	QueueMessages, QueueBytes, QueueRanked uint32
 }
 
 // GrantRequest is the body of CallGrant.
@@ -167,13 +169,14 @@ func ParseOpen(b []byte) (OpenRequest, error) {
 
 // AppendTo appends the answer to CallOpen.
 func (p OpenReply) AppendTo(b []byte) []byte {
-	return body.AppendU32(body.AppendNode(b, p.Self), p.Configured)
+	b = body.AppendU32(body.AppendNode(b, p.Self), p.Configured)
+	return body.AppendU32(body.AppendU32(body.AppendU32(b, p.QueueMessages), p.QueueBytes), p.QueueRanked)
 }
 
 // ParseOpenReply reads the answer to CallOpen.
 func ParseOpenReply(b []byte) (OpenReply, error) {
 	r := body.NewReader(b)
-	p := OpenReply{r.Node(), r.U32()}
+	p := OpenReply{r.Node(), r.U32(), r.U32(), r.U32(), r.U32()}
 	return p, r.Close()
 }
 
@@ -313,7 +316,7 @@ func ParseEnterReply(b []byte) (EnterReply, error) {
 
 // AppendTo appends the answer to CallDescribe.
 func (d Description) AppendTo(b []byte) []byte {
-	b = body.AppendBool(body.AppendU64(body.AppendShort(b, d.Name), d.Number), d.Created)
+	b = body.AppendBool(body.AppendU64(appendName(b, d.Name), d.Number), d.Created)
 	b = body.AppendU64(body.AppendU64(appendOptions(b, d.Options), d.Seq), d.First)
 	b = body.AppendU32(body.AppendU32(b, d.Kept), uint32(len(d.Members)))
 	for _, p := range d.Members {
@@ -323,10 +326,10 @@ func (d Description) AppendTo(b []byte) []byte {
 }
 
 // minDescription is the least that an encoded Description takes.
-const minDescription = 1 + 8 + 1 + 5 + 8 + 8 + 4 + 4 + 4
+const minDescription = 2 + 8 + 1 + 5 + 8 + 8 + 4 + 4 + 4
 
 func takeDescription(r *body.Reader) Description {
-	d := Description{Name: string(r.Short()), Number: r.U64(), Created: r.Bool(), Options: takeOptions(r), Seq: r.U64(), First: r.U64(), Kept: r.U32()}
+	d := Description{Name: takeName(r), Number: r.U64(), Created: r.Bool(), Options: takeOptions(r), Seq: r.U64(), First: r.U64(), Kept: r.U32()}
 	for range r.Count(8) {
 		d.Members = append(d.Members, takeProcess(r))
 	}

@@ -18,9 +18,9 @@ import (
 var (
 	ring27    = proto.RingID{Seq: 8, Rep: 1, Inc: 3}
 	place27   = place{ring27, 5, 6}
-	members27 = []Member{{1, 1, 1, "one"}, {3, 2, 4, ""}}
+	members27 = []Member{{1, 1, 1, "one", netip.MustParseAddr("192.0.2.1"), 8}, {ID: 3, Born: 2, Since: 4}}
 	content27 = Content{Re: 1, Priority: 2, Retention: 3, Published: 4, Publisher: []byte("me"), Patterns: [][]byte{[]byte("a"), {}}, Data: []byte("data")}
-	fact27    = Fact{Kind: NewMembership, Seq: 2, Trans: 4, Quorate: true, Members: members27, In: members27[1:], Out: []Member{{2, 1, 1, "two"}}}
+	fact27    = Fact{Kind: NewMembership, Seq: 2, Trans: 4, Quorate: true, Members: members27, In: members27[1:], Out: []Member{{ID: 2, Born: 1, Since: 1, Name: "two"}}}
 	event27   = &event{id: 1<<32 | 1001, seq: 7, from: Process{1, 2}, timed: true, content: content27, until: zero27}
 	zero27    = time.Unix(0, 0).UTC()
 	state27   = snapshot{&state{view: ring27, at: place27, seq: 2, trans: 4, members: members27, in: members27[1:], out: members27[:1],
@@ -74,7 +74,7 @@ func parseBrought(b []byte) (broughtBody, error) {
 
 var bodies = []servicetest.Body{
 	servicetest.A(OpenRequest{64, true}, ParseOpen),
-	servicetest.A(OpenReply{3, 5}, ParseOpenReply),
+	servicetest.A(OpenReply{3, 5, 6, 7, 8}, ParseOpenReply),
 	servicetest.A(GrantRequest{9}, ParseGrant),
 	servicetest.A(RegisterRequest{1, Group, []byte("g"), true}, ParseRegister),
 	servicetest.A(SubscribeRequest{1, 2, []byte("t"), 7, StartAt, 3, []Filter{{Prefix, []byte("a")}, {PassAll, []byte{}}}}, ParseSubscribe),
@@ -100,9 +100,9 @@ var bodies = []servicetest.Body{
 	servicetest.A(MessageEvent{1, 2, "t", 3, 4, Process{5, 6}, content27}, ParseMessage),
 	servicetest.A(EndEvent{1, Slow}, ParseEnd),
 
-	servicetest.A(commitBody{commit{ring27, 4, []proto.NodeID{1, 2}, []newcomer{{1, "one", 1}, {3, "", 0}}}},
+	servicetest.A(commitBody{commit{ring27, 4, []proto.NodeID{1, 2}, []newcomer{{1, "one", 1, netip.MustParseAddr("192.0.2.1"), 8}, {id: 3}}}},
 		func(b []byte) (commitBody, error) { c, err := parseCommit(b); return commitBody{c}, err }),
-	servicetest.A(offerBody{offer{latest: ring27, at: place27, born: 1, trans: 2, weight: 3, state: service.Digest{4}, held: []place{place27}}},
+	servicetest.A(offerBody{offer{latest: ring27, at: place27, born: 1, trans: 2, addr: netip.MustParseAddr("fd00::1"), boot: 5, weight: 3, state: service.Digest{4}, held: []place{place27}}},
 		func(b []byte) (offerBody, error) { o, err := parseOffer(b); return offerBody{*o}, err }),
 	servicetest.A(toldBody{told{state: []byte("state"), at: place27, held: []entry{entry27}}},
 		func(b []byte) (toldBody, error) { t, err := parseTold(b); return toldBody{t}, err }),
@@ -123,7 +123,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(msgJoin, false, append(head, appendEntrant(body.AppendShort(nil, "x"), entrant{})...))
 	f.Add(msgBring, false, (&brought{"t", 1, Options{1, true}, 2, event27, 3}).appendTo(head))
 	f.Add(msgExpire, false, body.AppendU64(body.AppendU32(head, 1), 7))
-	f.Add(msgCommit, false, (&commit{ring: ring27, members: []newcomer{{1, "one", 1}}}).appendTo(nil))
+	f.Add(msgCommit, false, (&commit{ring: ring27, members: []newcomer{{id: 1, name: "one", born: 1}}}).appendTo(nil))
 	f.Add(msgOffer, true, (&offer{}).appendTo(nil))
 	f.Fuzz(func(t *testing.T, fn uint16, sync bool, b []byte) {
 		w := start(t, 2, Config{})
@@ -235,7 +235,7 @@ func (l *lib) ranked(p uint8, data string) {
 func TestRanked(t *testing.T) { test(t, rankedQueue) }
 
 func rankedQueue(t servicetest.T) {
-	w := start(t, 1, Config{QueueRanked: 4})
+	w := start(t, 1, Config{Settings: Settings{QueueRanked: 4}})
 	a, l := w.client(1, 0), w.opened(1, OpenRequest{Ranked: true})
 	a.want(service.OK, CallCreate, create("t"))
 	l.subscribe("t")
@@ -299,7 +299,7 @@ func TestRanked_RecallAndReassign(t *testing.T) {
 // Who fetches events one by one is told that there are some, once, and where the node
 // is with the membership.
 func TestTake(t *testing.T) {
-	w := start(t, 2, Config{QueueRanked: 2})
+	w := start(t, 2, Config{Settings: Settings{QueueRanked: 2}})
 	w.form(w.All())
 	a, l := w.client(1, 0), w.opened(2, OpenRequest{Ranked: true})
 	a.want(service.OK, CallCreate, create("t"))

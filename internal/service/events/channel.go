@@ -30,7 +30,9 @@ func (s *Service) enter(src service.Source, m *enter) (service.Code, []byte) {
 	t := s.state.find(m.number, m.request.Name)
 	if t == nil {
 		code := service.ErrNotExist
-		if m.number == 0 && m.request.Create {
+		if bad := openable(m.request.Name); bad != service.OK {
+			code = bad
+		} else if m.number == 0 && m.request.Create {
 			code = s.create(m.who.Node, string(m.request.Name), m.request.Options)
 		}
 		if code != service.OK {

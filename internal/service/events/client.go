@@ -151,7 +151,7 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 				return code, nil
 			}
 			who := (&sub{c: c, id: q.Sub}).entrant()
-			code, answer := c.order(req, msgEnter, Watch, q.Name, enter{request: *q, who: who}.appendTo(nil))
+			code, answer := c.order(req, msgEnter, Open, q.Name, enter{request: *q, who: who}.appendTo(nil))
 			if code == 0 {
 				c.calls[req.Tag] = pending{reply: req.Reply, enters: true, sub: q.Sub}
 			}
@@ -159,7 +159,11 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 		})
 	case CallUnlink:
 		return with(req, ParseName, func(q *NameRequest) (service.Code, []byte) {
-			return c.order(req, msgUnlink, Administer, q.Name, req.Body)
+			do := Open
+			if t := c.s.state.topic(string(q.Name)); t != nil && t.opts != (Options{}) {
+				do = Administer // it is not one that opening made
+			}
+			return c.order(req, msgUnlink, do, q.Name, req.Body)
 		})
 	case CallRecall:
 		c.granted = 0
@@ -185,7 +189,8 @@ func (c *client) begin(q *OpenRequest) (service.Code, []byte) {
 		return service.ErrExist, nil
 	}
 	c.opened, c.ranked, c.granted = true, q.Ranked, uint64(q.Window)
-	return service.OK, OpenReply{c.s.self, uint32(len(c.s.x.Nodes().Configured()))}.AppendTo(nil)
+	return service.OK, OpenReply{Self: c.s.self, Configured: uint32(len(c.s.x.Nodes().Configured())),
+		QueueMessages: uint32(c.s.cfg.QueueMessages), QueueBytes: uint32(c.s.cfg.QueueBytes), QueueRanked: uint32(c.s.cfg.QueueRanked)}.AppendTo(nil)
 }
 
 func (c *client) grant(q *GrantRequest) (service.Code, []byte) {
@@ -193,12 +198,18 @@ func (c *client) grant(q *GrantRequest) (service.Code, []byte) {
 	return service.OK, nil
 }
 
-// allowed checks a name, and whether the client may do something with it.
+// allowed checks a name, and whether the client may do something with it. A topic
+// that is there may have a name that none may be created with.
 func (c *client) allowed(do Action, name []byte) service.Code {
-	if do != Watch || string(name) != MembTopic && string(name) != ConnTopic {
-		if code := nameable(name); code != service.OK {
-			return code
-		}
+	code := openable(name)
+	switch t := c.s.state.topic(string(name)); {
+	case do == Watch && (string(name) == MembTopic || string(name) == ConnTopic):
+		code = service.OK
+	case do != Open && t == nil:
+		code = nameable(name)
+	}
+	if code != service.OK {
+		return code
 	}
 	if f := c.s.cfg.Allow; f != nil && !f(c.conn.Cred(), do, string(name)) {
 		return service.ErrAccess

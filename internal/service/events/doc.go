@@ -37,8 +37,8 @@
 //
 // # Channels
 //
-// CallEnter opens a topic, and makes it if that is wished, as the AIS has it. After
-// CallUnlink the name is free at once; who has the topic open goes on with it by its
+// CallEnter opens a topic, and makes it if that is wished, as the AIS has it, by a name
+// that a topic need not be created with. After CallUnlink the name is free at once; who has the topic open goes on with it by its
 // number, until the last open ends. Opens outlive an eviction: they are entered
 // again, unless the topic is gone. An open that nobody waits for when it is ordered
 // is taken back.
@@ -48,7 +48,8 @@
 // Facts are those of cluster events 2.8 and 7.1: NewMembership with Seq one higher
 // for each agreed change, NotPrimary and Restored with the very record of the last
 // one, Evicted, and NoQuorum for those who asked for that. Trans rises with every
-// fact, and Member.Since is Member.Born in Trans. After Evicted all registrations
+// fact, and Member.Since is Member.Born in Trans. A member's address and the time at
+// which its machine was started are what it said as it came. After Evicted all registrations
 // of the node end; subscriptions of topics go on, and count what they missed.
 //
 // # Numbers and losses
@@ -88,6 +89,5 @@
 //
 // # Not here
 //
-// What may be done by whom is decided by whom the node hands in with Config. Names
-// are at most 127 bytes, where the AIS allows 256.
+// What may be done by whom is decided by whom the node hands in with Config.
 package events

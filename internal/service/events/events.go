@@ -106,12 +106,7 @@ func ParseMember(b []byte) (MemberEvent, error) {
 func (e LinkEvent) AppendTo(b []byte) []byte {
 	l := &e.Link
 	b = body.AppendBool(append(body.AppendU32(b, e.Sub), byte(l.Kind)), l.Up)
-	b = body.AppendU32(body.AppendNode(b, l.Node), l.Index)
-	text := ""
-	if l.Addr.IsValid() {
-		text = l.Addr.String()
-	}
-	return body.AppendShort(b, text)
+	return appendAddr(body.AppendU32(body.AppendNode(b, l.Node), l.Index), l.Addr)
 }
 
 // ParseLink reads EventLink.
@@ -121,13 +116,7 @@ func ParseLink(b []byte) (LinkEvent, error) {
 	if e.Link.Kind < Interface || e.Link.Kind > Connect {
 		r.Fail("kind of link")
 	}
-	if text := string(r.Short()); text != "" {
-		addr, err := netip.ParseAddr(text)
-		if err != nil || addr.String() != text {
-			r.Fail("address")
-		}
-		e.Link.Addr = addr
-	}
+	e.Link.Addr = takeAddr(&r)
 	return e, r.Close()
 }
 
@@ -146,7 +135,7 @@ func ParseEntry(b []byte) (EntryEvent, error) {
 
 // AppendTo appends the event.
 func (e MessageEvent) AppendTo(b []byte) []byte {
-	b = body.AppendShort(body.AppendU64(body.AppendU32(b, e.Sub), e.Missed), e.Topic)
+	b = appendName(body.AppendU64(body.AppendU32(b, e.Sub), e.Missed), e.Topic)
 	b = appendProcess(body.AppendU64(body.AppendU64(b, e.ID), e.Seq), e.From)
 	return appendContent(b, &e.Content)
 }
@@ -154,7 +143,7 @@ func (e MessageEvent) AppendTo(b []byte) []byte {
 // ParseMessage reads EventMessage; what it returns shares memory with b.
 func ParseMessage(b []byte) (MessageEvent, error) {
 	r := body.NewReader(b)
-	e := MessageEvent{r.U32(), r.U64(), string(r.Short()), r.U64(), r.U64(), takeProcess(&r), takeContent(&r)}
+	e := MessageEvent{r.U32(), r.U64(), takeName(&r), r.U64(), r.U64(), takeProcess(&r), takeContent(&r)}
 	return e, r.Close()
 }
 

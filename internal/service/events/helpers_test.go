@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ type world struct {
 	*servicetest.Cluster
 	t      servicetest.T
 	stores map[servicetest.NodeID]*memory
+	starts map[servicetest.NodeID]int64
 }
 
 // start starts n nodes, of which a majority is quorate; each is alone.
@@ -30,9 +32,11 @@ func start(t servicetest.T, n int, cfg Config) *world {
 func startLoose(t servicetest.T, n int, cfg Config) *world { return begin(t, n, cfg, quorum.Config{}) }
 
 func begin(t servicetest.T, n int, cfg Config, q quorum.Config) *world {
-	w := &world{t: t, stores: map[servicetest.NodeID]*memory{}}
+	w := &world{t: t, stores: map[servicetest.NodeID]*memory{}, starts: map[servicetest.NodeID]int64{}}
 	w.Cluster = servicetest.New(t, n, func(id servicetest.NodeID) []service.Service {
 		c := cfg
+		w.starts[id]++
+		c.Addr, c.Boot = netip.AddrFrom4([4]byte{192, 0, 2, byte(id)}), w.starts[id]*1000+int64(id)
 		if c.Store != nil {
 			if w.stores[id] == nil {
 				w.stores[id] = &memory{}

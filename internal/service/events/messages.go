@@ -1,6 +1,8 @@
 package events
 
 import (
+	"net/netip"
+
 	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
@@ -52,13 +54,15 @@ type newcomer struct {
 	id   proto.NodeID
 	name string
 	born uint32 // zero: it is new
+	addr netip.Addr
+	boot int64
 }
 
 func (c *commit) appendTo(b []byte) []byte {
 	b = body.AppendNodes(body.AppendU32(body.AppendRing(b, c.ring), c.trans), c.eligible)
 	b = body.AppendU32(b, uint32(len(c.members)))
 	for _, m := range c.members {
-		b = body.AppendU32(body.AppendShort(body.AppendNode(b, m.id), m.name), m.born)
+		b = appendAttributes(body.AppendU32(body.AppendNode(b, m.id), m.born), m.name, m.addr, m.boot)
 	}
 	return b
 }
@@ -66,8 +70,9 @@ func (c *commit) appendTo(b []byte) []byte {
 func parseCommit(b []byte) (commit, error) {
 	r := body.NewReader(b)
 	c := commit{ring: r.Ring(), trans: r.U32(), eligible: r.Nodes()}
-	for range r.Count(9) {
-		m := newcomer{r.Node(), string(r.Short()), r.U32()}
+	for range r.Count(4 + 4 + minAttributes) {
+		m := newcomer{id: r.Node(), born: r.U32()}
+		m.name, m.addr, m.boot = takeAttributes(&r)
 		if n := len(c.members); n > 0 && c.members[n-1].id >= m.id {
 			r.Fail("order of members")
 		}
@@ -161,6 +166,8 @@ type offer struct {
 	at     place        // of the last message that it applied
 	born   uint32       // of the member; zero: it is new
 	trans  uint32
+	addr   netip.Addr     // the member's
+	boot   int64          // of its machine
 	weight uint64         // how much was published, as far as it knows
 	state  service.Digest // what it applied
 	held   []place        // of the messages that it has beyond that
@@ -168,7 +175,8 @@ type offer struct {
 
 func (o *offer) appendTo(b []byte) []byte {
 	b = body.AppendU32(appendPlace(body.AppendRing(b, o.latest), o.at), o.born)
-	b = append(body.AppendU64(body.AppendU32(b, o.trans), o.weight), o.state[:]...)
+	b = body.AppendU64(appendAddr(body.AppendU32(b, o.trans), o.addr), uint64(o.boot))
+	b = append(body.AppendU64(b, o.weight), o.state[:]...)
 	b = body.AppendU32(b, uint32(len(o.held)))
 	for _, p := range o.held {
 		b = appendPlace(b, p)
@@ -178,7 +186,7 @@ func (o *offer) appendTo(b []byte) []byte {
 
 func parseOffer(b []byte) (*offer, error) {
 	r := body.NewReader(b)
-	o := &offer{latest: r.Ring(), at: takePlace(&r), born: r.U32(), trans: r.U32(), weight: r.U64()}
+	o := &offer{latest: r.Ring(), at: takePlace(&r), born: r.U32(), trans: r.U32(), addr: takeAddr(&r), boot: int64(r.U64()), weight: r.U64()}
 	copy(o.state[:], r.Bytes(len(o.state)))
 	for range r.Count(placeSize) {
 		o.held = append(o.held, takePlace(&r))
@@ -197,7 +205,7 @@ type brought struct {
 }
 
 func (t *brought) appendTo(b []byte) []byte {
-	b = appendOptions(body.AppendU64(body.AppendShort(b, t.name), t.number), t.opts)
+	b = appendOptions(body.AppendU64(appendName(b, t.name), t.number), t.opts)
 	b = body.AppendBool(body.AppendU64(b, t.seq), t.event != nil)
 	if t.event != nil {
 		b = body.AppendU64(t.event.appendTo(b), uint64(t.left))
@@ -206,12 +214,12 @@ func (t *brought) appendTo(b []byte) []byte {
 }
 
 func takeBrought(r *body.Reader) *brought {
-	t := &brought{name: string(r.Short()), number: r.U64(), opts: takeOptions(r), seq: r.U64()}
+	t := &brought{name: takeName(r), number: r.U64(), opts: takeOptions(r), seq: r.U64()}
 	if r.Bool() {
 		t.event = takeEvent(r)
 		t.left = int64(r.U64())
 	}
-	if len(t.name) == 0 || len(t.name) > MaxName || t.left < 0 {
+	if t.name == "" || t.left < 0 {
 		r.Fail("topic")
 	}
 	return t

@@ -154,7 +154,7 @@ func (c *client) next() (e queued, found bool) {
 		e = c.queues[i][0]
 		c.queues[i] = c.queues[i][1:]
 		c.taken(&e)
-		if c.blocked && c.waiting < c.s.cfg.QueueRanked/2 {
+		if c.blocked && c.waiting < max(1, c.s.cfg.QueueRanked/2) {
 			c.blocked = false
 		}
 		return e, true

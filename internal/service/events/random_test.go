@@ -73,7 +73,7 @@ type hearing struct {
 func runRandom(t servicetest.T, d draw) {
 	g := &game{draw: d, loose: d.n(4, "loose") == 0, records: map[uint32]Fact{}, numbers: map[string]uint64{}, said: map[uint64]string{},
 		ids: map[string]uint64{}, asked: map[string]*message{}}
-	cfg := Config{QueueMessages: []int{0, 2, 5}[d.n(3, "queue")], Topics: map[string]Options{"t": {Keep: 10_000}, "u": {}}}
+	cfg := Config{Settings: Settings{QueueMessages: []int{0, 2, 5}[d.n(3, "queue")], Topics: map[string]Options{"t": {Keep: 10_000}, "u": {}}}}
 	nodes := 3 + d.n(3, "nodes")
 	if g.loose {
 		g.world = startLoose(t, nodes, cfg)

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -49,6 +50,40 @@ func joinAndLeave(t servicetest.T) {
 		l.expect("NM(4; 1,3,2; 2; )")
 	}
 }
+
+// What is known of a member is the same at all, be it agreed upon with messages or
+// without, and is that of the present life (openais-executive 6.1).
+func TestAttributesOfMembers(t *testing.T) {
+	w := start(t, 3, Config{})
+	w.form(ids{1, 2}, ids{3})
+	w.form(w.All())
+	w.Crash(2)
+	w.Restart(2)
+	w.form(ids{1, 3}, ids{2}) // nothing changed: the next ring has no offers
+	w.form(w.All())
+	w.form(ids{1}, ids{2}, ids{3})
+	w.form(w.All())
+	for _, n := range w.All() {
+		p, err := ParseStatusReply(w.client(n, 0).must(CallStatus, nothing{}))
+		if err != nil || p.State != Primary || len(p.Fact.Members) != 3 {
+			t.Fatalf("node %d: %+v %v", n, p, err)
+		}
+		for _, m := range p.Fact.Members {
+			boot := int64(1000 + m.ID)
+			if m.ID == 2 {
+				boot += 1000
+			}
+			if m.Addr != netip.AddrFrom4([4]byte{192, 0, 2, byte(m.ID)}) || m.Boot != boot {
+				t.Errorf("node %d has of node %d: %v %d", n, m.ID, m.Addr, m.Boot)
+			}
+		}
+	}
+}
+
+// nothing is a body without fields.
+type nothing struct{}
+
+func (nothing) AppendTo(b []byte) []byte { return b }
 
 // A node that was away for less than a ring is another one all the same.
 func TestScenario_03_QuickRestart(t *testing.T) {

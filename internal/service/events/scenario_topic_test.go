@@ -119,7 +119,7 @@ func TestScenario_23_24_25_Publish(t *testing.T) {
 }
 
 func TestScenario_26_UnknownTopic(t *testing.T) {
-	w := start(t, 1, Config{Topics: map[string]Options{"configured": {}}})
+	w := start(t, 1, Config{Settings: Settings{Topics: map[string]Options{"configured": {}}}})
 	w.rest()
 	a := w.client(1, 9)
 	a.want(service.ErrNotExist, CallSubscribe, SubscribeRequest{Sub: 1, Topic: []byte("t")})
@@ -159,7 +159,7 @@ func slowSubscriber(t servicetest.T) {
 }
 
 func TestScenario_29_SlowByBytes(t *testing.T) {
-	w := start(t, 1, Config{QueueBytes: 1000})
+	w := start(t, 1, Config{Settings: Settings{QueueBytes: 1000}})
 	a := w.client(1, 0)
 	a.want(service.OK, CallCreate, create("t"))
 	a.subscribe("t")
@@ -176,7 +176,7 @@ func TestScenario_29_SlowByBytes(t *testing.T) {
 
 // In a group nothing may be missing.
 func TestSlowGroupMember_Ends(t *testing.T) {
-	w := start(t, 1, Config{QueueMessages: 3})
+	w := start(t, 1, Config{Settings: Settings{QueueMessages: 3}})
 	a, b := w.client(1, 0).join("g"), w.client(1, 99).join("g")
 	w.Run()
 	for i := range 5 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -16,18 +17,32 @@ import (
 
 // Config is what the service needs of its node.
 type Config struct {
-	// Topics are there without anybody creating them.
-	Topics map[string]Options
+	Settings
 	// Allow decides what a client may do; nil: everything.
 	Allow func(cred service.Cred, do Action, name string) bool
+	// Store keeps durable topics; nil: they live as long as the cluster.
+	Store Store
+	// Addr and Boot are what the others are told of this node, see Member.
+	Addr netip.Addr
+	Boot int64
+}
+
+// Settings are what may change while the node runs.
+type Settings struct {
+	// Topics are there without anybody creating them.
+	Topics map[string]Options
 	// QueueMessages and QueueBytes bound what waits for one subscription, zero:
 	// 1024 and 4 MiB (cluster events P11).
 	QueueMessages, QueueBytes int
 	// QueueRanked bounds what waits for a ranked connection, zero: 1000; below half
 	// of it the connection takes events again (openais-executive O3).
 	QueueRanked int
-	// Store keeps durable topics; nil: they live as long as the cluster.
-	Store Store
+}
+
+func (c *Settings) fill() {
+	c.QueueMessages = cmp.Or(c.QueueMessages, DefaultMessages)
+	c.QueueBytes = cmp.Or(c.QueueBytes, DefaultBytes)
+	c.QueueRanked = cmp.Or(c.QueueRanked, DefaultRanked)
 }
 
 // Action is what a client wants to do with a name.
@@ -37,7 +52,8 @@ type Action uint8
 const (
 	Watch      Action = iota // register or subscribe
 	Publish                  // on a topic or a group
-	Administer               // create or delete a topic
+	Administer               // create or delete a topic, or unlink one that keeps events
+	Open                     // have a topic open, made if there is none, or unlink it
 )
 
 // Service is the event service of one node.
@@ -82,9 +98,7 @@ var (
 
 // New makes the service.
 func New(c Config) *Service {
-	c.QueueMessages = cmp.Or(c.QueueMessages, 1024)
-	c.QueueBytes = cmp.Or(c.QueueBytes, 4<<20)
-	c.QueueRanked = cmp.Or(c.QueueRanked, 1000)
+	c.fill()
 	return &Service{cfg: c, state: &state{}, fresh: true, subs: map[uint64][]*sub{}, groups: map[string][]*sub{}, channels: map[uint64][]*sub{}}
 }
 
@@ -222,6 +236,9 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		q, err := ParseCreate(r.Rest())
 		if err != nil {
 			return service.ErrInvalidParam, nil, err
+		}
+		if code := nameable(q.Name); code != service.OK {
+			return code, nil, nil
 		}
 		return s.create(e.from, string(q.Name), q.Options), nil, nil
 	case msgDelete:
@@ -366,6 +383,14 @@ func (s *Service) joined() {
 		return over() || s.reconcile() && s.configured()
 	})
 	s.watchTimes()
+}
+
+// Configure changes the settings. What waits beyond a new bound stays; topics that are
+// not in the settings any more stay.
+func (s *Service) Configure(c Settings) {
+	c.fill()
+	s.cfg.Settings = c
+	s.retry(func() bool { return !s.live() || !s.direct || s.configured() })
 }
 
 // configured creates the topics of the configuration, by one node.

@@ -30,7 +30,7 @@ func (d *state) appendTo(b []byte, now time.Time) []byte {
 }
 
 func (t *topic) appendTo(b []byte, now time.Time) []byte {
-	b = body.AppendBool(body.AppendU64(body.AppendShort(b, t.name), t.number), t.created)
+	b = body.AppendBool(body.AppendU64(appendName(b, t.name), t.number), t.created)
 	b = body.AppendU32(body.AppendU64(appendOptions(b, t.opts), t.seq), uint32(len(t.kept)))
 	for _, e := range t.kept {
 		b = body.AppendU64(e.appendTo(b), uint64(e.left(now)))
@@ -78,7 +78,7 @@ func (c Content) clone() Content {
 const (
 	minContent = 4 + 1 + 8 + 8 + 4 + 4 + 4
 	minEvent   = 8 + 8 + 8 + 1 + minContent + 8
-	minTopic   = 1 + 8 + 1 + 5 + 8 + 4 + 4 + 4
+	minTopic   = 2 + 8 + 1 + 5 + 8 + 4 + 4 + 4
 )
 
 // parseState reads a state; it shares nothing with b. Events are kept from now on
@@ -104,7 +104,7 @@ func takeState(r *body.Reader, now time.Time) *state {
 }
 
 func takeTopic(r *body.Reader, now time.Time) *topic {
-	t := &topic{name: string(r.Short()), number: r.U64(), created: r.Bool(), opts: takeOptions(r), seq: r.U64()}
+	t := &topic{name: takeName(r), number: r.U64(), created: r.Bool(), opts: takeOptions(r), seq: r.U64()}
 	for range r.Count(minEvent) {
 		e := takeEvent(r)
 		e.until = now.Add(time.Duration(r.U64()))
@@ -129,12 +129,12 @@ func closing(r *body.Reader, d *state) error {
 		}
 	}
 	for i, t := range d.topics {
-		if t.name == "" || len(t.name) > MaxName || i > 0 && d.topics[i-1].name >= t.name {
+		if t.name == "" || i > 0 && d.topics[i-1].name >= t.name {
 			return fmt.Errorf("events: topics are not in order: %w", body.ErrMalformed)
 		}
 	}
 	for i, t := range d.unlinked {
-		if t.name == "" || len(t.name) > MaxName || i > 0 && d.unlinked[i-1].number >= t.number {
+		if t.name == "" || i > 0 && d.unlinked[i-1].number >= t.number {
 			return fmt.Errorf("events: unlinked topics are not in order: %w", body.ErrMalformed)
 		}
 	}

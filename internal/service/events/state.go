@@ -257,7 +257,7 @@ func (d *state) change(c *commit) bool {
 		if m := d.member(n.id); m != nil && n.born == m.Born {
 			members = append(members, *m)
 		} else {
-			in = append(in, Member{ID: n.id, Born: d.seq + 1, Since: c.trans, Name: n.name})
+			in = append(in, Member{ID: n.id, Born: d.seq + 1, Since: c.trans, Name: n.name, Addr: n.addr, Boot: n.boot})
 		}
 	}
 	for _, m := range d.members {

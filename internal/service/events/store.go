@@ -66,10 +66,10 @@ func (s *Service) load() error {
 		case keyCounter:
 			s.state.counter(proto.NodeID(binary.BigEndian.Uint32(fixed(&k, 4)))).last = r.U32()
 		case keyTopic:
-			t := &topic{number: binary.BigEndian.Uint64(fixed(&k, 8)), created: true, name: string(r.Short()), opts: takeOptions(&r), seq: r.U64()}
+			t := &topic{number: binary.BigEndian.Uint64(fixed(&k, 8)), created: true, name: takeName(&r), opts: takeOptions(&r), seq: r.U64()}
 			topics[t.number] = t
 			i, found := s.state.place(t.name)
-			if found || nameable(t.name) != service.OK {
+			if found || openable(t.name) != service.OK {
 				r.Fail("name of a topic")
 				break
 			}
@@ -119,7 +119,7 @@ func (s *Service) storeTopic(t *topic) {
 	if s.cfg.Store == nil || !t.opts.Durable {
 		return
 	}
-	b := body.AppendU64(appendOptions(body.AppendShort(nil, t.name), t.opts), t.seq)
+	b := body.AppendU64(appendOptions(appendName(nil, t.name), t.opts), t.seq)
 	s.dirty = append(s.dirty, Write{topicKey(t.number), b})
 	s.storeCounter(t.number)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -89,7 +90,7 @@ func (e *entry) commit() (*commit, bool) {
 // offer is what this node says at the start of a round.
 func (s *Service) offer() *offer {
 	d, born := s.future()
-	o := &offer{latest: d.view, at: s.state.at, born: born, trans: max(s.trans, d.trans), weight: s.state.weight(),
+	o := &offer{latest: d.view, at: s.state.at, born: born, trans: max(s.trans, d.trans), addr: s.cfg.Addr, boot: s.cfg.Boot, weight: s.state.weight(),
 		state: sha256.Sum256(s.state.appendTo(nil, time.Time{}))}
 	for i := range s.held {
 		o.held = append(o.held, s.held[i].at)
@@ -97,12 +98,15 @@ func (s *Service) offer() *offer {
 	return o
 }
 
-// SyncDigest implements service.Syncer. When each member came does not count:
-// that is in the state.
+// SyncDigest implements service.Syncer. When each member came, and what else there is
+// to know of it, does not count: that is in the state. Of a new one it is not, so two
+// are never the same.
 func (s *Service) SyncDigest() service.Digest {
-	o := s.offer()
-	o.born = min(o.born, 1)
-	return sha256.Sum256(o.appendTo(nil))
+	o, self := s.offer(), s.self
+	if o.born != 0 {
+		o.born, o.addr, o.boot, self = 1, netip.Addr{}, 0, 0
+	}
+	return sha256.Sum256(o.appendTo(body.AppendNode(nil, self)))
 }
 
 // SyncInit implements service.Syncer.
@@ -121,7 +125,7 @@ func (s *Service) SyncInit(r service.Round) {
 		for i, n := range s.round.who {
 			o := *own
 			if m := d.member(n); m != nil && born != 0 {
-				o.born = m.Born
+				o.born, o.addr, o.boot = m.Born, m.Addr, m.Boot
 			}
 			s.round.offers[i] = &o
 		}
@@ -320,7 +324,7 @@ func (s *Service) propose(r *round) {
 	c := commit{ring: r.ring, trans: s.trans + 1, eligible: slices.Clone(s.x.Nodes().Configured())}
 	slices.Sort(c.eligible)
 	for i, n := range r.who {
-		m := newcomer{id: n, name: s.x.Nodes().Name(n), born: r.offers[i].born}
+		m := newcomer{id: n, name: s.x.Nodes().Name(n), born: r.offers[i].born, addr: r.offers[i].addr, boot: r.offers[i].boot}
 		if slices.Contains(r.plan.adopt, n) {
 			m.born = 0
 		}

@@ -11,8 +11,20 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-// nameable says whether a topic or a group may have a name (cluster events 2.9
-// and P3).
+// openable says whether a topic may be opened by a name: by any but those of the two
+// classes, as the AIS has it (openais-executive 5.1).
+func openable[T ~string | ~[]byte](name T) service.Code {
+	switch s := string(name); {
+	case s == "" || s == MembTopic || s == ConnTopic:
+		return service.ErrInvalidParam
+	case len(s) > MaxChannel:
+		return service.ErrNameTooLong
+	}
+	return service.OK
+}
+
+// nameable says whether a topic that is created, or a group, may have a name (cluster
+// events 2.9 and P3).
 func nameable[T ~string | ~[]byte](name T) service.Code {
 	switch s := string(name); {
 	case s == "" || strings.HasPrefix(s, "__") || strings.ContainsRune(s, 0):
@@ -24,9 +36,6 @@ func nameable[T ~string | ~[]byte](name T) service.Code {
 }
 
 func (s *Service) create(node proto.NodeID, name string, o Options) service.Code {
-	if c := nameable(name); c != service.OK {
-		return c
-	}
 	t := s.state.topic(name)
 	if t != nil && t.created {
 		return service.ErrExist

@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
@@ -12,7 +13,8 @@ const ID = 12
 
 // Limits. A call that goes beyond is refused.
 const (
-	MaxName      = 127       // bytes of the name of a topic or a group (cluster events P3)
+	MaxName      = 127       // bytes of the name of a group, or of a topic that is created (cluster events P3)
+	MaxChannel   = 256       // bytes of the name of a topic that is opened (openais-executive 5.1)
 	MaxData      = 64 << 10  // bytes of an event's data (cluster events P1)
 	MaxPatterns  = 64        // patterns of an event, and filters of a subscription
 	MaxPattern   = 1024      // bytes of one
@@ -23,6 +25,13 @@ const (
 	MaxKept      = 16 << 20  // bytes of them
 	lowestNumber = 1000      // numbers of events up to it are reserved (openais-executive 7.2)
 	numberWrap   = 1<<31 - 1 // largest number that clients of pre-0.4 see (cluster events P6)
+)
+
+// Defaults of Settings.
+const (
+	DefaultMessages = 1024
+	DefaultBytes    = 4 << 20
+	DefaultRanked   = 1000
 )
 
 // Names that are no topics to create.
@@ -78,6 +87,8 @@ type Member struct {
 	Born  uint32 // Seq of the membership in which it came
 	Since uint32 // the same as a Trans
 	Name  string
+	Addr  netip.Addr // of its first link; zero: none
+	Boot  int64      // when its machine was started, in nanoseconds since 1970; 0: not known
 }
 
 // Fact is one membership fact (cluster events 7.1). Lists are ascending by Born
@@ -155,19 +166,66 @@ func appendMembers(b []byte, list []Member) []byte {
 	b = body.AppendU32(b, uint32(len(list)))
 	for _, m := range list {
 		b = body.AppendU32(body.AppendU32(body.AppendNode(b, m.ID), m.Born), m.Since)
-		b = body.AppendShort(b, m.Name)
+		b = appendAttributes(b, m.Name, m.Addr, m.Boot)
 	}
 	return b
 }
 
-const minMember = 4 + 4 + 4 + 1
+const minMember = 4 + 4 + 4 + minAttributes
 
 // takeMembers takes a list; an empty one is nil.
 func takeMembers(r *body.Reader) (list []Member) {
 	for range r.Count(minMember) {
-		list = append(list, Member{r.Node(), r.U32(), r.U32(), string(r.Short())})
+		m := Member{ID: r.Node(), Born: r.U32(), Since: r.U32()}
+		m.Name, m.Addr, m.Boot = takeAttributes(r)
+		list = append(list, m)
 	}
 	return list
+}
+
+// appendAttributes appends what is known of a node besides its numbers.
+func appendAttributes(b []byte, name string, addr netip.Addr, boot int64) []byte {
+	return body.AppendU64(appendAddr(body.AppendShort(b, name), addr), uint64(boot))
+}
+
+const minAttributes = 1 + 1 + 8
+
+func takeAttributes(r *body.Reader) (name string, addr netip.Addr, boot int64) {
+	return string(r.Short()), takeAddr(r), int64(r.U64())
+}
+
+// appendAddr appends an address as text; of none that is empty.
+func appendAddr(b []byte, a netip.Addr) []byte {
+	text := ""
+	if a.IsValid() {
+		text = a.String()
+	}
+	return body.AppendShort(b, text)
+}
+
+func takeAddr(r *body.Reader) (a netip.Addr) {
+	if text := string(r.Short()); text != "" {
+		var err error
+		if a, err = netip.ParseAddr(text); err != nil || a.String() != text {
+			r.Fail("address")
+		}
+	}
+	return a
+}
+
+// appendName appends the name of a topic, which is longer than a short string may
+// be.
+func appendName(b []byte, name string) []byte {
+	return append(body.AppendU16(b, uint16(len(name))), name...)
+}
+
+func takeName(r *body.Reader) string {
+	n := int(r.U16())
+	if n > MaxChannel {
+		r.Fail("name")
+		return ""
+	}
+	return string(r.Bytes(n))
 }
 
 func appendFact(b []byte, f *Fact) []byte {

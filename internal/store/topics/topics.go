@@ -31,7 +31,7 @@ import (
 const File = "topics.db"
 
 // bucket has all keys.
-var bucket = []byte("events-1")
+var bucket = []byte("events-2")
 
 // lockTime is how long the file may be locked by somebody else.
 const lockTime = time.Second
