@@ -73,6 +73,10 @@ func (l *lifeStore) Load(each func(key, value []byte) error) error { return l.n.
 
 // Write implements events.Store.
 func (l *lifeStore) Write(batch []events.Write, done func()) {
+	if done == nil {
+		l.n.topics.Write(batch, nil)
+		return
+	}
 	l.n.topics.Write(batch, func() {
 		l.n.post(func(*executive.Core) {
 			if l.n.keys.topics == l.of { // it still lives

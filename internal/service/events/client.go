@@ -423,14 +423,13 @@ func (c *client) reassign(e *queued) {
 	if !c.ranked || e.kind != EventMessage {
 		return
 	}
-	m, err := ParseMessage(e.body)
+	m, err := ParseMessage(e.appendTo(nil))
 	i := slices.IndexFunc(c.subs, func(u *sub) bool { return u.open == e.u.open && matches(u.filters, m.Content.Patterns) })
 	if err != nil || i < 0 {
 		return
 	}
 	c.taken(e)
-	m.Sub = c.subs[i].id
-	e.u, e.body = c.subs[i], m.AppendTo(nil)
+	e.u = c.subs[i]
 	c.waiting++
 	e.u.messages++
 	e.u.bytes += len(e.body)

@@ -135,9 +135,18 @@ func ParseEntry(b []byte) (EntryEvent, error) {
 
 // AppendTo appends the event.
 func (e MessageEvent) AppendTo(b []byte) []byte {
-	b = appendName(body.AppendU64(body.AppendU32(b, e.Sub), e.Missed), e.Topic)
-	b = appendProcess(body.AppendU64(body.AppendU64(b, e.ID), e.Seq), e.From)
-	return appendContent(b, &e.Content)
+	return appendMessage(appendMessageHead(b, e.Sub, e.Missed), e.Topic, &event{id: e.ID, seq: e.Seq, from: e.From, content: e.Content})
+}
+
+// appendMessageHead appends what differs between those who get an event.
+func appendMessageHead(b []byte, sub uint32, missed uint64) []byte {
+	return body.AppendU64(body.AppendU32(b, sub), missed)
+}
+
+// appendMessage appends the rest.
+func appendMessage(b []byte, topic string, ev *event) []byte {
+	b = body.AppendU64(body.AppendU64(appendName(b, topic), ev.id), ev.seq)
+	return appendContent(appendProcess(b, ev.from), &ev.content)
 }
 
 // ParseMessage reads EventMessage; what it returns shares memory with b.

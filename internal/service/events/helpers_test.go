@@ -245,7 +245,9 @@ func (m *memory) Write(batch []Write, done func()) {
 			m.data[string(w.Key)] = w.Value
 		}
 	}
-	m.pending = append(m.pending, done)
+	if done != nil {
+		m.pending = append(m.pending, done)
+	}
 }
 
 func (m *memory) sync() {

@@ -9,10 +9,21 @@ import (
 
 // queued is an event that waits for its client.
 type queued struct {
-	u     *sub
-	kind  uint16
-	body  []byte
-	topic bool // it counts against the bounds
+	u      *sub
+	kind   uint16
+	missed uint64 // of a message
+	body   []byte // of a message: what is the same for all who get it, and theirs together
+}
+
+// topic reports whether the event is a message, which counts against the bounds.
+func (e *queued) topic() bool { return e.kind == EventMessage }
+
+// appendTo appends the event as the client gets it.
+func (e *queued) appendTo(b []byte) []byte {
+	if e.topic() {
+		b = appendMessageHead(b, e.u.id, e.missed)
+	}
+	return append(b, e.body...)
 }
 
 // maxOthers is how many events wait that must not be left out, until the
@@ -74,7 +85,7 @@ func (u *sub) message(t *topic, ev *event) {
 		return
 	}
 	e := u.event(t, ev)
-	full := u.messages >= c.s.cfg.QueueMessages || u.bytes+len(e) > c.s.cfg.QueueBytes && u.messages > 0
+	full := u.messages >= c.s.cfg.QueueMessages || u.bytes+len(e.body) > c.s.cfg.QueueBytes && u.messages > 0
 	switch {
 	case full && u.class == Group:
 		c.end(u, Slow)
@@ -83,17 +94,33 @@ func (u *sub) message(t *topic, ev *event) {
 		u.missed++
 	default:
 		u.missed = 0
-		c.enqueue(Lowest, queued{u, EventMessage, e, true})
+		c.enqueue(Lowest, e)
 	}
 }
 
-func (u *sub) event(t *topic, ev *event) []byte {
-	return MessageEvent{u.id, u.missed, t.name, ev.id, ev.seq, ev.from, ev.content}.AppendTo(nil)
+// event is what a subscription gets of an event.
+func (u *sub) event(t *topic, ev *event) queued {
+	last := &u.c.s.encoded
+	if last.event != ev {
+		last.event, last.body = ev, appendMessage(make([]byte, 0, 64+len(t.name)+4*len(ev.content.Patterns)+ev.size()), t.name, ev)
+	}
+	return queued{u, EventMessage, u.missed, last.body}
+}
+
+// encoded is the event that was last told, in the form that all get.
+type encoded struct {
+	event *event
+	body  []byte // never changed: queues have it
 }
 
 func (c *client) enqueue(priority uint8, e queued) {
+	if c.granted > 0 && c.waiting+c.others == 0 && !c.blocked {
+		c.hand(&e)
+		c.news()
+		return
+	}
 	c.queues[priority] = append(c.queues[priority], e)
-	if e.topic {
+	if e.topic() {
 		c.waiting++
 		e.u.messages++
 		e.u.bytes += len(e.body)
@@ -111,20 +138,20 @@ func (c *client) rank(u *sub, t *topic, ev *event) {
 	p := ev.content.Priority
 	if c.waiting >= c.s.cfg.QueueRanked && !c.blocked {
 		c.blocked = true
-		c.enqueue(Highest, queued{u, EventLost, SubRequest{u.id}.AppendTo(nil), false})
+		c.enqueue(Highest, queued{u, EventLost, 0, SubRequest{u.id}.AppendTo(nil)})
 	}
 	if c.blocked && !c.displace(p) {
 		return
 	}
 	u.missed = 0
-	c.enqueue(p, queued{u, EventMessage, u.event(t, ev), true})
+	c.enqueue(p, u.event(t, ev))
 }
 
 // displace takes the newest event of the lowest priority out, if that is below p.
 func (c *client) displace(p uint8) bool {
 	for q := Lowest; q > p; q-- {
 		for i := len(c.queues[q]) - 1; i >= 0; i-- {
-			if c.queues[q][i].topic {
+			if c.queues[q][i].topic() {
 				c.taken(&c.queues[q][i])
 				c.queues[q] = slices.Delete(c.queues[q], i, i+1)
 				return true
@@ -136,7 +163,7 @@ func (c *client) displace(p uint8) bool {
 
 // taken counts an event out.
 func (c *client) taken(e *queued) {
-	if !e.topic {
+	if !e.topic() {
 		c.others--
 		return
 	}
@@ -170,17 +197,23 @@ func (c *client) pump() {
 		if !found {
 			return
 		}
-		c.granted--
-		if err := c.conn.Push(e.kind, e.body); err != nil {
-			c.close(err)
-		}
+		c.hand(&e)
+	}
+}
+
+// hand hands one event on.
+func (c *client) hand(e *queued) {
+	c.granted--
+	c.s.scratch = e.appendTo(c.s.scratch[:0])
+	if err := c.conn.Push(e.kind, c.s.scratch); err != nil {
+		c.close(err)
 	}
 }
 
 // take is the next event, for a client that fetches each.
 func (c *client) take() TakeReply {
 	e, _ := c.next()
-	p := TakeReply{Left: uint32(c.waiting + c.others), Primary: c.s.live(), Kind: e.kind, Body: e.body}
+	p := TakeReply{Left: uint32(c.waiting + c.others), Primary: c.s.live(), Kind: e.kind, Body: e.appendTo(nil)}
 	c.takes, c.idle, c.primary = true, p.Left == 0, p.Primary
 	return p
 }

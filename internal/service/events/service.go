@@ -87,6 +87,7 @@ type Service struct {
 	dirty    []Write   // for the store
 	stored   []func()  // answers that wait for it
 	scratch  []byte
+	encoded  encoded
 }
 
 var (

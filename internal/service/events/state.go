@@ -198,10 +198,20 @@ func (t *topic) slide(seq uint64) (gone []uint64) {
 		if e := t.kept[i]; !e.timed {
 			t.bytes -= e.size()
 			gone = append(gone, e.seq)
-			t.kept = slices.Delete(t.kept, i, i+1)
+			t.lose(i)
 		}
 	}
 	return gone
+}
+
+// lose takes one of the kept events out, which nearly always is the first.
+func (t *topic) lose(i int) {
+	if i > 0 {
+		t.kept = slices.Delete(t.kept, i, i+1)
+		return
+	}
+	t.kept[0] = nil
+	t.kept = t.kept[1:]
 }
 
 // trim lets go all that is not kept any more. Those kept for their number go early

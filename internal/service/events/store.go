@@ -20,7 +20,7 @@ type Store interface {
 	// Write makes changes, all or none, after those of the calls before. It takes
 	// over the batch. done is called later on the executive's goroutine, never from
 	// within Write, when the changes are durable; it is not called if they can not
-	// be made, and then the node stops.
+	// be made, and then the node stops. Nil: nobody waits for them.
 	Write(batch []Write, done func())
 }
 
@@ -188,6 +188,10 @@ func (s *Service) flush() {
 	}
 	batch, answers := s.dirty, s.stored
 	s.dirty, s.stored = nil, nil
+	if len(answers) == 0 {
+		s.cfg.Store.Write(batch, nil)
+		return
+	}
 	s.cfg.Store.Write(batch, func() {
 		for _, f := range answers {
 			f()

@@ -204,15 +204,16 @@ func (s *Service) record(t *topic, ev *event, left int64) {
 }
 
 // tell hands an event to the subscriptions that it matches, one of each open, and
-// to those who are in the group.
+// to those who are in the group. Lists from which somebody goes meanwhile are others
+// then.
 func (s *Service) tell(t *topic, ev *event) {
-	for _, u := range slices.Clone(s.subs[t.number]) {
+	for _, u := range s.subs[t.number] {
 		u.offer(t, ev)
 	}
 	if len(t.members) == 0 {
 		return
 	}
-	for _, u := range slices.Clone(s.groups[t.name]) {
+	for _, u := range s.groups[t.name] {
 		if u.in {
 			u.message(t, ev)
 		}

@@ -142,7 +142,9 @@ func (s *Store) Write(batch []events.Write, done func()) {
 	for _, w := range batch {
 		s.waiting[string(w.Key)] = w.Value
 	}
-	s.done = append(s.done, done)
+	if done != nil {
+		s.done = append(s.done, done)
+	}
 	if !s.working {
 		s.working = true
 		go s.work()
@@ -153,7 +155,7 @@ func (s *Store) Write(batch []events.Write, done func()) {
 func (s *Store) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && len(s.done) > 0 {
+	for s.err == nil && len(s.waiting)+len(s.done) > 0 {
 		batch, done := s.waiting, s.done
 		s.waiting, s.done = map[string][]byte{}, nil
 		s.mu.Unlock()
