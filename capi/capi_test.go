@@ -97,8 +97,9 @@ type hall struct {
 	agents []*testenv.Process
 }
 
-// agents starts agents with nodes 1 to n and waits until they are one ring.
-func agents(t testing.TB, n int) *hall {
+// agents starts agents with nodes 1 to n, and more sections of their configuration, and
+// waits until they are one ring.
+func agents(t testing.TB, n int, sections ...string) *hall {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
 	if err != nil {
@@ -121,7 +122,7 @@ func agents(t testing.TB, n int) *hall {
 		fmt.Fprintf(&b, "node {\nnodeid: %d\nring0_addr: %s\n}\n", i+1, host)
 	}
 	conf := filepath.Join(dir, "corosync.conf")
-	if err := os.WriteFile(conf, []byte(b.String()+"}\n"), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(b.String()+"}\n"+strings.Join(sections, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h.agents = make([]*testenv.Process, n)
@@ -136,7 +137,7 @@ func agents(t testing.TB, n int) *hall {
 
 func (h *hall) start(node int) {
 	h.t.Helper()
-	h.agents[node-1] = testenv.Start(h.t, exec.Command(testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
+	h.agents[node-1] = testenv.Start(h.t, h.command(node, testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
 		"--state", filepath.Join(h.dir, fmt.Sprint("state", node)), "--run", h.runDir(node), "--no-corosync-door"))
 }
 
@@ -151,12 +152,17 @@ func (h *hall) formed(node int) {
 	})
 }
 
+// command is one on the machine of a node.
+func (h *hall) command(_ int, binary string, args ...string) *exec.Cmd {
+	return exec.Command(binary, args...)
+}
+
 func (h *hall) runDir(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
 
 // client starts a program beside the agent of a node.
 func (h *hall) client(node int, binary string, args ...string) (*testenv.Process, io.WriteCloser) {
 	h.t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := h.command(node, binary, args...)
 	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
