@@ -256,7 +256,7 @@ func (c *Client) use(l *link) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
-		l.sock.Close()
+		l.sock.close()
 		return c.err
 	}
 	c.link = l

@@ -118,7 +118,7 @@ func (c *conn) send(ctx context.Context, size int, f func(*frame.Packer)) error 
 		err := c.admit(size)
 		if err == nil {
 			f(&c.link.out)
-			c.link.poke()
+			c.link.send()
 		}
 		c.link.mu.Unlock()
 		if err != service.ErrTryAgain {
@@ -173,7 +173,7 @@ func (c *conn) TryCast(fn uint16, tag uint64, body []byte) error {
 		return err
 	}
 	l.out.Cast(c.id, frame.Cast{Tag: tag, Func: fn, Body: body})
-	l.poke()
+	l.send()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 )
 
 // link is one socket to the agent. One goroutine reads it; another writes what
-// was collected while its last write was under way.
+// was collected while its last write was under way. The first request after a packet
+// came is written by who makes it: answers then need no second goroutine, and those
+// who send on and on are still gathered.
 type link struct {
-	sock    *net.UnixConn
+	sock    *socket
 	welcome frame.Welcome
 	gone    func(error)
 	wg      sync.WaitGroup
 	wake    chan struct{} // capacity 1: the writer has something to do
+	heard   atomic.Bool   // a packet came since a request was written by who made it
 
 	mu      sync.Mutex   // guards what follows
 	out     frame.Packer // to be written
@@ -48,9 +52,9 @@ func dialLink(ctx context.Context, cfg Config, gone func(error)) (*link, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &link{sock: sock, gone: gone, wake: make(chan struct{}, 1), conns: map[uint16]*conn{}}
+	l := &link{gone: gone, wake: make(chan struct{}, 1), conns: map[uint16]*conn{}}
 	stop := context.AfterFunc(ctx, func() { _ = sock.SetDeadline(time.Unix(1, 0)) })
-	l.welcome, err = l.greet()
+	l.welcome, err = greet(sock)
 	if !stop() && ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -58,9 +62,10 @@ func dialLink(ctx context.Context, cfg Config, gone func(error)) (*link, error) 
 		_ = sock.Close()
 		return nil, err
 	}
-	_ = l.sock.SetWriteBuffer(buffers) // a smaller one only makes it slower
+	_ = sock.SetWriteBuffer(buffers) // a smaller one only makes it slower
 	l.out = frame.NewPacker(l.welcome.Packet)
-	return l, nil
+	l.sock, err = newSocket(sock)
+	return l, err
 }
 
 // connect opens the socket, unless there is one.
@@ -78,11 +83,11 @@ func connect(ctx context.Context, cfg Config) (*net.UnixConn, error) {
 	return sock.(*net.UnixConn), nil
 }
 
-func (l *link) greet() (frame.Welcome, error) {
+func greet(sock *net.UnixConn) (frame.Welcome, error) {
 	hello := frame.Hello{Min: frame.MinVersion, Max: frame.Version, Packet: frame.MaxPacket, Message: frame.MaxMessage}
-	_, werr := l.sock.Write(hello.AppendTo(nil)) // a refusal that is there already counts more
+	_, werr := sock.Write(hello.AppendTo(nil)) // a refusal that is there already counts more
 	buf := make([]byte, frame.MaxPacket)
-	n, err := l.read(buf)
+	n, err := readPacket(sock.Read, buf)
 	if err == nil {
 		return frame.ParseWelcome(buf[:n])
 	}
@@ -92,12 +97,12 @@ func (l *link) greet() (frame.Welcome, error) {
 	return frame.Welcome{}, fmt.Errorf("no answer to the greeting: %w", err)
 }
 
-// read reads one packet. A peer that closed without reading all makes the kernel
-// report that first, before what it has sent.
-func (l *link) read(buf []byte) (int, error) {
-	n, err := l.sock.Read(buf)
+// readPacket reads one packet. A peer that closed without reading all makes the
+// kernel report that first, before what it has sent.
+func readPacket(read func([]byte) (int, error), buf []byte) (int, error) {
+	n, err := read(buf)
 	if errors.Is(err, syscall.ECONNRESET) {
-		n, err = l.sock.Read(buf)
+		n, err = read(buf)
 	}
 	return n, err
 }
@@ -116,7 +121,7 @@ func (l *link) failure() error {
 
 // close ends the link when all that waits is sent.
 func (l *link) close() {
-	_ = l.sock.SetWriteDeadline(time.Now().Add(lastWords))
+	l.sock.setWriteDeadline(time.Now().Add(lastWords))
 	l.mu.Lock()
 	l.closing = true
 	l.poke()
@@ -126,7 +131,7 @@ func (l *link) close() {
 
 // fail ends the link and all its connections.
 func (l *link) fail(err error) {
-	defer l.sock.Close() // last: others see why it is closed
+	defer l.sock.close() // last: others see why it is closed
 	l.mu.Lock()
 	if l.err != nil {
 		l.mu.Unlock()
@@ -152,12 +157,29 @@ func (l *link) poke() {
 	}
 }
 
+// send has what is in out written: here, if this is the first request since a packet
+// came, else by the writer; with mu held.
+func (l *link) send() {
+	if !l.idle || !l.heard.Load() {
+		l.poke()
+		return
+	}
+	l.heard.Store(false)
+	for l.out.Len() > 0 {
+		if !l.sock.tryWrite(l.out.Next()) { // no room, or an error, which the writer meets again
+			l.poke()
+			return
+		}
+		l.out.Sent()
+	}
+}
+
 // write is the writer's goroutine.
 func (l *link) write() {
 	mine := frame.NewPacker(l.welcome.Packet)
 	for l.collect(&mine) {
 		for mine.Len() > 0 {
-			if _, err := l.sock.Write(mine.Next()); err != nil {
+			if err := l.sock.write(mine.Next()); err != nil {
 				l.lost(err)
 				return
 			}
@@ -205,7 +227,7 @@ func (l *link) receive() {
 	var d dispatcher
 	d.link = l
 	for {
-		n, err := l.read(buf)
+		n, err := readPacket(l.sock.read, buf)
 		switch {
 		case errors.Is(err, io.EOF):
 			l.fail(goneError("it closed the connection"))
@@ -214,6 +236,7 @@ func (l *link) receive() {
 			l.fail(goneError(err.Error()))
 			return
 		}
+		l.heard.Store(true)
 		if err := d.packet(buf[:n]); err != nil {
 			l.fail(err)
 			return
