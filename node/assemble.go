@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/config"
+	"github.com/moothall/moothall/internal/alarm"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
@@ -44,7 +45,7 @@ func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 	random := systemRandom{}
 	r := n.reconfig(c)
 	return executive.LoopConfig{
-		Send: n.send, Save: n.save, Clock: n.clock,
+		Send: n.send, Save: n.save, Clock: n.clock, Timer: alarm.New,
 		Core: executive.Config{
 			Seal: seal.Config{
 				Self: n.self.ID, Inc: record.Inc, Salt: random.Uint64(), Cluster: c.Totem.ClusterName, Key: n.cfg.Key,

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moothall/moothall/internal/alarm"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
 	"github.com/moothall/moothall/internal/store"
@@ -24,6 +25,8 @@ type LoopConfig struct {
 	// Clock is a monotonic clock, the one that datagrams are stamped with. Nil: the
 	// time since NewLoop.
 	Clock func() proto.Tick
+	// Timer makes the alarm on which the member does what is due. Nil: alarm.Runtime.
+	Timer func(f func()) alarm.Alarm
 	// Gap is the shortest time without running that is recorded; zero: a tenth of
 	// the token timeout.
 	Gap proto.Tick
@@ -50,7 +53,7 @@ type Loop struct {
 	cfg   LoopConfig
 	core  *Core // the owner's
 	clock func() proto.Tick
-	timer *time.Timer // calls due
+	timer alarm.Alarm // calls due
 	done  chan struct{}
 	watch watchdog
 
@@ -103,10 +106,13 @@ func NewLoop(c LoopConfig) (*Loop, error) {
 		start := time.Now()
 		l.clock = func() proto.Tick { return proto.Tick(time.Since(start)) }
 	}
-	l.timer = time.AfterFunc(time.Hour, l.due)
-	l.timer.Stop()
+	if l.cfg.Timer == nil {
+		l.cfg.Timer = alarm.Runtime
+	}
+	l.timer = l.cfg.Timer(l.due)
 	var err error
 	if l.core, err = New(l.clock(), c.Core, (*loopEnv)(l)); err != nil {
+		l.timer.Stop()
 		return nil, err
 	}
 	if l.cfg.Gap == 0 {
@@ -299,14 +305,14 @@ func (l *Loop) rest() bool {
 		}
 		if l.armed == 0 || w < l.armed {
 			l.armed = w
-			l.timer.Reset(time.Duration(d))
+			l.timer.Set(time.Duration(d))
 		}
 	}
 	l.owned = false
 	return true
 }
 
-// due is the timer: its goroutine becomes the owner if there is none. An owner
+// due is what the timer calls: its goroutine becomes the owner if there is none. An owner
 // looks at the time by itself before it rests.
 func (l *Loop) due() {
 	now := l.clock()

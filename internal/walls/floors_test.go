@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"service":            2,
 	"service/remote":     beside, // it dials
 	"internal/service":   3,
+	"internal/alarm":     4,
 	"internal/link":      4,
 	"internal/store":     4,
 	"internal/netmon":    4,

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package alarm
+
+// New is [Runtime].
+func New(f func()) Alarm { return Runtime(f) }
