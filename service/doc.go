@@ -73,7 +73,7 @@
 //
 // # Limits
 //
-// A message, a call, an answer and an event have at most 1 MiB of body. Multicast
+// A message, a call, an answer and an event have at most 1 MiB of body (MaxMessage). Multicast
 // refuses with ErrTryAgain while the ring's queue is full; a call with Flow is
 // passed on only while there is room, so that a handler that multicasts once
 // finds some. A client that does not take its events slows the ring down and is

@@ -11,6 +11,9 @@ const (
 	LastID  = 63
 )
 
+// MaxMessage is the largest body of a message, in bytes.
+const MaxMessage = 1 << 20
+
 // MaxName is the longest name of a service, in bytes.
 const MaxName = 32
 

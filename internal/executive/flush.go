@@ -202,6 +202,8 @@ func (c *Core) sessionEvent(e *seal.Event) {
 		c.dirty = true
 	case seal.EventMismatch, seal.EventPeerRefused:
 		c.refused(e)
+	case seal.EventForged:
+		c.log.Warn("security: datagram ignored", "node", e.Node, "addr", e.Addr, "why", e.Text)
 	}
 	c.sawSession(e)
 }

@@ -21,6 +21,7 @@ type host struct {
 	quorum  service.Quorum // nil: not the quorum service
 	started bool
 	flow    bool // some calls wait during a round
+	largest int  // body of a message; zero: as large as the ring takes
 	log     *slog.Logger
 }
 
@@ -35,6 +36,9 @@ func newHost(c *Core, s service.Service) (*host, error) {
 	h.syncer, _ = s.(service.Syncer)
 	h.quorum, _ = s.(service.Quorum)
 	h.log = c.log.With("service", h.info.Name)
+	if _, relays := s.(Relay); h.info.ID >= service.FirstID && !relays {
+		h.largest = service.MaxMessage
+	}
 	if h.info.ID >= resync.MaxServices {
 		return nil, fmt.Errorf("executive: service %s has id %d, at most %d", h.info.Name, h.info.ID, resync.MaxServices-1)
 	}
@@ -46,6 +50,10 @@ func newHost(c *Core, s service.Service) (*host, error) {
 	}
 	return h, nil
 }
+
+// Relay is implemented by a service that puts a header of its own before the
+// messages of another one, which may be as large as a service's can be.
+type Relay interface{ Relays() }
 
 // active reports whether messages of the service are acted on.
 func (h *host) active() bool { return h.info.RunsWithoutQuorum || h.core.sync.Active(h.info.ID) }
@@ -60,6 +68,9 @@ var errNotInRound = fmt.Errorf("executive: synchronisation message outside of a 
 // Multicast orders one message of the service.
 func (h *host) Multicast(fn uint16, class service.MsgClass, level service.Level, src service.Source, body []byte) error {
 	c := h.core
+	if h.largest != 0 && len(body) > h.largest {
+		return service.ErrTooBig
+	}
 	m := header{kind: kindNormal, service: h.info.ID, fn: fn, src: src}
 	to := totem.Normal
 	if class == service.Sync {

@@ -23,12 +23,28 @@ import (
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/internal/tracefile"
 	"github.com/moothall/moothall/node"
+	"github.com/moothall/moothall/service/remote"
 )
 
 // patience bounds what takes a second on a machine with time to spare.
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
+	if os.Getenv(remote.FDEnv) != "" {
+		remote.Main(argProbe())
+		return
+	}
+	if conf := os.Getenv(probesEnv); conf != "" {
+		if err := probesInside(conf); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if conf := os.Getenv(aClientEnv); conf != "" {
+		runClient(strings.Split(conf, "\n"))
+		return
+	}
 	if conf := os.Getenv(embeddedEnv); conf != "" {
 		os.Exit(embedded(conf))
 	}

@@ -79,6 +79,7 @@ const (
 	EventMismatch                         // a peer speaks another version, cluster, configuration or key: Text, Value is the Drop; at most one per source and minute
 	EventPeerRefused                      // a peer told us so with a Notice: Text, Value is its code
 	EventPathMTU                          // what gets through to Node on Link changed: Value is the size that was tried << 32 | the largest that does; equal: all does
+	EventForged                           // a datagram that says it is Node's does not fit its seal: Text; at most one per source and minute
 )
 
 // Why a link went down: Value of EventLinkDown.

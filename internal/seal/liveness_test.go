@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -402,5 +403,34 @@ func TestLink_DeadAfterPauseAsBefore(t *testing.T) {
 	}
 	if took := l.now - at; took > dead+200*ms {
 		t.Errorf("a crash after a pause is seen after %v", took)
+	}
+}
+
+// Openais-executive X14.7: what does not fit its seal is told once a minute,
+// however much of it comes, and gives no frame; nor does what came before.
+func TestX14_07_ForgedDatagramsAreTold(t *testing.T) {
+	l, a, b := pair(t)
+	for _, again := range []int{0, 1} {
+		before := a.core.Dropped(DropAuth)
+		for range 100 {
+			d := clones(b.core.SealFrame(0, false, 0, body(50), nil))[0]
+			whole := bytes.Clone(d)
+			d[len(d)-1] ^= 1
+			if _, ok := a.openFrom(b, d); ok {
+				t.Fatal("a damaged datagram gave a frame")
+			}
+			if _, ok := a.openFrom(b, bytes.Clone(whole)); !ok {
+				t.Fatal("the whole one gave none")
+			}
+			if _, ok := a.openFrom(b, whole); ok {
+				t.Fatal("it gave two")
+			}
+		}
+		a.flush()
+		e, _ := a.last(EventForged)
+		if n := a.count(EventForged); n != 1+again || e.Node != 2 || e.Text == "" || a.core.Dropped(DropAuth)-before != 100 {
+			t.Errorf("told %d times, %d dropped: %+v", n, a.core.Dropped(DropAuth)-before, e)
+		}
+		l.run(minute)
 	}
 }

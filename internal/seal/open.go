@@ -45,6 +45,9 @@ func (c *Core) Open(now Tick, d Datagram) (o Opened, ok bool) {
 		return c.drop(DropNoSession)
 	}
 	text, why := c.unseal(p.id, p.life, &e, d)
+	if why == DropAuth {
+		c.forged(d, p.id)
+	}
 	if why != 0 {
 		return c.drop(why)
 	}
@@ -156,6 +159,14 @@ func (c *Core) hear(p *peer, d Datagram) {
 	ln.heard, ln.sign, ln.refused = c.now, c.now, 0
 	if due(&p.lastHeard, c.now, 10*proto.Millisecond) {
 		c.event(Event{Kind: EventHeard, Node: p.id, Inc: p.life.inc, Link: d.Link})
+	}
+}
+
+// forged reports once per source and minute that a datagram is not what it says.
+func (c *Core) forged(d Datagram, node NodeID) {
+	if due(&c.source(unmap(d.Addr)).forged, c.now, minute) {
+		c.event(Event{Kind: EventForged, Node: node, Link: d.Link, Addr: d.Addr,
+			Text: fmt.Sprintf("a datagram from %v that says it is node %d's does not fit its seal: it was damaged on its way, or somebody forges datagrams", d.Addr, node)})
 	}
 }
 

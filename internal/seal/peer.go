@@ -286,6 +286,7 @@ type source struct {
 	made     int
 	mismatch Tick // last EventMismatch
 	misfit   Drop // and why
+	forged   Tick // last EventForged
 }
 
 const derivationsPerSecond = 8

@@ -258,6 +258,9 @@ func (x executive) Room(int) bool                { return !x.n.Full }
 func (x executive) Multicast(fn uint16, class service.MsgClass, level service.Level, src service.Source, body []byte) error {
 	e := entry{from: x.n.id, service: x.h.info.ID, msg: service.Message{
 		From: x.n.id, Func: fn, Class: class, Level: level, Src: src, Body: slices.Clone(body)}}
+	if _, relays := x.h.s.(interface{ Relays() }); x.h.info.ID >= service.FirstID && !relays && len(body) > service.MaxMessage {
+		return service.ErrTooBig
+	}
 	if class == service.Sync {
 		x.n.control = append(x.n.control, e)
 		return nil

@@ -114,6 +114,9 @@ func (s *Service) Start(x service.Executive) error {
 // Stop has nothing to do: the connection of the process has ended.
 func (s *Service) Stop() {}
 
+// Relays says that messages here are the process's with a header (executive.Relay).
+func (s *Service) Relays() {}
+
 // Leaving lets the process say farewell.
 func (s *Service) Leaving() {
 	if s.proc != nil {

@@ -15,7 +15,7 @@ const Protocol = 1
 const (
 	Window   = 4 << 20 // bytes of multicasts that the ring has not taken
 	MaxCalls = 1 << 20 // bytes of clients' calls that the process has not taken
-	MaxBody  = 1 << 20 // bytes of a message of the service
+	MaxBody  = service.MaxMessage
 	maxNodes = 1024    // names of nodes
 	maxText  = 4 << 10 // bytes of a sentence
 	FirstOwn = 1 << 8  // functions from here on are for the process itself
