@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -25,7 +26,9 @@ type round struct {
 	send    []byte         // what is not told yet
 	sending bool
 	staged  []byte // what the sender told
-	whole   bool
+	told    *told  // that, when all has come
+	state   *state // of it, if this node adopts that
+	broken  error  // it can not be read
 }
 
 // pieceBytes is how much one message of a round carries; maxStaged bounds what is
@@ -133,6 +136,11 @@ func (s *Service) SyncInit(r service.Round) {
 	}
 }
 
+// takes reports whether this node needs what the sender tells.
+func (r *round) takes(self proto.NodeID) bool {
+	return r.plan.sender != self && (!r.plan.uniform || len(r.plan.adopt) > 0)
+}
+
 // decide makes the plan when all offers are in.
 func (r *round) decide() {
 	if !slices.Contains(r.offers, nil) {
@@ -142,7 +150,8 @@ func (r *round) decide() {
 }
 
 // SyncProcess implements service.Syncer. It says what this node has, waits for
-// what the others say, and tells what they need if it is for this node to do so.
+// what the others say, and tells what they need if it is for this node to do so. A node
+// that can not read what it is told leaves, instead of going on with something else.
 func (s *Service) SyncProcess(budget int) (done bool, err error) {
 	r := s.round
 	if !r.offered {
@@ -154,6 +163,9 @@ func (s *Service) SyncProcess(budget int) (done bool, err error) {
 	}
 	if r.plan == nil {
 		return false, nil
+	}
+	if r.takes(s.self) {
+		return r.told != nil, r.broken
 	}
 	for ; budget > 0 && r.sending; budget-- {
 		piece := r.send[:min(len(r.send), pieceBytes)]
@@ -188,10 +200,21 @@ func (s *Service) deliverSync(m *service.Message) error {
 			s.prepare()
 		}
 		return err
-	case r.plan == nil || m.From != r.plan.sender || r.whole:
+	case r.plan == nil || m.From != r.plan.sender || r.told != nil:
 		return errors.New("state of a node that does not send it")
+	case !r.takes(s.self):
+		return nil
 	}
-	b := body.NewReader(m.Body)
+	if err := s.collect(r, m.Body); err != nil {
+		r.broken = fmt.Errorf("the events of node %d can not be read, has it another version of this program? %w", m.From, err)
+		return r.broken
+	}
+	return nil
+}
+
+// collect takes a piece of what the sender tells, and reads it all with the last.
+func (s *Service) collect(r *round, message []byte) error {
+	b := body.NewReader(message)
 	last, piece := b.Bool(), b.Rest()
 	if err := b.Close(); err != nil {
 		return err
@@ -199,8 +222,17 @@ func (s *Service) deliverSync(m *service.Message) error {
 	if len(r.staged)+len(piece) > maxStaged {
 		return service.ErrTooBig
 	}
-	r.staged, r.whole = append(r.staged, piece...), last
-	return nil
+	if r.staged = append(r.staged, piece...); !last {
+		return nil
+	}
+	t, err := parseTold(r.staged)
+	if err == nil && slices.Contains(r.plan.adopt, s.self) {
+		r.state, err = parseState(t.state, s.x.Now())
+	}
+	if err == nil {
+		r.told = &t
+	}
+	return err
 }
 
 // prepare readies what this node tells, once the plan says that it does.
@@ -227,7 +259,7 @@ func (s *Service) SyncActivate() {
 	if r.plan == nil { // of a member that runs no such service: nobody is here
 		return
 	}
-	if r.plan.sender != s.self && (!r.plan.uniform || len(r.plan.adopt) > 0) {
+	if r.takes(s.self) {
 		s.stage(r)
 	}
 	s.trans = max(s.trans, r.plan.trans)
@@ -240,20 +272,14 @@ func (s *Service) SyncActivate() {
 // stage takes over what the sender holds, and all that it has if this node's state
 // is none that the sender's came from.
 func (s *Service) stage(r *round) {
-	t, err := parseTold(r.staged)
-	if err != nil || !r.whole {
-		s.x.Log().Error("the state of another node can not be read", "node", r.plan.sender, "err", err)
-		t = told{state: (&state{}).appendTo(nil, time.Time{})}
-		r.plan.adopt = append(r.plan.adopt, s.self)
-	}
 	before := s.held
-	if slices.Contains(r.plan.adopt, s.self) {
+	if r.state != nil {
 		s.release(before)
-		s.held = t.held
-		s.adopt(t.state, slices.Contains(r.plan.bring, s.self), r.who)
+		s.held = r.told.held
+		s.adopt(r.state, slices.Contains(r.plan.bring, s.self), r.who)
 		return
 	}
-	s.held = rebase(s.state.at, before, t.at, t.held)
+	s.held = rebase(s.state.at, before, r.told.at, r.told.held)
 	s.release(slices.DeleteFunc(slices.Clone(before), func(e entry) bool {
 		return slices.ContainsFunc(s.held, func(o entry) bool { return o.at == e.at })
 	}))
@@ -261,12 +287,7 @@ func (s *Service) stage(r *round) {
 
 // adopt makes the state of another part this node's. What only this part has is
 // brought to the others later.
-func (s *Service) adopt(b []byte, represents bool, present []proto.NodeID) {
-	d, err := parseState(b, s.x.Now())
-	if err != nil {
-		s.x.Log().Error("the state of another node can not be read", "err", err)
-		d = &state{}
-	}
+func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 	old := s.state
 	if old.member(s.self) != nil && !s.fresh && !bug.Planted("events-evicted-silent") {
 		s.evict()
