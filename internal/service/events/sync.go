@@ -283,6 +283,10 @@ func (s *Service) stage(r *round) {
 	s.release(slices.DeleteFunc(slices.Clone(before), func(e entry) bool {
 		return slices.ContainsFunc(s.held, func(o entry) bool { return o.at == e.at })
 	}))
+	if _, born := s.future(); s.born() != 0 && born != s.born() { // the others went on: who registers from now on has no part in what was
+		s.evict()
+		s.fresh = true
+	}
 }
 
 // adopt makes the state of another part this node's. What only this part has is
