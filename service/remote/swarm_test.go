@@ -443,7 +443,7 @@ func TestReplicasNeverDiverge(t *testing.T) {
 	}
 	lines := 0
 	for seed := range seeds {
-		lines += plan(t, uint64(seed))
+		lines += plan(t, uint64(seed), 60)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -451,14 +451,22 @@ func TestReplicasNeverDiverge(t *testing.T) {
 	t.Logf("%d lines in the books of %d plans", lines, seeds)
 }
 
+// Openais-executive X14.16: a thousand random partitions, merges, and ends and starts of
+// processes and nodes; the states are equal whenever all is quiet.
+func TestX14_16_RandomStepsOfProcesses(t *testing.T) {
+	for seed := range uint64(3) {
+		plan(t, seed, 1000)
+	}
+}
+
 // plan is one random run.
-func plan(t *testing.T, seed uint64) int {
+func plan(t *testing.T, seed uint64, steps int) int {
 	rng := rand.New(rand.NewPCG(seed, 40))
 	w := newSwarm(t, 2+rng.IntN(3), seed%3 == 0)
 	w.c.Cut = rng.IntN
 	size := w.c.Size()
 	pick := func() service.NodeID { return service.NodeID(1 + rng.IntN(size)) }
-	for range 60 {
+	for range steps {
 		switch rng.IntN(14) {
 		case 0, 1:
 			var a, b []service.NodeID

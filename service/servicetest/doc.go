@@ -32,6 +32,11 @@
 // the order of a map is found even if its replicas agree by chance. Whoever has
 // written a service should begin with it.
 //
-// There is no quorum service unless the caller adds one: every ring counts as
-// primary component. Everything runs on the caller's goroutine.
+// # Quorum
+//
+// There is no quorum service unless the caller adds one, as [Quorum] or
+// [Plan].Quorum: without it every ring counts as primary component, and what a
+// service does where it is not is not seen.
+//
+// Everything runs on the caller's goroutine.
 package servicetest

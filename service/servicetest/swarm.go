@@ -24,6 +24,9 @@ type Plan struct {
 	Service uint16
 	// Services makes those of a node, anew at each of its starts.
 	Services func(NodeID) []service.Service
+	// Quorum gives each node a vote: a ring without a majority of the nodes is not the
+	// primary component. Without it every ring is.
+	Quorum bool
 	// Call makes one call or more on a connection; it draws all that is random from
 	// rng.
 	Call func(rng *rand.Rand, c *Conn)
@@ -74,7 +77,14 @@ type plan struct {
 func (p *Plan) run(t T, seed uint64) []byte {
 	t.Helper()
 	r := plan{Plan: p, t: t, rng: rand.New(rand.NewPCG(seed, 0x5eed)), sum: sha256.New()}
-	r.c = New(t, 1+r.rng.IntN(p.Nodes), p.Services)
+	n := 1 + r.rng.IntN(p.Nodes)
+	r.c = New(t, n, func(id NodeID) []service.Service {
+		list := p.Services(id)
+		if p.Quorum {
+			list = append(list, Quorum(n))
+		}
+		return list
+	})
 	r.c.Cut = r.rng.IntN
 	for range p.Steps {
 		r.act()

@@ -108,6 +108,16 @@ func plan(fault string) servicetest.Plan {
 
 func TestSwarm_PassesWhatIsRight(t *testing.T) { servicetest.Swarm(t, 200, plan("")) }
 
+// Openais-executive X14.16: a thousand random partitions, merges, crashes and calls;
+// the states are equal whenever all is quiet, with quorum and without.
+func TestX14_16_RandomSteps(t *testing.T) {
+	p := plan("")
+	p.Steps = 1000
+	servicetest.Swarm(t, 5, p)
+	p.Quorum = true
+	servicetest.Swarm(t, 5, p)
+}
+
 // failed is a T that ends at its first failure.
 type failed struct{ text string }
 
