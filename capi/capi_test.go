@@ -1,10 +1,6 @@
 package capi_test
 
 import (
-	"context"
-	"fmt"
-	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moothall/moothall/admin"
-	"github.com/moothall/moothall/internal/link"
 	"github.com/moothall/moothall/internal/testenv"
 )
 
@@ -55,12 +49,17 @@ func build(t testing.TB, sanitizer string) string {
 	if dir := libraries.dirs[sanitizer]; dir != "" {
 		return dir
 	}
-	dir, err := os.MkdirTemp("", "capi")
-	if err != nil {
-		t.Fatal(err)
+	env := "MOOT_CAPI_" + strings.NewReplacer(",", "_").Replace(sanitizer)
+	dir := os.Getenv(env) // on a stage this is a child
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "capi"); err != nil {
+			t.Fatal(err)
+		}
+		testenv.AtExit(func() { os.RemoveAll(dir) })
+		run(t, exec.Command("make", "-s", "-j2", "OUT="+dir, "SANITIZE="+sanitizer, "CFLAGS=-O1 -g"))
+		os.Setenv(env, dir)
 	}
-	testenv.AtExit(func() { os.RemoveAll(dir) })
-	run(t, exec.Command("make", "-s", "-j2", "OUT="+dir, "SANITIZE="+sanitizer, "CFLAGS=-O1 -g"))
 	if libraries.dirs == nil {
 		libraries.dirs = map[string]string{}
 	}
@@ -88,87 +87,6 @@ func program(t testing.TB, sanitizer string, sources ...string) string {
 	}
 	run(t, exec.Command("cc", append(append(args, sources...), filepath.Join(dir, "libha_gs_r.a"))...))
 	return binary
-}
-
-// hall is some agents on loopback.
-type hall struct {
-	t      testing.TB
-	dir    string
-	agents []*testenv.Process
-}
-
-// agents starts agents with nodes 1 to n, and more sections of their configuration, and
-// waits until they are one ring.
-func agents(t testing.TB, n int, sections ...string) *hall {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &hall{t: t, dir: dir}
-	var hosts []netip.Addr
-	for i := range n {
-		hosts = append(hosts, netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)}))
-	}
-	port, err := link.FreePorts(hosts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: capi\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", port)
-	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
-	for i, host := range hosts {
-		fmt.Fprintf(&b, "node {\nnodeid: %d\nring0_addr: %s\n}\n", i+1, host)
-	}
-	conf := filepath.Join(dir, "corosync.conf")
-	if err := os.WriteFile(conf, []byte(b.String()+"}\n"+strings.Join(sections, "")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.agents = make([]*testenv.Process, n)
-	for i := range n {
-		h.start(i + 1)
-	}
-	for i := range n {
-		h.formed(i + 1)
-	}
-	return h
-}
-
-func (h *hall) start(node int) {
-	h.t.Helper()
-	h.agents[node-1] = testenv.Start(h.t, h.command(node, testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
-		"--state", filepath.Join(h.dir, fmt.Sprint("state", node)), "--run", h.runDir(node), "--no-corosync-door"))
-}
-
-// formed waits until a node sees one ring of all.
-func (h *hall) formed(node int) {
-	h.t.Helper()
-	testenv.Eventually(h.t, patience, "one ring", func() (bool, any) {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		st, err := admin.New(h.runDir(node)).Status(ctx)
-		return err == nil && st.State == "operational" && st.Ring != nil && len(st.Ring.Members) == len(h.agents), err
-	})
-}
-
-// command is one on the machine of a node.
-func (h *hall) command(_ int, binary string, args ...string) *exec.Cmd {
-	return exec.Command(binary, args...)
-}
-
-func (h *hall) runDir(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
-
-// client starts a program beside the agent of a node.
-func (h *hall) client(node int, binary string, args ...string) (*testenv.Process, io.WriteCloser) {
-	h.t.Helper()
-	cmd := h.command(node, binary, args...)
-	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return testenv.Start(h.t, cmd), stdin
 }
 
 // The oldest provider leads; when its process ends, the next one does.

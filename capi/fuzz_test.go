@@ -26,9 +26,9 @@ const sessions = 1500
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// events are one event of each kind, as an agent sends them to token 0, the
+// groupEvents are one event of each kind, as an agent sends them to token 0, the
 // provider of the victim, and token 1, its subscriber.
-func events() (list [][]byte) {
+func groupEvents() (list [][]byte) {
 	ab := []groups.Provider{{Instance: 1, Node: 1}, {Instance: 7, Node: 2}}
 	attrs := groups.Attributes{Phases: groups.NPhase, ReflectPhases: groups.OnePhase, DefaultVote: groups.Approve, Source: "source"}
 	n := groups.Notification{Kind: groups.Join, Seq: 9, Phases: groups.NPhase, Phase: 1, ProposedBy: ab[0], Current: ab[1:], Changing: ab[:1], State: []byte("state")}
@@ -66,6 +66,7 @@ type liar struct {
 	packet uint32
 	heard  func(frame.Call)
 	script func(frame.Call) [][]byte // the events behind an answer; nil: any, around it
+	reply  func(frame.Call) (service.Code, []byte)
 }
 
 // twist changes a packet, or does not.
@@ -176,24 +177,36 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 			return false
 		}
 	}
-	body := groups.Reply{}.AppendTo(nil)
-	if q.Func == groups.CallHello {
-		body = groups.HelloReply{Level: groups.Level, Node: 1}.AppendTo(nil)
+	if l.reply == nil {
+		l.reply = l.answerAsGroups
 	}
-	code := service.OK
-	if q.Func != groups.CallHello && l.random.IntN(10) == 0 {
-		code = service.ErrAgain
-	}
+	code, body := l.reply(q)
 	out := frame.NewPacker(frame.MaxPacket)
 	out.Answer(1, frame.Answer{ID: q.ID, Code: code, Body: body})
 	out.Credit(1, frame.Credit{Bytes: uint32(m.Size())})
 	return l.send(slices.Concat(out.Next(), slices.Concat(behind...)))
 }
 
-// pretend starts a program, and serves its sessions as serve says.
+// answerAsGroups answers as Group Services does.
+func (l *liar) answerAsGroups(q frame.Call) (service.Code, []byte) {
+	switch {
+	case q.Func == groups.CallHello:
+		return service.OK, groups.HelloReply{Level: groups.Level, Node: 1}.AppendTo(nil)
+	case l.random.IntN(10) == 0:
+		return service.ErrAgain, groups.Reply{}.AppendTo(nil)
+	}
+	return service.OK, groups.Reply{}.AppendTo(nil)
+}
+
+// pretend starts a program of Group Services, and serves its sessions as serve says.
 func pretend(t *testing.T, source string, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
 	t.Helper()
-	binary := program(t, memory, filepath.Join("testdata", source))
+	return pretendTo(t, program(t, memory, filepath.Join("testdata", source)), sessions, serve)
+}
+
+// pretendTo is the same for any program.
+func pretendTo(t *testing.T, binary string, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "gs")
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +234,7 @@ func pretend(t *testing.T, source string, sessions int, serve func(n int, sock n
 // A program that uses the library survives an agent that says anything: it is told
 // that the agent has gone, and reads no memory that is not its own.
 func TestAgentLies(t *testing.T) {
-	all := events()
+	all := groupEvents()
 	allRight(t, pretend(t, "victim.c", sessions, func(n int, sock net.Conn) {
 		l := liar{random: rand.New(rand.NewPCG(uint64(n), 11)), sock: sock, lies: n % 4, packet: 1024 << (n % 7)}
 		l.serve(all)
@@ -231,7 +244,7 @@ func TestAgentLies(t *testing.T) {
 // What is larger than the agent's packets travels in parts; and what the agent says
 // of its failure is kept.
 func TestAgentTakesSmallPackets(t *testing.T) {
-	all := events()
+	all := groupEvents()
 	some := [][]byte{all[1], all[10]} // the join is approved; the failure
 	var messages atomic.Int64
 	heard := func(q frame.Call) {
@@ -289,7 +302,7 @@ func TestAgentAsksTooMuch(t *testing.T) {
 
 // The events of this test are those of the service; a change of theirs shows here.
 func TestEventsAreWellFormed(t *testing.T) {
-	for _, b := range events() {
+	for _, b := range groupEvents() {
 		m := frame.Parse(b)
 		e, err := frame.ParseEvent(m)
 		if err != nil {

@@ -85,7 +85,7 @@ SaAisErrorT ais_call(struct ais *h, uint16_t function, struct writer *w, const s
         return SA_AIS_ERR_TIMEOUT;
     }
     if (e == SA_AIS_OK)
-        e = c->error == SA_AIS_ERR_LIBRARY && h->finalized ? SA_AIS_ERR_BAD_HANDLE : c->error;
+        e = h->finalized ? SA_AIS_ERR_BAD_HANDLE : c->error;
     if (e == SA_AIS_OK && a != NULL)
         *a = c->answer;
     else
@@ -101,19 +101,20 @@ SaAisErrorT ais_cast(struct ais *h, uint16_t function, struct writer *w)
     return error_of(h, e);
 }
 
-static void cast_number(struct ais *h, uint16_t function, uint32_t number)
+void ais_grant(struct ais *h, uint32_t n)
 {
     struct writer w = { 0 };
-    write_u32(&w, number);
-    if (native_ended(h->native))
-        write_free(&w);
-    else
-        ais_cast(h, function, &w);
+    write_u32(&w, n);
+    ais_cast(h, CALL_GRANT, &w);
 }
 
-void ais_grant(struct ais *h, uint32_t n) { cast_number(h, CALL_GRANT, n); }
-
-void ais_end(struct ais *h, uint32_t sub) { cast_number(h, CALL_END, sub); }
+SaAisErrorT ais_end(struct ais *h, uint32_t sub)
+{
+    struct writer w = { 0 };
+    write_u32(&w, sub);
+    SaAisErrorT e = ais_call(h, CALL_END, &w, NULL, NULL);
+    return e == SA_AIS_ERR_NOT_EXIST ? SA_AIS_OK : e;
+}
 
 SaAisErrorT ais_status(struct ais *h, const struct timespec *deadline, struct native_answer *a)
 {

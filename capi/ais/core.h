@@ -68,7 +68,7 @@ struct object {
     struct object *next;
 };
 
-/* Kinds. */
+/* Kinds of objects. */
 enum { KIND_CLM = 1, KIND_EVT, KIND_EVT_CHANNEL, KIND_EVT_EVENT };
 
 /* What waits to be told. Queued, it is the queue's; it ends with run or drop. */
@@ -93,6 +93,9 @@ struct ais_service {
     /* May be NULL. Queues a callback of what waits elsewhere, when all that was queued
      * has been told; false: nothing waits. May let go of the lock. */
     bool (*fetch)(struct ais *h);
+    /* May be NULL. Does what arrived could not because it may wait, and lets go of the lock for
+     * that: in each dispatch, and before it waits. */
+    void (*tidy)(struct ais *h);
     /* Frees h, which has no connection any more. */
     void (*free)(struct ais *h);
 };
@@ -163,8 +166,8 @@ SaAisErrorT ais_call(struct ais *h, uint16_t function, struct writer *w, const s
 SaAisErrorT ais_cast(struct ais *h, uint16_t function, struct writer *w);
 /* Lets the service send so many more events. */
 void ais_grant(struct ais *h, uint32_t n);
-/* Ends a registration or a subscription, without waiting. */
-void ais_end(struct ais *h, uint32_t sub);
+/* Ends a registration or a subscription, also one that has ended. */
+SaAisErrorT ais_end(struct ais *h, uint32_t sub);
 /* Reads the membership of the primary component; a is the caller's to free. TRY_AGAIN:
  * this node is not in it. */
 SaAisErrorT ais_status(struct ais *h, const struct timespec *deadline, struct native_answer *a);

@@ -81,6 +81,12 @@ static void wait_for_callbacks(struct ais *h)
 /* Queues one of what waits elsewhere. */
 static bool fetch(struct ais *h) { return h->service->fetch != NULL && !busy(h) && h->first == NULL && h->service->fetch(h); }
 
+static void tidy(struct ais *h)
+{
+    if (h->service->tidy != NULL && !native_ended(h->native))
+        h->service->tidy(h);
+}
+
 SaAisErrorT ais_dispatch(uint8_t kind, uint64_t handle, SaDispatchFlagsT flags)
 {
     SaAisErrorT e;
@@ -91,6 +97,7 @@ SaAisErrorT ais_dispatch(uint8_t kind, uint64_t handle, SaDispatchFlagsT flags)
     if (flags != SA_DISPATCH_ONE && flags != SA_DISPATCH_ALL && flags != SA_DISPATCH_BLOCKING)
         return leave(o, SA_AIS_ERR_INVALID_PARAM);
     native_pump(h->native);
+    tidy(h);
     /* What callbacks make come is for the next time. */
     uint64_t newest = flags == SA_DISPATCH_BLOCKING ? UINT64_MAX : h->queued;
     while (!h->finalized) {
@@ -108,8 +115,10 @@ SaAisErrorT ais_dispatch(uint8_t kind, uint64_t handle, SaDispatchFlagsT flags)
             newest = flags == SA_DISPATCH_BLOCKING ? newest : h->queued;
         else if (flags != SA_DISPATCH_BLOCKING)
             break;
-        else
+        else {
             wait_for_callbacks(h);
+            tidy(h);
+        }
     }
     return leave(o, SA_AIS_OK);
 }

@@ -1,0 +1,172 @@
+package capi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moothall/moothall/admin"
+	"github.com/moothall/moothall/internal/bench"
+	"github.com/moothall/moothall/internal/link"
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/testenv"
+)
+
+// hall is some agents.
+type hall struct {
+	t        testing.TB
+	dir      string
+	machines []*bench.Node // nil: on loopback
+	agents   []*testenv.Process
+}
+
+// agents starts agents with nodes 1 to n on loopback, and more sections of their
+// configuration, and waits until they are one ring.
+func agents(t testing.TB, n int, sections ...string) *hall {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	h := &hall{t: t, dir: dir, agents: make([]*testenv.Process, n)}
+	var hosts []netip.Addr
+	for i := range n {
+		hosts = append(hosts, netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)}))
+	}
+	port, err := link.FreePorts(hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.begin(hosts, port, sections)
+	return h
+}
+
+// agentsOnStage is agents on machines of their own, between which the network can be
+// cut.
+func agentsOnStage(t testing.TB, s *bench.Stage, sections ...string) *hall {
+	t.Helper()
+	h := &hall{t: t, dir: s.Dir, machines: s.Nodes, agents: make([]*testenv.Process, len(s.Nodes))}
+	var hosts []netip.Addr
+	for _, m := range s.Nodes {
+		hosts = append(hosts, m.Addr)
+	}
+	h.begin(hosts, 5405, sections)
+	return h
+}
+
+func (h *hall) begin(hosts []netip.Addr, port uint16, sections []string) {
+	h.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: capi\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", port)
+	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
+	for i, host := range hosts {
+		fmt.Fprintf(&b, "node {\nnodeid: %d\nring0_addr: %s\n}\n", i+1, host)
+	}
+	conf := filepath.Join(h.dir, "corosync.conf")
+	if err := os.WriteFile(conf, []byte(b.String()+"}\n"+strings.Join(sections, "")), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	for i := range hosts {
+		h.start(i + 1)
+	}
+	for i := range hosts {
+		h.formed(i + 1)
+	}
+}
+
+// command is a command on the machine of a node.
+func (h *hall) command(node int, name string, args ...string) *exec.Cmd {
+	if h.machines == nil {
+		return exec.Command(name, args...)
+	}
+	return h.machines[node-1].Command(name, args...)
+}
+
+func (h *hall) start(node int) {
+	h.t.Helper()
+	h.agents[node-1] = testenv.Start(h.t, h.command(node, testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
+		"--state", filepath.Join(h.dir, fmt.Sprint("state", node)), "--run", h.runDir(node), "--no-corosync-door"))
+}
+
+// stop has the agent of a node leave the cluster.
+func (h *hall) stop(node int) {
+	h.t.Helper()
+	h.agents[node-1].Signal(syscall.SIGTERM)
+	h.agents[node-1].Wait(patience)
+}
+
+// formed waits until a node sees one ring of all.
+func (h *hall) formed(node int) {
+	h.t.Helper()
+	testenv.Eventually(h.t, patience, "one ring", func() (bool, any) {
+		st, err := h.status(node)
+		return err == nil && st.State == "operational" && st.Ring != nil && len(st.Ring.Members) == len(h.agents), err
+	})
+}
+
+// ring waits until nodes see a ring of them.
+func (h *hall) ring(nodes ...int) {
+	h.t.Helper()
+	var want []proto.NodeID
+	for _, node := range nodes {
+		want = append(want, proto.NodeID(node))
+	}
+	for _, node := range nodes {
+		testenv.Eventually(h.t, patience, fmt.Sprintf("a ring of %v at node %d", nodes, node), func() (bool, any) {
+			st, err := h.status(node)
+			return err == nil && st.State == "operational" && st.Ring != nil && slices.Equal(st.Ring.Members, want), errors.Join(err, fmt.Errorf("%+v", st))
+		})
+	}
+}
+
+func (h *hall) status(node int) (admin.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return admin.New(h.runDir(node)).Status(ctx)
+}
+
+// split has nodes reach each other within a block only.
+func (h *hall) split(blocks ...[]int) {
+	h.t.Helper()
+	for _, block := range blocks {
+		for _, node := range block {
+			var rules []string
+			for i, other := range h.machines {
+				if !slices.Contains(block, i+1) {
+					rules = append(rules, fmt.Sprintf("ip saddr %v drop", other.Addr))
+				}
+			}
+			if err := testenv.Filter(h.machines[node-1], rules); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	}
+	for _, block := range blocks {
+		h.ring(block...)
+	}
+}
+
+func (h *hall) runDir(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
+
+// client starts a program beside the agent of a node.
+func (h *hall) client(node int, binary string, args ...string) (*testenv.Process, io.WriteCloser) {
+	h.t.Helper()
+	cmd := h.command(node, binary, args...)
+	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return testenv.Start(h.t, cmd), stdin
+}
