@@ -2,7 +2,6 @@ package interop
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -31,7 +30,7 @@ func TestReadme_Program(t *testing.T) {
 		a := s.agents[0]
 		for name, source := range map[string]string{"embedded": embedded, "dialled": throughAgent(t, embedded, line)} {
 			dir := filepath.Join(stage.Dir, name)
-			bin := scratchModule(t, dir, source)
+			bin := foreignModule(t, dir, "hello", map[string]string{"main.go": source})
 			if name == "dialled" {
 				s.startAll()
 			}
@@ -57,35 +56,4 @@ func throughAgent(t *testing.T, program, line string) string {
 		t.Fatalf("the line is not in the program:\n%s", source)
 	}
 	return source
-}
-
-// scratchModule builds a program in a module of its own, which finds this one by
-// a replace line. Nothing is downloaded.
-func scratchModule(t *testing.T, dir, source string) (bin string) {
-	t.Helper()
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const module = "github.com/moothall/moothall"
-	for name, text := range map[string]string{"main.go": source, "go.sum": string(sums),
-		"go.mod": "module hello\n\ngo 1.26\n\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + root + "\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command("go", "build", "-o", "hello", ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the program of README.md: %v\n%s\n%s", err, out, source)
-	}
-	return filepath.Join(dir, "hello")
 }
