@@ -339,7 +339,7 @@ func TestClmScenario_10_ProgramIsKilled(t *testing.T) {
 
 // Each function has a page, and its overview names it.
 func TestAisFunctionsHaveManualPages(t *testing.T) {
-	for _, service := range []string{"saClm"} {
+	for _, service := range []string{"saClm", "saEvt"} {
 		header, err := os.ReadFile(filepath.Join("include", service+".h"))
 		if err != nil {
 			t.Fatal(err)
@@ -363,7 +363,7 @@ func TestAisFunctionsHaveManualPages(t *testing.T) {
 					t.Errorf("the page of %s lacks %q", f[1], want)
 				}
 			}
-			arguments := regexp.MustCompile(`\b` + f[1] + `\((.*?)\);`).FindSubmatch(header)
+			arguments := regexp.MustCompile(`(?s)\b` + f[1] + `\((.*?)\);`).FindSubmatch(header)
 			for _, name := range regexp.MustCompile(`(\w+)(?:,|$)`).FindAllStringSubmatch(string(arguments[1]), -1) {
 				if !strings.Contains(string(page), name[1]) {
 					t.Errorf("the page of %s lacks its argument %s", f[1], name[1])

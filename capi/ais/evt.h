@@ -79,8 +79,6 @@ void end_channel(struct channel *c);
 struct channel *find_subscription(struct evt *h, uint32_t sub, struct subscription **s);
 struct channel *find_channel(struct evt *h, uint32_t sub);
 void free_subscription(struct channel *c, struct subscription *s);
-/* Ends a name at the service, and waits until it has. */
-SaAisErrorT end_sub(struct evt *h, uint32_t sub);
 
 /* evt_subscribe.c */
 /* The last check before a channel is used; may let go of the lock. */

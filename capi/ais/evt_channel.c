@@ -62,14 +62,6 @@ void free_subscription(struct channel *c, struct subscription *s)
     free(s);
 }
 
-SaAisErrorT end_sub(struct evt *h, uint32_t sub)
-{
-    struct writer w = { 0 };
-    write_u32(&w, sub);
-    SaAisErrorT e = ais_call(&h->ais, CALL_END, &w, NULL, NULL);
-    return e == SA_AIS_ERR_NOT_EXIST ? SA_AIS_OK : e; /* the service ended it */
-}
-
 static void forget_answer(struct request *q, SaAisErrorT e, struct native_answer *a)
 {
     (void)e;
@@ -254,11 +246,11 @@ PUBLIC SaAisErrorT saEvtChannelClose(SaEvtChannelHandleT channelHandle)
     while (c->subscriptions != NULL) {
         uint32_t sub = c->subscriptions->sub;
         free_subscription(c, c->subscriptions);
-        SaAisErrorT ended = end_sub(h, sub);
+        SaAisErrorT ended = ais_end(&h->ais, sub);
         if (e == SA_AIS_OK)
             e = ended;
     }
-    SaAisErrorT ended = end_sub(h, c->sub);
+    SaAisErrorT ended = ais_end(&h->ais, c->sub);
     return leave(&c->object, e == SA_AIS_OK ? ended : e);
 }
 

@@ -117,7 +117,7 @@ PUBLIC SaAisErrorT saEvtEventUnsubscribe(SaEvtChannelHandleT channelHandle, SaEv
     struct evt *h = evt_of(&c->object);
     uint32_t sub = s->sub;
     s->ending = true; /* what waits may still be told by its name */
-    e = end_sub(h, sub);
+    e = ais_end(&h->ais, sub);
     struct channel *still = c->closed ? NULL : find_subscription(h, sub, &s);
     if (still != NULL)
         free_subscription(still, s);
