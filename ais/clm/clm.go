@@ -199,30 +199,41 @@ func (h *Handle) track(ctx context.Context, flags Flags) error {
 	if _, err := h.conn.Present(ctx); err != nil {
 		return err
 	}
-	if flags&Current != 0 {
-		sub := h.conn.Number()
-		h.mu.Lock()
-		h.present = append(h.present, sub)
-		h.mu.Unlock()
-		if err := h.register(ctx, sub); err != nil {
+	// Changes begin first, so that none is missing behind the members of now.
+	tracking, begins := h.setTracking(flags &^ Current)
+	if begins {
+		if err := h.register(ctx, tracking); err != nil {
 			return err
 		}
 	}
-	flags &^= Current
-	h.mu.Lock()
-	begin := flags != 0 && h.tracking == 0
-	if flags != 0 {
-		h.flags = flags
+	if flags&Current == 0 {
+		return nil
 	}
-	if begin {
+	sub := h.conn.Number()
+	h.mu.Lock()
+	h.present = append(h.present, sub)
+	h.mu.Unlock()
+	err := h.register(ctx, sub)
+	if err != nil && begins {
+		h.forget(tracking)
+		_ = h.end(tracking)
+	}
+	return err
+}
+
+// setTracking has changes be told as flags say. It reports whether they were not told
+// before: then they are to be registered for.
+func (h *Handle) setTracking(flags Flags) (sub uint32, begins bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if flags == 0 {
+		return h.tracking, false
+	}
+	h.flags = flags
+	if begins = h.tracking == 0; begins {
 		h.tracking, h.known, h.away = h.conn.Number(), false, false
 	}
-	sub := h.tracking
-	h.mu.Unlock()
-	if begin {
-		return h.register(ctx, sub)
-	}
-	return nil
+	return h.tracking, begins
 }
 
 // register has facts come: first the present one. What fails is forgotten.
@@ -230,7 +241,9 @@ func (h *Handle) register(ctx context.Context, sub uint32) error {
 	err := h.conn.Do(ctx, events.CallRegister, events.RegisterRequest{Sub: sub, Class: events.Memb}.AppendTo(nil))
 	if err != nil {
 		h.forget(sub)
-		_ = h.end(sub) // it may have begun
+	}
+	if ctx.Err() != nil {
+		_ = h.end(sub) // it has begun, or will
 	}
 	return err
 }

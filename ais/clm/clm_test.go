@@ -11,6 +11,7 @@ import (
 	"github.com/moothall/moothall/ais"
 	"github.com/moothall/moothall/ais/clm"
 	"github.com/moothall/moothall/client"
+	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
@@ -179,6 +180,50 @@ func TestScenario_19_20_Changes(t *testing.T) {
 			b.Errorf("view %d, and %d at the others", back.View, n.View)
 		}
 	})
+}
+
+// interrupted has something happen before the second registration of a handle.
+type interrupted struct {
+	session.Session
+	do func()
+}
+
+func (s interrupted) Open(ctx context.Context, id uint16) (session.Conn, error) {
+	c, err := s.Session.Open(ctx, id)
+	return &interruptedConn{Conn: c, do: s.do}, err
+}
+
+type interruptedConn struct {
+	session.Conn
+	registered int
+	do         func()
+}
+
+func (c *interruptedConn) Call(ctx context.Context, fn uint16, body []byte) ([]byte, error) {
+	if fn == events.CallRegister {
+		if c.registered++; c.registered == 2 {
+			c.do()
+		}
+	}
+	return c.Conn.Call(ctx, fn, body)
+}
+
+// No view is missing between the members of now and what changes.
+func TestTrack_CurrentAndChanges(t *testing.T) {
+	b := setUp(t, false)
+	leave := func() {
+		b.cluster.Kill(3)
+		testenv.Eventually(t, patience, "the view without it", func() (bool, any) {
+			n, err := b.handles[0].Members(b.ctx)
+			return err == nil && n.Members == 2, err
+		})
+	}
+	h, err := clm.Initialize(b.ctx, interrupted{b.cluster.Nodes()[0], leave}, clm.Version)
+	must(t, err)
+	defer h.Finalize()
+	must(t, h.Track(b.ctx, clm.Current|clm.Changes))
+	b.is(b.told(h), 2, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Left))
+	b.is(b.told(h), 2, item(1, clm.NoChange), item(2, clm.NoChange))
 }
 
 // A stop ends what is told at once, and a node that goes away is told to who still
