@@ -246,6 +246,13 @@ func TestClmScenario_21_23_Calls(t *testing.T) {
 	}
 }
 
+// Wherever memory lacks, calls say so or the connection ends; nothing is lost.
+func TestClmMemoryLacks(t *testing.T) {
+	binary := archived(t, "SaClm", "testdata/clmmemory.c", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc")
+	p, _ := agents(t, 1).client(1, binary)
+	allRight(t, p)
+}
+
 // staged builds a program once for both sides of a stage.
 func staged(t *testing.T, body func(t *testing.T, h *hall, binary string)) {
 	build(t, memory)

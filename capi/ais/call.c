@@ -101,11 +101,11 @@ SaAisErrorT ais_cast(struct ais *h, uint16_t function, struct writer *w)
     return error_of(h, e);
 }
 
-void ais_grant(struct ais *h, uint32_t n)
+SaAisErrorT ais_grant(struct ais *h, uint32_t n)
 {
     struct writer w = { 0 };
     write_u32(&w, n);
-    ais_cast(h, CALL_GRANT, &w);
+    return ais_cast(h, CALL_GRANT, &w);
 }
 
 SaAisErrorT ais_end(struct ais *h, uint32_t sub)

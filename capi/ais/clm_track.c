@@ -181,27 +181,43 @@ static SaAisErrorT begin_watch(struct clm *c, uint32_t sub)
     return ais_call(&c->ais, CALL_REGISTER, &w, NULL, NULL);
 }
 
-/* Lets facts come, ends what is over, and begins what the service ended because the
- * others went on without this node. */
+/* Begins a watch again that the service ended because the others went on without this
+ * node. False: not now. */
+static bool begin_again(struct clm *c, struct watch *w)
+{
+    uint32_t sub = w->sub;
+    w->ended = false;
+    if (begin_watch(c, sub) == SA_AIS_OK)
+        return true;
+    w = find_watch(c, sub);
+    if (w != NULL)
+        w->ended = true;
+    return w == NULL;
+}
+
+static void end_watch(struct clm *c, struct watch *w)
+{
+    uint32_t sub = w->sub;
+    bool ended = w->ended;
+    remove_watch(c, sub);
+    if (!ended)
+        ais_end(&c->ais, sub);
+}
+
+/* Lets facts come, ends what is over, and begins what is to begin again. */
 void clm_tidy(struct ais *h)
 {
     struct clm *c = (struct clm *)h;
     struct watch *w;
     uint32_t due = c->due;
     c->due = 0;
-    if (due > 0)
-        ais_grant(h, due);
+    if (due > 0 && ais_grant(h, due) == SA_AIS_ERR_NO_MEMORY)
+        c->due += due;
     while (!native_ended(h->native) && (w = untidy(c)) != NULL) {
-        uint32_t sub = w->sub;
-        bool ended = w->ended;
-        w->ended = false;
-        if (!w->over) {
-            begin_watch(c, sub);
-            continue;
-        }
-        remove_watch(c, sub);
-        if (!ended)
-            ais_end(h, sub);
+        if (w->over)
+            end_watch(c, w);
+        else if (!begin_again(c, w))
+            break;
     }
 }
 

@@ -165,7 +165,7 @@ SaAisErrorT ais_call(struct ais *h, uint16_t function, struct writer *w, const s
 /* Tells the service something that it does not answer; w is freed. */
 SaAisErrorT ais_cast(struct ais *h, uint16_t function, struct writer *w);
 /* Lets the service send so many more events. */
-void ais_grant(struct ais *h, uint32_t n);
+SaAisErrorT ais_grant(struct ais *h, uint32_t n);
 /* Ends a registration or a subscription, also one that has ended. */
 SaAisErrorT ais_end(struct ais *h, uint32_t sub);
 /* Reads the membership of the primary component; a is the caller's to free. TRY_AGAIN:

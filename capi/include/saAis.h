@@ -35,9 +35,9 @@ typedef enum {
 /* Nanoseconds: a duration, or since 1970. */
 typedef SaInt64T SaTimeT;
 
-#define SA_TIME_END ((SaTimeT)0x7FFFFFFFFFFFFFFFULL)
+#define SA_TIME_END ((SaTimeT)(~(SaUint64T)0 >> 1))
 #define SA_TIME_BEGIN ((SaTimeT)0)
-#define SA_TIME_UNKNOWN ((SaTimeT)0x8000000000000000ULL)
+#define SA_TIME_UNKNOWN ((SaTimeT)~(~(SaUint64T)0 >> 1))
 #define SA_TIME_MAX SA_TIME_END
 
 #define SA_TIME_ONE_MICROSECOND ((SaTimeT)1000)
