@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/moothall/moothall/internal/bench"
@@ -226,6 +227,72 @@ func TestClmScenario_19_20_LeaveAndJoin(t *testing.T) {
 	b.ends()
 }
 
+func TestClmScenario_21_23_Refused(t *testing.T) {
+	binary := aisProgram(t, memory, "SaClm", "testdata/clm.c")
+	h := agents(t, 3)
+	for _, m := range h.everybody(t, binary) {
+		m.is("track 6", "track BAD_FLAGS")
+		m.is("track 8", "track BAD_FLAGS")
+		m.is("track 2", "track OK")
+		m.is("stop", "stop OK")
+		m.is("stop", "stop NOT_EXIST")
+		m.is("version B11", "version OK B.2.1")
+		m.is("version B99", "version VERSION B.2.1")
+		m.is("version Z11", "version VERSION B.2.1")
+		m.is("finalize", "finalize OK")
+		m.begin("silent")
+		m.is("track 2", "track INIT")
+		m.is("track 5", "track INIT")
+		m.is("async 1", "async call INIT")
+		m.ends()
+	}
+}
+
+// A time limit ends a call, not what it asked for: the answer comes later, to nobody.
+func TestClmTimeLimit(t *testing.T) {
+	binary := aisProgram(t, memory, "SaClm", "testdata/clm.c")
+	h := agents(t, 1)
+	m := h.talk(t, 1, binary).begin("")
+	h.agents[0].Signal(syscall.SIGSTOP)
+	for range 3 {
+		m.is("briefly 1", "briefly TIMEOUT")
+	}
+	h.agents[0].Signal(syscall.SIGCONT)
+	for range 2 {
+		if got := m.does("get 1"); !strings.HasPrefix(got, "get OK 1@") {
+			t.Error(got)
+		}
+	}
+	m.is("all", "dispatched")
+	m.ends()
+}
+
+// Who may not use the agent is told so (openais-executive 14.8).
+func TestAisScenario_08_WrongUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start programs of other users")
+	}
+	binary := aisProgram(t, "", "SaClm", "testdata/clm.c")
+	h := agents(t, 1)
+	h.talk(t, 1, binary).begin("").ends()
+	for _, dir := range []string{h.dir, h.runDir(1)} {
+		if err := os.Chmod(dir, 0o755); err != nil { // for who is not root
+			t.Fatal(err)
+		}
+	}
+	shown := filepath.Join(h.dir, "program")
+	run(t, exec.Command("cp", binary, shown))
+	run(t, exec.Command("cp", filepath.Join(build(t, ""), "libSaClm.so.1"), h.dir))
+	cmd := exec.Command(shown)
+	cmd.Dir = h.dir
+	cmd.Env = []string{"MOOTHALL_RUN_DIR=" + h.runDir(1), "LD_LIBRARY_PATH=" + h.dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Stdin = strings.NewReader("init\n")
+	if out := run(t, cmd); out != "init SECURITY\nall right\n" {
+		t.Error(out)
+	}
+}
+
 func TestClmScenario_21_23_Calls(t *testing.T) {
 	for _, sanitizer := range []string{"", memory, races} {
 		t.Run("sanitizer "+sanitizer, func(t *testing.T) {
@@ -355,29 +422,25 @@ func TestAisFunctionsHaveManualPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		functions := regexp.MustCompile(`(?m)^SaAisErrorT (\w+)\(`).FindAllStringSubmatch(string(header), -1)
-		if len(functions) == 0 {
-			t.Errorf("no functions in %s.h", service)
-		}
-		for _, f := range functions {
-			page, err := os.ReadFile(filepath.Join("man", f[1]+".3"))
+		for _, f := range aisFunctions(t, service) {
+			page, err := os.ReadFile(filepath.Join("man", f+".3"))
 			if err != nil {
 				t.Error(err)
 				continue
 			}
-			for _, want := range []string{".SH NAME\n" + f[1] + " ", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH RETURN VALUE", ".SH SEE ALSO"} {
+			for _, want := range []string{".SH NAME\n" + f + " ", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH RETURN VALUE", ".SH SEE ALSO"} {
 				if !strings.Contains(string(page), want) {
-					t.Errorf("the page of %s lacks %q", f[1], want)
+					t.Errorf("the page of %s lacks %q", f, want)
 				}
 			}
-			arguments := regexp.MustCompile(`(?s)\b` + f[1] + `\((.*?)\);`).FindSubmatch(header)
+			arguments := regexp.MustCompile(`(?s)\b` + f + `\((.*?)\);`).FindSubmatch(header)
 			for _, name := range regexp.MustCompile(`(\w+)(?:,|$)`).FindAllStringSubmatch(string(arguments[1]), -1) {
 				if !strings.Contains(string(page), name[1]) {
-					t.Errorf("the page of %s lacks its argument %s", f[1], name[1])
+					t.Errorf("the page of %s lacks its argument %s", f, name[1])
 				}
 			}
-			if !strings.Contains(string(overview), f[1]) {
-				t.Errorf("the overview lacks %s", f[1])
+			if !strings.Contains(string(overview), f) {
+				t.Errorf("the overview lacks %s", f)
 			}
 		}
 	}

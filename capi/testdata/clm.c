@@ -18,6 +18,8 @@ static const char *error_name(SaAisErrorT e)
         "BUSY", "ACCESS", "NOT_EXIST", "NAME_TOO_LONG", "EXIST", "NO_SPACE" };
     if (e == SA_AIS_ERR_BAD_FLAGS)
         return "BAD_FLAGS";
+    if (e == SA_AIS_ERR_SECURITY)
+        return "SECURITY";
     return (unsigned)e < sizeof names / sizeof *names ? names[e] : "?";
 }
 
@@ -88,11 +90,21 @@ static void begin(const char *how)
     printf("init %s\n", error_name(e));
 }
 
-static void get(const char *id)
+static void version(const char *v)
+{
+    SaVersionT got = { (SaUint8T)v[0], (SaUint8T)(v[1] - '0'), (SaUint8T)(v[2] - '0') };
+    SaClmHandleT h;
+    SaAisErrorT e = saClmInitialize(&h, NULL, &got);
+    printf("version %s %c.%u.%u\n", error_name(e), got.releaseCode, got.majorVersion, got.minorVersion);
+    if (e == SA_AIS_OK)
+        WANT(saClmFinalize(h), SA_AIS_OK);
+}
+
+static void get(const char *word, const char *id, SaTimeT timeout)
 {
     SaClmClusterNodeT n;
-    SaAisErrorT e = saClmClusterNodeGet(handle, (SaClmNodeIdT)strtoul(id, NULL, 0), 10 * SA_TIME_ONE_SECOND, &n);
-    printf("get %s", error_name(e));
+    SaAisErrorT e = saClmClusterNodeGet(handle, (SaClmNodeIdT)strtoul(id, NULL, 0), timeout, &n);
+    printf("%s %s", word, error_name(e));
     if (e == SA_AIS_OK)
         print_node(&n);
     printf("\n");
@@ -120,7 +132,11 @@ static void obey(const char *word, const char *arg)
     else if (strcmp(word, "stop") == 0)
         printf("stop %s\n", error_name(saClmClusterTrackStop(handle)));
     else if (strcmp(word, "get") == 0)
-        get(arg);
+        get(word, arg, SA_TIME_ONE_MINUTE);
+    else if (strcmp(word, "briefly") == 0)
+        get(word, arg, 50 * SA_TIME_ONE_MILLISECOND);
+    else if (strcmp(word, "version") == 0)
+        version(arg);
     else if (strcmp(word, "async") == 0)
         printf("async call %s\n", error_name(saClmClusterNodeGetAsync(handle, 77, (SaClmNodeIdT)strtoul(arg, NULL, 0))));
     else if (strcmp(word, "object") == 0)
