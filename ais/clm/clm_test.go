@@ -14,6 +14,7 @@ import (
 	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/internal/testenv/agents"
 	"github.com/moothall/moothall/node"
 )
 
@@ -42,6 +43,8 @@ type bench struct {
 	handles []*clm.Handle
 }
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
 // both runs a test from within and through sockets.
 func both(t *testing.T, test func(b *bench)) {
 	for _, carry := range []string{"embedded", "dialled"} {
@@ -59,25 +62,66 @@ func setUp(t *testing.T, dial bool) *bench {
 	t.Cleanup(func() { c.Close() })
 	b := &bench{T: t, ctx: ctx, cluster: c}
 	for _, n := range c.Nodes() {
-		var s session.Session = n
 		if dial {
-			agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
-			must(t, err)
-			t.Cleanup(func() { agent.Close() })
-			s = agent
+			b.dial(c.RunDir(n.Self().ID))
+		} else {
+			b.begin(n)
 		}
-		h, err := clm.Initialize(ctx, s, clm.Version)
-		must(t, err)
-		t.Cleanup(func() { h.Finalize() })
-		b.handles = append(b.handles, h)
 	}
+	b.settled()
+	return b
+}
+
+// all runs a test as both does, and on three agents.
+func all(t *testing.T, test func(b *bench)) {
+	both(t, test)
+	t.Run("agents", func(t *testing.T) {
+		b, _ := onAgents(t)
+		test(b)
+	})
+}
+
+// onAgents has processes for the nodes, and no cluster within this one.
+func onAgents(t *testing.T) (*bench, *agents.Hall) {
+	t.Helper()
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	t.Cleanup(cancel)
+	h := agents.Start(t, 3)
+	b := &bench{T: t, ctx: ctx}
+	for n := range 3 {
+		b.dial(h.Run(n + 1))
+	}
+	b.settled()
+	return b, h
+}
+
+func (b *bench) begin(s session.Session) {
+	b.Helper()
+	h, err := clm.Initialize(b.ctx, s, clm.Version)
+	must(b.T, err)
+	b.Cleanup(func() { h.Finalize() })
+	b.handles = append(b.handles, h)
+}
+
+// dial begins at an agent.
+func (b *bench) dial(run string) {
+	b.Helper()
+	agent, err := client.Dial(b.ctx, client.Config{Socket: filepath.Join(run, node.AgentSocket)})
+	must(b.T, err)
+	b.Cleanup(func() { agent.Close() })
+	b.begin(agent)
+}
+
+// settled waits until all see the view of three.
+func (b *bench) settled() {
+	b.Helper()
 	for _, h := range b.handles {
-		testenv.Eventually(t, patience, "three members", func() (bool, any) {
-			n, err := h.Members(ctx)
+		testenv.Eventually(b.T, patience, "three members", func() (bool, any) {
+			n, err := h.Members(b.ctx)
 			return err == nil && n.Members == 3, n
 		})
 	}
-	return b
 }
 
 // told waits for the next view.
@@ -113,7 +157,7 @@ func item(id ais.NodeID, c clm.Change) clm.Item { return clm.Item{Node: clm.Node
 // A node is known by its name, its address and the time at which its machine was started
 // (openais-executive 6.1, L2).
 func TestNode(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		for _, h := range b.handles {
 			v, err := h.Members(b.ctx)
 			must(b.T, err)
@@ -132,7 +176,7 @@ func TestNode(t *testing.T) {
 }
 
 func TestScenario_17_Current(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		var views []uint64
 		for _, h := range b.handles {
 			must(b.T, h.Track(b.ctx, clm.Current))
@@ -149,14 +193,14 @@ func TestScenario_17_Current(t *testing.T) {
 
 func TestScenario_19_20_Changes(t *testing.T) {
 	both(t, func(b *bench) {
-		all, only, away := b.handles[0], b.handles[1], b.handles[2]
-		must(b.T, all.Track(b.ctx, clm.Current|clm.Changes))
-		first := b.told(all)
+		every, only, away := b.handles[0], b.handles[1], b.handles[2]
+		must(b.T, every.Track(b.ctx, clm.Current|clm.Changes))
+		first := b.told(every)
 		must(b.T, only.Track(b.ctx, clm.Changes))
 		must(b.T, only.Track(b.ctx, clm.ChangesOnly))
 		must(b.T, away.Track(b.ctx, clm.Changes))
 		b.cluster.Split([]ais.NodeID{1, 2}, []ais.NodeID{3})
-		n := b.told(all)
+		n := b.told(every)
 		b.is(n, 2, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Left))
 		if n.View <= first.View {
 			b.Errorf("view %d after %d", n.View, first.View)
@@ -173,7 +217,7 @@ func TestScenario_19_20_Changes(t *testing.T) {
 		if n.Items[0].Node.InitialView != n.View {
 			b.Errorf("%+v", n)
 		}
-		b.is(b.told(all), 3, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Joined))
+		b.is(b.told(every), 3, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Joined))
 		back := b.told(away)
 		b.is(back, 3, item(1, clm.Joined), item(2, clm.Joined), item(3, clm.NoChange))
 		if back.View != n.View {
@@ -249,8 +293,35 @@ func TestTrackStop(t *testing.T) {
 	b.is(b.told(h), 2, item(1, clm.NoChange), item(2, clm.NoChange))
 }
 
-func TestScenario_21_Flags(t *testing.T) {
-	b := setUp(t, false)
+// On three agents, one of which is ended and started again.
+func TestScenario_19_20_Agents(t *testing.T) {
+	b, hall := onAgents(t)
+	every, only := b.handles[0], b.handles[1]
+	must(t, every.Track(b.ctx, clm.Current|clm.Changes))
+	first := b.told(every)
+	must(t, only.Track(b.ctx, clm.ChangesOnly))
+	hall.Kill(3)
+	n := b.told(every)
+	b.is(n, 2, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Left))
+	if n.View <= first.View {
+		t.Errorf("view %d after %d", n.View, first.View)
+	}
+	b.is(b.told(only), 2, item(3, clm.Left))
+	hall.Start(3)
+	n = b.told(only)
+	b.is(n, 3, item(3, clm.Joined))
+	if node := n.Items[0].Node; node.InitialView != n.View || node.Name != "node3" {
+		t.Errorf("%+v", n)
+	}
+	if same := b.told(every); same.View != n.View || same.Members != 3 || len(same.Items) != 3 {
+		t.Errorf("%+v and %+v", same, n)
+	}
+}
+
+func TestScenario_21_Flags(t *testing.T) { all(t, flags) }
+
+func flags(b *bench) {
+	t := b.T
 	h := b.handles[0]
 	for _, f := range []clm.Flags{0, 8, clm.Changes | clm.ChangesOnly} {
 		fails(t, h.Track(b.ctx, f), ais.ErrBadFlags)
@@ -267,7 +338,7 @@ func TestScenario_21_Flags(t *testing.T) {
 }
 
 func TestScenario_22_NodeGet(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h := b.handles[1]
 		n, err := h.NodeGet(b.ctx, ais.LocalNode)
 		must(b.T, err)

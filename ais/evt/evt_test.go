@@ -15,11 +15,14 @@ import (
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
+	"github.com/moothall/moothall/internal/testenv/agents"
 	"github.com/moothall/moothall/node"
 )
 
 // patience is how long anything may take on a busy machine.
 const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
@@ -49,11 +52,37 @@ type bench struct {
 	sessions []session.Session
 }
 
-// both runs a test on a cluster of three, used from within and through sockets.
-func both(t *testing.T, test func(b *bench)) {
+// all runs a test on a cluster of three, used from within and through sockets, and on
+// three agents.
+func all(t *testing.T, test func(b *bench)) {
 	for _, carry := range []string{"embedded", "dialled"} {
 		t.Run(carry, func(t *testing.T) { test(setUp(t, carry == "dialled")) })
 	}
+	t.Run("agents", func(t *testing.T) {
+		t.Parallel()
+		b, _ := onAgents(t)
+		test(b)
+	})
+}
+
+// onAgents has processes for the nodes, and no cluster within this one.
+func onAgents(t *testing.T, sections ...string) (*bench, *agents.Hall) {
+	t.Helper()
+	h := agents.Start(t, 3, sections...)
+	b := &bench{T: t, ctx: soon(t), sessions: make([]session.Session, 3)}
+	for n := range b.sessions {
+		b.dial(n+1, h.Run(n+1))
+	}
+	return b, h
+}
+
+// dial connects with the agent of a node.
+func (b *bench) dial(n int, run string) {
+	b.Helper()
+	agent, err := client.Dial(b.ctx, client.Config{Socket: filepath.Join(run, node.AgentSocket)})
+	must(b.T, err)
+	b.Cleanup(func() { agent.Close() })
+	b.sessions[n-1] = agent
 }
 
 func setUp(t *testing.T, dial bool) *bench {
@@ -64,14 +93,10 @@ func setUp(t *testing.T, dial bool) *bench {
 	t.Cleanup(func() { c.Close() })
 	b := &bench{T: t, ctx: soon(t), cluster: c}
 	for _, n := range c.Nodes() {
-		var s session.Session = n
+		b.sessions = append(b.sessions, n)
 		if dial {
-			agent, err := client.Dial(t.Context(), client.Config{Socket: filepath.Join(c.RunDir(n.Self().ID), node.AgentSocket)})
-			must(t, err)
-			t.Cleanup(func() { agent.Close() })
-			s = agent
+			b.dial(int(n.Self().ID), c.RunDir(n.Self().ID))
 		}
-		b.sessions = append(b.sessions, s)
 	}
 	return b
 }
@@ -146,7 +171,7 @@ func (b *bench) silent(h *evt.Handle) {
 const everything = evt.Create | evt.Publisher | evt.Subscriber
 
 func TestScenario_24_Open(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h, other := b.handle(1), b.handle(2)
 		b.open(h, "first", everything)
 		_, err := h.Open(b.ctx, "c", evt.Subscriber)
@@ -176,7 +201,7 @@ func TestScenario_24_Open(t *testing.T) {
 
 // Names are bytes, up to 256 of them (openais-executive 5.1).
 func TestNames(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		for _, name := range []string{strings.Repeat("\xff", evt.MaxName), "__n", "a\x00b", strings.Repeat("n", 255)} {
 			h := b.handle(1)
 			c := b.open(h, name, everything)
@@ -196,7 +221,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestScenario_25_26_27_Filters(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h, a := b.handle(2), b.handle(1)
 		p := b.open(a, "c", everything)
 		c := b.open(h, "c", evt.Subscriber)
@@ -223,7 +248,7 @@ func TestScenario_25_26_27_Filters(t *testing.T) {
 }
 
 func TestScenario_28_37_TwoOpens(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h := b.handle(1)
 		one, two := b.open(h, "c", everything), b.open(h, "c", everything)
 		for i, c := range []*evt.Channel{one, one, two, two} {
@@ -250,7 +275,7 @@ func TestScenario_28_37_TwoOpens(t *testing.T) {
 }
 
 func TestScenario_29_Priorities(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h := b.handle(1)
 		c := b.open(h, "c", everything)
 		must(b.T, c.Subscribe(b.ctx, 1))
@@ -306,8 +331,50 @@ func TestScenario_30_31_Lost(t *testing.T) {
 	b.hears(h, "new")
 }
 
+// The same with a bound that the configuration gives, on three agents: what comes after
+// the bound is lost until half of it is taken, and what is urgent takes the place of the
+// newest.
+func TestScenario_30_31_Configured(t *testing.T) {
+	t.Parallel()
+	b, _ := onAgents(t, "events {\nevt_queue: 10\n}\n")
+	p, h := b.open(b.handle(2), "c", everything), b.handle(1)
+	c := b.open(h, "c", everything)
+	must(t, c.Subscribe(b.ctx, 7))
+	burst := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprint(i))
+			b.say(p, list[i], "x")
+		}
+		b.say(c, "at the end, lost", "x") // it is answered here, behind the others
+		return list[:min(n, 10)]
+	}
+	loss := func() {
+		t.Helper()
+		d, err := h.Recv(b.ctx)
+		must(t, err)
+		if a := d.Event.Attributes(); a.ID != evt.LostEvent || len(a.Patterns) != 1 || string(a.Patterns[0]) != evt.LostPattern || d.Subscription != 7 {
+			t.Errorf("%+v %+v", d, a)
+		}
+	}
+	sent := burst(25)
+	loss()
+	b.hears(h, sent[:5]...)
+	b.say(c, "lost: five are left", "x")
+	b.hears(h, sent[5])
+	b.say(c, "new", "x")
+	b.hears(h, append(sent[6:], "new")...)
+	b.silent(h)
+
+	sent = burst(25)
+	b.publish(p, evt.Attributes{Patterns: patterns("x"), Priority: evt.Highest}, "urgent")
+	b.say(c, "lost, too", "x")
+	loss()
+	b.hears(h, append([]string{"urgent"}, sent[:9]...)...)
+	b.silent(h)
+}
+
 func TestScenario_32_33_Retention(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		a, h := b.handle(1), b.handle(3)
 		p, c := b.open(a, "c", everything), b.open(h, "c", everything)
 		id := b.publish(p, evt.Attributes{Retention: time.Hour, Priority: evt.Lowest, Publisher: []byte("me")}, "kept")
@@ -332,27 +399,50 @@ func TestScenario_32_33_Retention(t *testing.T) {
 
 // When the time of an event is over, nobody gets it any more.
 func TestScenario_32_Expired(t *testing.T) {
-	b := setUp(t, false)
-	h := b.handle(1)
-	p := b.open(h, "c", everything)
-	b.publish(p, evt.Attributes{Retention: 50 * time.Millisecond}, "short")
-	testenv.Eventually(t, patience, "it is gone", func() (bool, any) {
-		c := b.open(h, "c", evt.Subscriber)
-		must(t, c.Subscribe(b.ctx, 1))
-		_, ok, err := h.Poll(b.ctx)
-		must(t, err)
-		must(t, c.Close(b.ctx))
-		return !ok, nil
+	all(t, func(b *bench) {
+		h := b.handle(1)
+		p := b.open(h, "c", everything)
+		b.publish(p, evt.Attributes{Retention: 50 * time.Millisecond}, "short")
+		testenv.Eventually(b.T, patience, "it is gone", func() (bool, any) {
+			c := b.open(h, "c", evt.Subscriber)
+			must(b.T, c.Subscribe(b.ctx, 1))
+			_, ok, err := h.Poll(b.ctx)
+			must(b.T, err)
+			must(b.T, c.Close(b.ctx))
+			return !ok, nil
+		})
 	})
 }
 
 // A node that comes anew gets what is kept, and numbers what it publishes on from
 // where it was.
 func TestScenario_34_39_40_Restart(t *testing.T) {
-	b := setUp(t, false)
+	t.Run("embedded", func(t *testing.T) {
+		b := setUp(t, false)
+		restarted(b, func() {
+			b.cluster.Kill(1)
+			again, err := b.cluster.Start(b.ctx, 1)
+			must(t, err)
+			must(t, b.cluster.Formed(b.ctx))
+			b.sessions[0] = again
+		})
+	})
+	t.Run("agents", func(t *testing.T) {
+		t.Parallel()
+		b, h := onAgents(t)
+		restarted(b, func() {
+			h.Kill(1)
+			h.Start(1)
+			h.Formed()
+			b.dial(1, h.Run(1))
+		})
+	})
+}
+
+func restarted(b *bench, restart func()) {
 	h := b.handle(2)
 	c := b.open(h, "c", everything)
-	must(t, c.Subscribe(b.ctx, 1))
+	must(b.T, c.Subscribe(b.ctx, 1))
 	p := b.open(b.handle(1), "c", evt.Publisher)
 	ids := map[evt.EventID]bool{b.publish(c, evt.Attributes{Retention: time.Hour}, "kept"): true}
 	b.hears(h, "kept")
@@ -362,7 +452,7 @@ func TestScenario_34_39_40_Restart(t *testing.T) {
 			for range 20 {
 				id, err := from.Publish(b.ctx, evt.Attributes{}, []byte("x"))
 				if err != nil {
-					t.Error(err)
+					b.Error(err)
 				}
 				given <- id
 			}
@@ -372,14 +462,10 @@ func TestScenario_34_39_40_Restart(t *testing.T) {
 		ids[<-given] = true
 		b.hears(h, "x")
 	}
-	b.cluster.Kill(1)
-	again, err := b.cluster.Start(b.ctx, 1)
-	must(t, err)
-	must(t, b.cluster.Formed(b.ctx))
-	b.sessions[0] = again
+	restart()
 	came := b.handle(1)
 	p = b.open(came, "c", evt.Publisher|evt.Subscriber)
-	must(t, p.Subscribe(b.ctx, 1))
+	must(b.T, p.Subscribe(b.ctx, 1))
 	b.hears(came, "kept")
 	for range 3 {
 		ids[b.say(p, "new")] = true
@@ -387,12 +473,12 @@ func TestScenario_34_39_40_Restart(t *testing.T) {
 		b.hears(came, "new")
 	}
 	if len(ids) != 1+40+3 {
-		t.Errorf("%d ids of 44 events", len(ids))
+		b.Errorf("%d ids of 44 events", len(ids))
 	}
 }
 
 func TestScenario_35_Unlink(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		a, h := b.handle(1), b.handle(2)
 		old, same := b.open(h, "c", everything), b.open(h, "c", evt.Subscriber)
 		must(b.T, old.Subscribe(b.ctx, 1))
@@ -409,7 +495,7 @@ func TestScenario_35_Unlink(t *testing.T) {
 }
 
 func TestScenario_36_38_40_Events(t *testing.T) {
-	both(t, func(b *bench) {
+	all(t, func(b *bench) {
 		h := b.handle(1)
 		in, out := b.open(h, "c", evt.Create|evt.Subscriber), b.open(h, "c", evt.Publisher)
 		_, err := in.Publish(b.ctx, evt.Attributes{}, nil)
