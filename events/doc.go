@@ -3,24 +3,22 @@
 // in one order that is the same on all nodes.
 //
 //	c := events.New(conn) // a *node.Node in this process, or a *client.Client of the agent
-//	r, err := c.Register(ctx, events.MembershipClass)
+//	w, err := c.WatchMembership(ctx)
 //	if err != nil {
 //		return err
 //	}
-//	defer r.Close()
-//	for ev, err := range r.All(ctx) {
+//	defer w.Close()
+//	for m, err := range w.All(ctx) {
 //		if err != nil {
 //			return err
 //		}
-//		if m, ok := ev.(events.Membership); ok {
-//			show(m.Kind, m.Seq, m.Members)
-//		}
+//		show(m.Kind, m.Seq, m.Members)
 //	}
 //
 // # Streams
 //
-// A [Registration] and a [Subscription] are one ordered stream each, taken with Recv or
-// in a loop with All. Streams of one program do not know each other: who must see two
+// A [Registration], a [Watch] of one class with its type, and a [Subscription] are one
+// ordered stream each, taken with Recv or in a loop with All. Streams of one program do not know each other: who must see two
 // classes interleaved as they happened opens one stream with [Also]. A stream ends with
 // an error that says why: ErrClosed, ErrEvicted, ErrStopped, ErrDeleted, ErrSlow. One of
 // ctx ends nothing, Recv may be called again. One goroutine at a time receives; Close and

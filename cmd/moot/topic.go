@@ -221,6 +221,8 @@ func newTopicDocument(t *events.TopicInfo) topicDocument {
 // kind is what there is by that name.
 func (d *topicDocument) kind() string {
 	switch {
+	case d.Name == events.MembershipClass || d.Name == events.ConnectivityClass:
+		return "reserved"
 	case !d.Created:
 		return "group"
 	case d.Durable:

@@ -68,6 +68,21 @@ func Start(t testing.TB, n int, sections ...string) *Hall {
 // Config is the configuration of all nodes.
 func (h *Hall) Config() string { return filepath.Join(h.dir, "corosync.conf") }
 
+// Edit replaces a text of the configuration.
+func (h *Hall) Edit(old, new string) {
+	h.t.Helper()
+	b, err := os.ReadFile(h.Config())
+	if err == nil && !strings.Contains(string(b), old) {
+		h.t.Fatalf("%q is not in\n%s", old, b)
+	}
+	if err == nil {
+		err = os.WriteFile(h.Config(), []byte(strings.Replace(string(b), old, new, 1)), 0o600)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // Run is the directory with the sockets of a node's agent.
 func (h *Hall) Run(node int) string { return filepath.Join(h.dir, fmt.Sprint("run", node)) }
 
