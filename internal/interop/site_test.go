@@ -41,6 +41,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if socket := os.Getenv(holderEnv); socket != "" {
+		if err := runHolder(socket); err != nil {
+			fmt.Println(err)
+		}
+		return
+	}
 	if conf := os.Getenv(aClientEnv); conf != "" {
 		runClient(strings.Split(conf, "\n"))
 		return

@@ -14,7 +14,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/moothall/moothall/ais/clm"
+	"github.com/moothall/moothall/ais/evt"
 	"github.com/moothall/moothall/client"
+	"github.com/moothall/moothall/internal/bench"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
 	"github.com/moothall/moothall/service"
@@ -444,6 +447,111 @@ func TestX14_09_UnknownMessageID(t *testing.T) {
 		}
 		if got := count() - before; got != 3 { // and the two connections of this test
 			t.Errorf("closed %d times for the client and two others", got-2)
+		}
+	})
+}
+
+// holderEnv makes this test binary a program that holds what there is to hold, by
+// the agent's socket, until it is killed.
+const holderEnv = "MOOTHALL_INTEROP_HOLDER"
+
+func runHolder(socket string) error {
+	ctx := context.Background()
+	c, err := client.Dial(ctx, client.Config{Socket: socket})
+	if err != nil {
+		return err
+	}
+	members, err := clm.Initialize(ctx, c, clm.Version)
+	if err != nil {
+		return err
+	}
+	if err := members.Track(ctx, clm.Current|clm.Changes); err != nil {
+		return err
+	}
+	h, err := evt.Initialize(ctx, c, evt.Version)
+	if err != nil {
+		return err
+	}
+	channel, err := h.Open(ctx, "held", evt.Create|evt.Publisher|evt.Subscriber)
+	if err != nil {
+		return err
+	}
+	if err := channel.Subscribe(ctx, 1, evt.Any()); err != nil {
+		return err
+	}
+	locks, err := c.OpenNamed(ctx, "locks")
+	if err != nil {
+		return err
+	}
+	if err := lock(ctx, locks); err != nil {
+		return err
+	}
+	fmt.Println("holds")
+	select {}
+}
+
+// lock waits for a lock of examples/lockservice.
+func lock(ctx context.Context, locks service.ClientConn) error {
+	if _, err := locks.Call(ctx, 0, []byte("disk")); err != nil {
+		return err
+	}
+	var ev [1]service.Event
+	_, err := locks.Recv(ctx, ev[:])
+	return err
+}
+
+// A program that tracks members, has a channel open and holds a lock is killed. The
+// locks are examples/lockservice's, beside three agents.
+func TestX14_10_KilledClient(t *testing.T) {
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		binary := filepath.Join(stage.Dir, "lockservice")
+		if out, err := goCommand(".", "build", "-o", binary, "github.com/moothall/moothall/examples/lockservice"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		s := &plugs{site: newSite(t, stage, "", "", "")}
+		s.silent = true
+		s.toml(fmt.Sprintf("keyfile = %q\n[[service]]\nname = \"locks\"\nid = 40\ncommand = %q", filepath.Join(stage.Dir, "key"), binary))
+		s.startAll()
+		cmd := s.agents[0].node.Command(self(t))
+		cmd.Env = append(os.Environ(), holderEnv+"="+filepath.Join(s.agents[0].run, node.AgentSocket))
+		holder := testenv.Start(t, cmd)
+		holder.WaitOutput(patience, "holds\n")
+
+		locks, err := s.agents[1].dial(t).OpenNamed(ctx, "locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := locks.Call(ctx, 0, []byte("disk")); err != nil {
+			t.Fatal(err)
+		}
+		// opens are who has the channel open, in the newest dump of each agent.
+		opens := regexp.MustCompile(`topic "[^"]*held[^"]*" .* opens (\[[^\]]*\])`)
+		open := func(want bool) {
+			t.Helper()
+			for _, a := range s.agents {
+				testenv.Eventually(t, patience, fmt.Sprintf("node %d: the channel is open: %v", a.id, want), func() (bool, any) {
+					before := len(a.process.Output())
+					a.process.Signal(syscall.SIGUSR2)
+					a.process.WaitOutput(patience, "opens")
+					text := a.process.Output()[before:]
+					all := opens.FindAllStringSubmatch(text, -1)
+					return len(all) > 0 && (all[len(all)-1][1] != "[]") == want, text
+				})
+			}
+		}
+		open(true)
+		holder.Signal(syscall.SIGKILL)
+		var ev [1]service.Event
+		if _, err := locks.Recv(ctx, ev[:]); err != nil || string(ev[0].Body) != "disk" {
+			t.Errorf("the lock: %q, %v", ev[0].Body, err)
+		}
+		open(false)
+		for _, a := range s.agents {
+			if !a.process.Running() {
+				t.Errorf("agent %d ended", a.id)
+			}
 		}
 	})
 }
