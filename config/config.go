@@ -67,6 +67,8 @@ type Totem struct {
 	Downcheck        time.Duration
 	MaxNetworkDelay  time.Duration
 
+	SyncKill bool // a member that holds a synchronisation up for too long leaves
+
 	Interfaces []Interface
 }
 

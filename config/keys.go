@@ -147,6 +147,9 @@ func (l *keyList) totem(t *Totem) {
 	l.millis("totem.merge", t.Merge)
 	l.millis("totem.downcheck", t.Downcheck)
 	l.millis("totem.max_network_delay", t.MaxNetworkDelay)
+	if t.SyncKill {
+		l.str("totem.sync_kill", "yes")
+	}
 	for _, i := range t.Interfaces {
 		under := fmt.Sprintf("totem.interface.%d.", i.Link)
 		l.num(under+"mcastport", U16, uint64(i.Port))

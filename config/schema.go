@@ -171,6 +171,7 @@ var totemKeys = keyTable[*Totem]{
 	"clear_node_high_bit": yesNo(func(t *Totem) *bool {
 		return &t.ClearHighBit
 	}),
+	"sync_kill":                           yesNo(func(t *Totem) *bool { return &t.SyncKill }), // ours
 	"token_retransmits_before_loss_const": number(U32, func(t *Totem) *uint32 { return &t.Retransmits }),
 
 	"nodeid":                          without[*Totem](U32, "a node's id stands in the nodelist"),

@@ -59,7 +59,7 @@ func (n *Node) loopConfig(record store.Record, had bool) executive.LoopConfig {
 				Rand: rand.New(rand.NewPCG(random.Uint64(), random.Uint64())),
 			},
 			Services: n.services(), Record: record, HadRecord: had, NewSalt: random.Uint64,
-			Wall: n.started, Name: n.name, Log: n.log, Observer: n.observer(record), NetFaults: n.netFaults,
+			SyncKill: c.Totem.SyncKill, Wall: n.started, Name: n.name, Log: n.log, Observer: n.observer(record), NetFaults: n.netFaults,
 		},
 	}
 }

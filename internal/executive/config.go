@@ -48,6 +48,10 @@ type Config struct {
 	// NetFaults, if not nil, counts what could not be sent, since the start.
 	NetFaults func() []NetFault
 
+	// SyncKill ends this member when a service of it holds a synchronisation up for
+	// Limits.Stall (ordering 4.1, timeout).
+	SyncKill bool
+
 	Log      *slog.Logger // nil discards
 	Observer Observer
 	Limits   Limits

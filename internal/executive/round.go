@@ -1,6 +1,7 @@
 package executive
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/moothall/moothall/internal/resync"
@@ -171,6 +172,12 @@ func (r *roundHost) Note(n resync.Note) {
 	case resync.NoteStuck:
 		c.engine.Distrust(c.now, c.ring)
 		c.dirty, c.wakeNow = true, true
+	case resync.NoteStalled:
+		if c.cfg.SyncKill && slices.Contains(n.Missing, c.self()) {
+			c.decide(Decision{Kind: DecisionStall, Ring: n.Ring, Reason: "sync-kill", Node: c.self(),
+				Text: fmt.Sprintf("This node leaves: it holds the synchronisation of %s up, and sync_kill is set.", c.serviceName(n.Service))})
+			c.failed, c.leaveBy, c.wakeNow = true, due(c.now), true
+		}
 	case resync.NoteFailed:
 		// Partial state is never served: the node leaves (openais-executive 4.5 Z3).
 		c.failed, c.leaveBy = true, due(c.now)

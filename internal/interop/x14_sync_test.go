@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/moothall/moothall/ais/clm"
 	"github.com/moothall/moothall/ais/evt"
 	"github.com/moothall/moothall/cpg"
+	"github.com/moothall/moothall/internal/bench"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/service"
 )
@@ -334,6 +336,36 @@ func TestX14_15a_RoundHeldUp(t *testing.T) {
 		for _, a := range s.agents {
 			if got := steps(lastRound(s.journal(a, first))); !slices.Equal(got, inTurn) {
 				t.Errorf("node %d: %q", a.id, got)
+			}
+		}
+	})
+}
+
+func TestX14_15a_SyncKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
+		s := &plugs{newSite(t, stage, "", "", ""), threeKinds, true}
+		s.toml("sync_kill = true\nkeyfile = \"" + filepath.Join(stage.Dir, "key") + "\"")
+		for _, a := range s.agents {
+			s.start(a)
+		}
+		s.formed(1, 2, 3)
+		s.together(1, 2, 3)
+		a := s.agents[0]
+		s.different()
+		s.stick(a, second, 1)
+		s.link(s.agents[2], true)
+		s.waiting(a, second)
+		if code := a.process.Wait(2 * patience); code == 0 {
+			t.Error("the node that held the others up ended as if it had been told to")
+		}
+		s.together(2, 3)
+		for _, a := range s.agents[1:] {
+			got := steps(s.journal(a, first))
+			if !slices.Contains(got, "second abort") || !slices.Equal(got[len(got)-11:], append(slices.Clone(inTurn[:6]), inTurn[7:]...)) {
+				t.Errorf("node %d: %q", a.id, got[max(0, len(got)-24):])
 			}
 		}
 	})
