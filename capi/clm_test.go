@@ -411,6 +411,27 @@ func TestClmScenario_10_ProgramIsKilled(t *testing.T) {
 	}
 }
 
+// Programs that are killed amidst whatever they do are no concern of the agent's.
+func TestAisProgramsAreKilled(t *testing.T) {
+	binary := aisProgram(t, "", "SaClm", "testdata/clmcalls.c")
+	h := agents(t, 1)
+	h.talk(t, 1, aisProgram(t, "", "SaClm", "testdata/clm.c")).begin("").ends()
+	for most := range 12 {
+		p, _ := h.client(1, binary)
+		testenv.Eventually(t, patience, "handles", func() (bool, any) {
+			n := h.clients(1)
+			return n > most*most || !p.Running(), n // it has up to 200
+		})
+		if p.Running() {
+			p.Signal(os.Kill)
+		}
+		p.Wait(patience)
+		testenv.Eventually(t, patience, "no client", func() (bool, any) { return h.clients(1) == 0, h.clients(1) })
+	}
+	p, _ := h.client(1, binary)
+	allRight(t, p)
+}
+
 // Each function has a page, and its overview names it.
 func TestAisFunctionsHaveManualPages(t *testing.T) {
 	for _, service := range []string{"saClm", "saEvt"} {
