@@ -92,6 +92,38 @@ func TestDoorTellsWhatHappens(t *testing.T) {
 	}
 }
 
+// The page, what it needs, what it asks for and where it leads are all there.
+func TestDashboardFindsWhatItAsksFor(t *testing.T) {
+	c, _, _ := pair(t)
+	get := func(path string) string {
+		resp, err := c.HTTP.Get(c.Base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %.200s, %v", path, resp.StatusCode, body, err)
+		}
+		return string(body)
+	}
+	paths := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?:href|src)="(/[^"]*)"`).FindAllStringSubmatch(get("/"), -1) {
+		paths[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`read\("([^"]*)"`).FindAllStringSubmatch(get("/dashboard.js"), -1) {
+		paths[m[1]] = true
+	}
+	for _, want := range []string{"/dashboard.css", "/dashboard.js", "/v1/status", "/v1/why", "/v1/groups", "/v1/groupservices"} {
+		if !paths[want] {
+			t.Errorf("the page does not ask for %s", want)
+		}
+	}
+	for path := range paths {
+		get(path)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	c, _, conn := pair(t)
 	for range 64 {

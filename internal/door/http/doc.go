@@ -10,7 +10,8 @@
 // authority may do everything, or on a loopback address, where everybody on the
 // machine may read what monitoring needs, and nothing else. Requests to a
 // loopback address must name it, so that no web page reaches it by a name of its
-// own.
+// own, and what changes something is refused to pages of other sites. The door's own
+// page is in package dashboard; whoever may read the documents may read it.
 //
 // # Limits
 //

@@ -165,7 +165,8 @@ func TestErrorsAreDocuments(t *testing.T) {
 		code         int
 		text         string
 	}{
-		{"GET", "/", 404, "there is no /; start with /v1/status"},
+		{"GET", "/no", 404, "there is no /no; start with /v1/status"},
+		{"POST", "/", 405, "only GET, HEAD"},
 		{"GET", "/v1/nothing", 404, "/v1/nothing"},
 		{"POST", "/v1/status", 405, "only GET, HEAD"},
 		{"GET", "/v1/reload", 405, "only POST"},
@@ -206,6 +207,49 @@ func TestErrorsAreDocuments(t *testing.T) {
 	resp, body = request(t, c, "POST", "/v1/reload", func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("x")); r.ContentLength = 1 })
 	if resp.StatusCode != 400 || !strings.Contains(body, "no request here has a body") {
 		t.Errorf("with a body: %d %q", resp.StatusCode, body)
+	}
+}
+
+// The page is for whoever may read documents, and comes with what browsers shall know.
+func TestDashboard(t *testing.T) {
+	d, c := open(t, httpdoor.Config{HTTP: config.HTTP{Listen: "127.0.0.1:0"}})
+	front := &admin.Client{Base: "http://" + d.Addrs()[1], HTTP: &http.Client{}}
+	for _, c := range []*admin.Client{c, front} {
+		for path, kind := range map[string]string{"/": "text/html", "/dashboard.css": "text/css", "/dashboard.js": "text/javascript"} {
+			resp, body := request(t, c, "GET", path)
+			h := resp.Header
+			if resp.StatusCode != 200 || !strings.HasPrefix(h.Get("Content-Type"), kind) || body == "" {
+				t.Errorf("%s: %d, %s, %d bytes", path, resp.StatusCode, h.Get("Content-Type"), len(body))
+			}
+			if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" || h.Get("Content-Security-Policy") == "" {
+				t.Errorf("%s: %v", path, h)
+			}
+		}
+	}
+	if resp, _ := request(t, front, "GET", "/", func(r *http.Request) { r.Host = "evil.example" }); resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under another name: %d", resp.StatusCode)
+	}
+}
+
+// A browser has the right to change something, by its certificate or by a tunnel to the
+// socket. Pages of others do not get it.
+func TestOtherSitesChangeNothing(t *testing.T) {
+	_, c := open(t, httpdoor.Config{})
+	for _, tc := range []struct {
+		method, name, value string
+		code                int
+	}{
+		{"POST", "Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		{"POST", "Sec-Fetch-Site", "same-site", http.StatusForbidden},
+		{"POST", "Origin", "https://evil.example", http.StatusForbidden},
+		{"POST", "Sec-Fetch-Site", "same-origin", http.StatusOK},
+		{"POST", "Accept", "*/*", http.StatusOK}, // no browser
+		{"GET", "Sec-Fetch-Site", "cross-site", http.StatusMethodNotAllowed},
+	} {
+		resp, body := request(t, c, tc.method, "/v1/reload", func(r *http.Request) { r.Header.Set(tc.name, tc.value) })
+		if resp.StatusCode != tc.code || tc.code == http.StatusForbidden && !strings.Contains(body, "another site") {
+			t.Errorf("%s with %s: %s: %d %s", tc.method, tc.name, tc.value, resp.StatusCode, body)
+		}
 	}
 }
 
@@ -396,6 +440,12 @@ func TestMutualTLS(t *testing.T) {
 	}
 	if resp, _ := request(t, c, "GET", "/debug/pprof/goroutine?debug=1"); resp.StatusCode != 200 {
 		t.Errorf("profiles: %d", resp.StatusCode)
+	}
+	if resp, _ := request(t, c, "GET", "/"); resp.StatusCode != 200 {
+		t.Errorf("the page: %d", resp.StatusCode)
+	}
+	if resp, _ := request(t, c, "POST", "/v1/reload", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a page of another site with a certificate: %d", resp.StatusCode)
 	}
 	for name, by := range map[string]*authority{"none": nil, "another authority's": theirs} {
 		c := &admin.Client{Base: base, HTTP: ours.client(t, by)}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/admin"
+	"github.com/moothall/moothall/internal/door/http/dashboard"
 	"github.com/moothall/moothall/internal/obs"
 )
 
@@ -33,11 +34,18 @@ func (d *Door) handler() http.Handler {
 	get("/readyz", d.readyz)
 	mux.HandleFunc("GET /debug/pprof/", inside(pprof.Index)) // goroutines, heap and the rest
 	mux.HandleFunc("GET /debug/pprof/profile", inside(pprof.Profile))
+	for pattern, f := range dashboard.Routes() {
+		mux.HandleFunc(pattern, d.bounded(f))
+	}
 	for pattern, f := range d.c.More {
 		mux.HandleFunc(pattern, d.bounded(f))
 	}
 	return d.guard(mux)
 }
+
+// origin tells what a browser asks for a page of the door itself from what another
+// site has it ask for, with the certificate that the browser has for this door.
+var origin = http.NewCrossOriginProtection()
 
 // guard refuses what no route sees, as documents.
 func (d *Door) guard(mux *http.ServeMux) http.Handler {
@@ -47,6 +55,10 @@ func (d *Door) guard(mux *http.ServeMux) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		if peerOf(r).trust == loopback && !ownName(r) {
 			Fail(w, http.StatusMisdirectedRequest, "this door answers to 127.0.0.1, ::1 and localhost only")
+			return
+		}
+		if origin.Check(r) != nil {
+			Fail(w, http.StatusForbidden, "a page of another site may not change anything here")
 			return
 		}
 		if r.ContentLength != 0 { // so that nobody waits for one that does not come
