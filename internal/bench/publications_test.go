@@ -20,8 +20,8 @@ func TestEventsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Stopped = StoppedSubscriber{Subscriptions: 10, Rate: 1000, Change: 0.125,
-		Without: StoppedPhases{l, []time.Duration{8 * time.Millisecond, 4 * time.Millisecond, 9 * time.Millisecond}},
-		With:    StoppedPhases{l, []time.Duration{9 * time.Millisecond, time.Millisecond, 20 * time.Millisecond}}}
+		Without: StoppedPhases{l, []time.Duration{8 * time.Millisecond, 4 * time.Millisecond, 9 * time.Millisecond}, 0},
+		With:    StoppedPhases{l, []time.Duration{9 * time.Millisecond, time.Millisecond, 20 * time.Millisecond}, 3}}
 	r.Cases = nil
 	if err := r.WriteTable(&b); err != nil {
 		t.Fatal(err)

@@ -69,7 +69,13 @@ type eventRun struct {
 	room  chan struct{} // to publish; given back when all own subscriptions have the event
 	marks atomic.Int32  // subscriptions that had the end mark
 	over  chan struct{} // closed when all had it
-	each  []eventAnswer // by subscription
+	each  []eventTally  // by subscription
+}
+
+// eventTally is what one subscription had of a run.
+type eventTally struct {
+	eventAnswer
+	over bool
 }
 
 // RunSubscribers is the program of RunEvents on one node.
@@ -139,10 +145,7 @@ func (w *subscribers) subscribe(o *eventOrder) error {
 		go func() {
 			err := w.receive(i, s)
 			if !errors.Is(err, events.ErrClosed) {
-				select {
-				case w.failed <- err:
-				default:
-				}
+				w.fail(err)
 			}
 			w.ended <- err
 		}()
@@ -151,6 +154,7 @@ func (w *subscribers) subscribe(o *eventOrder) error {
 }
 
 func (w *subscribers) end() error {
+	w.run.Store(nil)
 	for _, s := range w.subs {
 		if err := s.Close(); err != nil {
 			return err
@@ -186,9 +190,10 @@ func (w *subscribers) receive(number int, s *events.Subscription) error {
 		}
 		a.Missed += uint64(m.Missed)
 		if kind == kindEnd {
-			if int(r.marks.Add(1)) == len(r.each) {
+			if !a.over && int(r.marks.Add(1)) == len(r.each) {
 				close(r.over)
 			}
+			a.over = true
 			continue
 		}
 		if sent >= r.From && sent < r.Until {
@@ -226,7 +231,7 @@ func parseEvent(b []byte) (run, kind uint32, sent time.Duration) {
 }
 
 func (w *subscribers) prepare(o *eventOrder) {
-	r := &eventRun{eventOrder: o, room: make(chan struct{}, o.Window), over: make(chan struct{}), each: make([]eventAnswer, len(w.subs))}
+	r := &eventRun{eventOrder: o, room: make(chan struct{}, o.Window), over: make(chan struct{}), each: make([]eventTally, len(w.subs))}
 	for i := range w.seen {
 		w.seen[i].Store(0)
 	}
@@ -252,7 +257,7 @@ func (w *subscribers) measure(answer *eventAnswer) error {
 		}
 	}
 	for i := range r.each {
-		answer.add(&r.each[i])
+		answer.add(&r.each[i].eventAnswer)
 	}
 	return nil
 }
@@ -292,7 +297,31 @@ func (w *subscribers) publish(r *eventRun, answer *eventAnswer) error {
 	if err == nil {
 		_, err = w.client.Publish(w.ctx, w.topic, 0, eventData(r.Run, kindEnd, 0))
 	}
+	if err == nil {
+		go w.remind(r, w.topic)
+	}
 	return err
+}
+
+// remind publishes the end mark again until another order comes: a subscription of
+// another node may have so much before it that it misses the first.
+func (w *subscribers) remind(r *eventRun, topic string) {
+	for sleep(w.ctx, reminder) == nil && w.run.Load() == r {
+		if _, err := w.client.Publish(w.ctx, topic, 0, eventData(r.Run, kindEnd, 0)); err != nil {
+			w.fail(err)
+			return
+		}
+	}
+}
+
+const reminder = 200 * time.Millisecond
+
+// fail ends the program.
+func (w *subscribers) fail(err error) {
+	select {
+	case w.failed <- err:
+	default:
+	}
 }
 
 // wait waits until one more event may be on the way.
