@@ -9,6 +9,9 @@
  *
  * A thread for each handle reads, and keeps the program's descriptor readable while
  * something waits: the program may want a signal for it, and poll for its end.
+ *
+ * Threads cannot be cancelled within the library, and so in callbacks, for they would
+ * leave locks behind. They can where they wait for events.
  */
 #ifndef EVENTS_H
 #define EVENTS_H
@@ -22,6 +25,12 @@
 #define PUBLIC __attribute__((visibility("default")))
 /* Shows a function by another name and version, too. */
 #define VERSION(function, name) __asm__(".symver " #function "," #name)
+
+/* Begins a function of the program's: cancellation is off up to its end, and cancel is
+ * how the program has it. */
+#define SHIELD __attribute__((cleanup(unshield))) int cancel = shield()
+int shield(void);
+void unshield(const int *cancel);
 
 enum {
     SERVICE = 12,
@@ -111,7 +120,8 @@ extern _Thread_local struct handle *turn_of;
  * running. */
 void table_lock(void);
 void table_unlock(void);
-void table_wait(void);
+/* With cancellation in that state; without the lock if the thread is cancelled. */
+void table_wait(int cancel);
 void table_changed(void);
 struct handle *table_first(void);
 

@@ -124,6 +124,7 @@ static int leave(struct token *t, int rc)
 
 PUBLIC int oc_ev_register(oc_ev_t **token)
 {
+    SHIELD;
     pthread_once(&once, prepare);
     struct token *t = token != NULL ? calloc(1, sizeof *t) : NULL;
     if (t == NULL)
@@ -142,6 +143,7 @@ PUBLIC int oc_ev_register(oc_ev_t **token)
 
 PUBLIC int oc_ev_unregister(oc_ev_t *token)
 {
+    SHIELD;
     struct token *t = enter(token);
     if (t == NULL)
         return EINVAL;
@@ -163,6 +165,7 @@ PUBLIC int oc_ev_unregister(oc_ev_t *token)
 
 PUBLIC int oc_ev_set_callback(const oc_ev_t *token, oc_ev_class_t event_class, oc_ev_callback_t *fn, oc_ev_callback_t **prev_fn)
 {
+    SHIELD;
     if (event_class != OC_EV_MEMB_CLASS)
         return EINVAL;
     struct token *t = enter(token);
@@ -176,6 +179,7 @@ PUBLIC int oc_ev_set_callback(const oc_ev_t *token, oc_ev_class_t event_class, o
 
 PUBLIC void oc_ev_special(const oc_ev_t *token, oc_ev_class_t event_class, int type)
 {
+    SHIELD;
     (void)type;
     struct token *t = event_class == OC_EV_MEMB_CLASS ? enter(token) : NULL;
     if (t == NULL)
@@ -212,6 +216,7 @@ static int connect_token(struct token *t)
 
 PUBLIC int oc_ev_activate(const oc_ev_t *token, int *fd)
 {
+    SHIELD;
     if (fd == NULL)
         return EINVAL;
     *fd = -1;
@@ -434,6 +439,7 @@ static bool drain(struct token *t, struct handle *h)
 
 PUBLIC int oc_ev_handle_event(const oc_ev_t *token)
 {
+    SHIELD;
     struct token *t = find(token);
     if (t == NULL)
         return EINVAL;
@@ -464,6 +470,7 @@ PUBLIC int oc_ev_handle_event(const oc_ev_t *token)
 
 PUBLIC int oc_ev_callback_done(void *cookie)
 {
+    SHIELD;
     if (cookie != NULL)
         drop_record(cookie, false);
     return 0;
@@ -471,6 +478,7 @@ PUBLIC int oc_ev_callback_done(void *cookie)
 
 PUBLIC int oc_ev_is_my_nodeid(const oc_ev_t *token, const oc_node_t *node)
 {
+    SHIELD;
     struct token *t = node != NULL ? enter(token) : NULL;
     if (t == NULL)
         return EINVAL;

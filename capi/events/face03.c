@@ -15,6 +15,7 @@ static int result(int e)
 
 PUBLIC int oc_ev_register(const char *event_class, oc_ev_callback_t *fn)
 {
+    SHIELD;
     struct handle *h;
     int e = EINVAL;
     if (right_name(event_class) && fn != NULL)
@@ -37,6 +38,7 @@ PUBLIC int oc_ev_register(const char *event_class, oc_ev_callback_t *fn)
 
 PUBLIC int oc_ev_unregister(int fd)
 {
+    SHIELD;
     struct handle *h = handle_find(FACE_03, fd);
     if (h == NULL)
         return result(EINVAL);
@@ -93,6 +95,7 @@ static int deliver(struct handle *h)
 
 PUBLIC int oc_ev_handle_event(int fd)
 {
+    SHIELD;
     struct handle *h = handle_find(FACE_03, fd);
     if (h == NULL)
         return result(EINVAL);
@@ -109,6 +112,7 @@ PUBLIC int oc_ev_handle_event(int fd)
 
 PUBLIC int oc_ev_is_my_nodeid(int fd, const oc_node_t *node)
 {
+    SHIELD;
     struct handle *h = node != NULL ? handle_find(FACE_03, fd) : NULL;
     if (h == NULL) {
         errno = EINVAL;
@@ -128,7 +132,12 @@ PUBLIC int oc_ev_get_version(oc_ver_t *ver)
 }
 
 PUBLIC int oc_ev_event_done_any(const void *data);
-PUBLIC int oc_ev_event_done_any(const void *data) { return result(record_done(data)); }
+PUBLIC int oc_ev_event_done_any(const void *data)
+{
+    SHIELD;
+    return result(record_done(data));
+}
+
 
 VERSION(oc_ev_register_v03, oc_ev_register@@OCF_EVENT_0.3);
 VERSION(oc_ev_unregister_v03, oc_ev_unregister@@OCF_EVENT_0.3);

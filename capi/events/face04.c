@@ -32,6 +32,7 @@ static int subscribe(struct handle *h, const char *topic)
 
 PUBLIC int oc_ev_subscribe(const char *topic, oc_ev_on_event_t *fn)
 {
+    SHIELD;
     struct handle *h;
     if (!right_name(topic))
         return failure(EINVAL);
@@ -55,6 +56,7 @@ PUBLIC int oc_ev_subscribe(const char *topic, oc_ev_on_event_t *fn)
 
 PUBLIC int oc_ev_unsubscribe(int ed)
 {
+    SHIELD;
     struct handle *h = handle_find(FACE_04, ed);
     bool closed = h != NULL && handle_close(h);
     if (h != NULL)
@@ -64,6 +66,7 @@ PUBLIC int oc_ev_unsubscribe(int ed)
 
 PUBLIC int oc_ev_get_fd(int ed)
 {
+    SHIELD;
     struct handle *h = handle_find(FACE_04, ed);
     if (h == NULL)
         return failure(EINVAL);
@@ -146,8 +149,22 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static void cancelled(void *h) { handle_unref(h); }
+
+/* Waits, with cancellation in that state; who is cancelled lets go of the handle. */
+static int wait_on(struct handle *h, struct pollfd *p, int timeout, int cancel)
+{
+    int before, e;
+    pthread_cleanup_push(cancelled, h);
+    pthread_setcancelstate(cancel, &before);
+    e = poll(p, 1, timeout) < 0 ? errno : 0;
+    pthread_setcancelstate(before, NULL);
+    pthread_cleanup_pop(0);
+    return e;
+}
+
 /* Fetches an event, waiting so long. */
-static struct record *fetch(struct handle *h, int timeout, int *e)
+static struct record *fetch(struct handle *h, int timeout, int cancel, int *e)
 {
     int64_t end = now_ms() + timeout;
     for (;;) {
@@ -163,22 +180,22 @@ static struct record *fetch(struct handle *h, int timeout, int *e)
             return NULL;
         }
         struct pollfd p = { .fd = h->watch, .events = POLLIN };
-        if (poll(&p, 1, (int)left) < 0) {
-            *e = errno;
+        *e = wait_on(h, &p, (int)left, cancel);
+        if (*e != 0)
             return NULL;
-        }
     }
 }
 
 PUBLIC oc_ev_event_t *oc_ev_get_event(int ed, int timeout)
 {
+    SHIELD;
     struct handle *h = handle_find(FACE_04, ed);
     struct record *r = NULL;
     int e = EINVAL;
     if (h != NULL) {
         e = EEXIST;
         if (h->fn == NULL)
-            r = fetch(h, timeout, &e);
+            r = fetch(h, timeout, cancel, &e);
         handle_unref(h);
     }
     if (r == NULL)
@@ -223,6 +240,7 @@ static bool deliver(struct handle *h)
 
 PUBLIC int oc_ev_handle_events(void)
 {
+    SHIELD;
     bool any;
     table_lock();
     find_ready(&any);
@@ -235,7 +253,7 @@ PUBLIC int oc_ev_handle_events(void)
         if (!any)
             break;
         if (h == NULL) {
-            table_wait();
+            table_wait(cancel);
             continue;
         }
         h->refs++;

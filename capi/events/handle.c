@@ -17,9 +17,37 @@ _Thread_local struct handle *turn_of;
 
 void table_lock(void) { pthread_mutex_lock(&table.lock); }
 void table_unlock(void) { pthread_mutex_unlock(&table.lock); }
-void table_wait(void) { pthread_cond_wait(&table.change, &table.lock); }
 void table_changed(void) { pthread_cond_broadcast(&table.change); }
 struct handle *table_first(void) { return table.first; }
+
+static void cancelled(void *unused)
+{
+    (void)unused;
+    table_unlock();
+}
+
+void table_wait(int cancel)
+{
+    int before;
+    pthread_cleanup_push(cancelled, NULL);
+    pthread_setcancelstate(cancel, &before);
+    pthread_cond_wait(&table.change, &table.lock);
+    pthread_setcancelstate(before, NULL);
+    pthread_cleanup_pop(0);
+}
+
+int shield(void)
+{
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    return cancel;
+}
+
+void unshield(const int *cancel)
+{
+    int before;
+    pthread_setcancelstate(*cancel, &before);
+}
 
 static void close_lamps(struct handle *h)
 {
@@ -130,7 +158,8 @@ int handle_open(enum face face, uint32_t window, uint32_t most, struct handle **
     struct native_config c = { .service = SERVICE, .window = WINDOW, .user = h, .arrived = arrived, .ready = ready };
     uint16_t code;
     errno = 0;
-    int e = dial_error(native_open(&h->native, &c, &code), code);
+    enum native_error why = native_open(&h->native, &c, &code);
+    int e = dial_error(why, code);
     if (e == 0)
         e = greet(h, window);
     if (e == 0 && !open_lamps(h))

@@ -88,6 +88,7 @@ static int publish(struct handle *h, struct writer *w, int32_t *id)
 
 PUBLIC int oc_ev_publish(const char *topic, int32_t re_id, const void *data, size_t len, int32_t *ev_id_out)
 {
+    SHIELD;
     struct handle *h;
     int e = 0;
     pthread_once(&once, prepare);
