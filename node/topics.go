@@ -89,6 +89,7 @@ func (l *lifeStore) Write(batch []events.Write, done func()) {
 // nearby is what those who registered for connectivity were told last.
 type nearby struct {
 	adapters []groupservices.Adapter
+	indexes  map[uint8]uint32 // by network: of its adapter's interface, when that was up last
 	reached  map[proto.NodeID]bool
 }
 
@@ -98,9 +99,15 @@ func (k *keys) lookAround(now []groupservices.Adapter, local []localAddr) {
 	for _, a := range k.near.adapters {
 		before[a.Network] = a
 	}
+	if k.near.indexes == nil {
+		k.near.indexes = map[uint8]uint32{}
+	}
 	for _, a := range now {
+		if index := indexOf(local, a.Interface); index != 0 {
+			k.near.indexes[a.Network] = index
+		}
 		if b, told := before[a.Network]; told && b.Up != a.Up {
-			k.topics.Link(events.Link{Kind: events.Interface, Up: a.Up, Index: indexOf(local, a.Interface), Addr: a.Addr})
+			k.topics.Link(events.Link{Kind: events.Interface, Up: a.Up, Index: k.near.indexes[a.Network], Addr: a.Addr})
 		}
 	}
 	k.near.adapters = now
