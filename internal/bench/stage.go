@@ -155,9 +155,8 @@ func newNode(id int, dir string) (_ *Node, err error) {
 	if _, err := io.ReadFull(out, make([]byte, len("up\n"))); err != nil {
 		return nil, fmt.Errorf("the namespaces did not come up: %w", err)
 	}
-	port := "port" + strconv.Itoa(id)
 	err = shell(fmt.Sprintf(`ip link add %[1]s type veth peer name %[2]s netns %[3]d
-		ip link set %[1]s master %[4]s up`, port, nodeDevice, n.holder.Process.Pid, bridgeDevice))
+		ip link set %[1]s master %[4]s up`, n.Port(), nodeDevice, n.holder.Process.Pid, bridgeDevice))
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +180,9 @@ func (n *Node) Command(name string, args ...string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
+
+// Port is the interface of the bridge to which the node is wired.
+func (n *Node) Port() string { return "port" + strconv.Itoa(n.ID) }
 
 // Path is how this program finds a file that the node knows by an absolute path
 // on a file system of its own.
