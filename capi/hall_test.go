@@ -24,15 +24,23 @@ import (
 
 // hall is some agents.
 type hall struct {
-	t        testing.TB
-	dir      string
-	machines []*bench.Node // nil: on loopback
-	agents   []*testenv.Process
+	t      testing.TB
+	dir    string
+	stage  *bench.Stage // nil: on loopback
+	agents []*testenv.Process
 }
 
 // agents starts agents with nodes 1 to n on loopback, and more sections of their
 // configuration, and waits until they are one ring.
 func agents(t testing.TB, n int, sections ...string) *hall {
+	t.Helper()
+	h := emptyHall(t, n, sections...)
+	h.begin()
+	return h
+}
+
+// emptyHall has agents with nodes 1 to n on loopback, none of them started.
+func emptyHall(t testing.TB, n int, sections ...string) *hall {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gs") // names of sockets are short
 	if err != nil {
@@ -48,7 +56,7 @@ func agents(t testing.TB, n int, sections ...string) *hall {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.begin(hosts, port, sections)
+	h.configure(hosts, port, sections)
 	return h
 }
 
@@ -56,46 +64,61 @@ func agents(t testing.TB, n int, sections ...string) *hall {
 // cut.
 func agentsOnStage(t testing.TB, s *bench.Stage, sections ...string) *hall {
 	t.Helper()
-	h := &hall{t: t, dir: s.Dir, machines: s.Nodes, agents: make([]*testenv.Process, len(s.Nodes))}
+	h := emptyStage(t, s, sections...)
+	h.begin()
+	return h
+}
+
+// emptyStage is agentsOnStage with no agent started.
+func emptyStage(t testing.TB, s *bench.Stage, sections ...string) *hall {
+	t.Helper()
+	h := &hall{t: t, dir: s.Dir, stage: s, agents: make([]*testenv.Process, len(s.Nodes))}
 	var hosts []netip.Addr
 	for _, m := range s.Nodes {
 		hosts = append(hosts, m.Addr)
 	}
-	h.begin(hosts, 5405, sections)
+	h.configure(hosts, 5405, sections)
 	return h
 }
 
-func (h *hall) begin(hosts []netip.Addr, port uint16, sections []string) {
+// configure writes what the agents read.
+func (h *hall) configure(hosts []netip.Addr, port uint16, sections []string) {
 	h.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: capi\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", port)
+	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: capi\ntoken: 1000\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", port)
 	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
 	for i, host := range hosts {
-		fmt.Fprintf(&b, "node {\nnodeid: %d\nring0_addr: %s\n}\n", i+1, host)
+		fmt.Fprintf(&b, "node {\nnodeid: %[1]d\nname: node%[1]d\nring0_addr: %[2]s\n}\n", i+1, host)
 	}
-	conf := filepath.Join(h.dir, "corosync.conf")
-	if err := os.WriteFile(conf, []byte(b.String()+"}\n"+strings.Join(sections, "")), 0o600); err != nil {
+	if err := os.WriteFile(h.configuration(), []byte(b.String()+"}\n"+strings.Join(sections, "")), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	for i := range hosts {
+}
+
+func (h *hall) configuration() string { return filepath.Join(h.dir, "corosync.conf") }
+
+// begin starts all agents and waits until they are one ring.
+func (h *hall) begin() {
+	h.t.Helper()
+	for i := range h.agents {
 		h.start(i + 1)
 	}
-	for i := range hosts {
+	for i := range h.agents {
 		h.formed(i + 1)
 	}
 }
 
 // command is a command on the machine of a node.
 func (h *hall) command(node int, name string, args ...string) *exec.Cmd {
-	if h.machines == nil {
+	if h.stage == nil {
 		return exec.Command(name, args...)
 	}
-	return h.machines[node-1].Command(name, args...)
+	return h.stage.Nodes[node-1].Command(name, args...)
 }
 
 func (h *hall) start(node int) {
 	h.t.Helper()
-	h.agents[node-1] = testenv.Start(h.t, h.command(node, testenv.Binary(h.t), "agent", "-c", filepath.Join(h.dir, "corosync.conf"), "--node", fmt.Sprint(node),
+	h.agents[node-1] = testenv.Start(h.t, h.command(node, testenv.Binary(h.t), "agent", "-c", h.configuration(), "--node", fmt.Sprint(node),
 		"--state", filepath.Join(h.dir, fmt.Sprint("state", node)), "--run", h.runDir(node), "--no-corosync-door"))
 }
 
@@ -104,6 +127,17 @@ func (h *hall) stop(node int) {
 	h.t.Helper()
 	h.agents[node-1].Signal(syscall.SIGTERM)
 	h.agents[node-1].Wait(patience)
+}
+
+// kill ends agents without a word.
+func (h *hall) kill(nodes ...int) {
+	h.t.Helper()
+	for _, n := range nodes {
+		h.agents[n-1].Signal(os.Kill)
+	}
+	for _, n := range nodes {
+		h.agents[n-1].Wait(patience)
+	}
 }
 
 // formed waits until a node sees one ring of all.
@@ -136,24 +170,20 @@ func (h *hall) status(node int) (admin.Status, error) {
 	return admin.New(h.runDir(node)).Status(ctx)
 }
 
-// split has nodes reach each other within a block only.
+// split has nodes reach each other within a block only, and waits for their rings.
 func (h *hall) split(blocks ...[]int) {
 	h.t.Helper()
-	for _, block := range blocks {
-		for _, node := range block {
-			var rules []string
-			for i, other := range h.machines {
-				if !slices.Contains(block, i+1) {
-					rules = append(rules, fmt.Sprintf("ip saddr %v drop", other.Addr))
-				}
-			}
-			if err := testenv.Filter(h.machines[node-1], rules); err != nil {
-				h.t.Fatal(err)
-			}
-		}
-	}
+	h.cut(blocks...)
 	for _, block := range blocks {
 		h.ring(block...)
+	}
+}
+
+// cut has nodes reach each other within a block only; without blocks, all.
+func (h *hall) cut(blocks ...[]int) {
+	h.t.Helper()
+	if err := testenv.Split(h.stage, blocks...); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
@@ -169,4 +199,12 @@ func (h *hall) client(node int, binary string, args ...string) (*testenv.Process
 		h.t.Fatal(err)
 	}
 	return testenv.Start(h.t, cmd), stdin
+}
+
+// say writes a line to a program.
+func say(t *testing.T, w io.Writer, line string) {
+	t.Helper()
+	if _, err := io.WriteString(w, line+"\n"); err != nil {
+		t.Fatal(err)
+	}
 }
