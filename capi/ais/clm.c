@@ -83,7 +83,7 @@ PUBLIC SaAisErrorT saClmClusterNodeGet(SaClmHandleT clmHandle, SaClmNodeIdT node
     struct object *o = enter(KIND_CLM, clmHandle, &e);
     if (o == NULL)
         return e;
-    if (clusterNode == NULL)
+    if (timeout < 0 || clusterNode == NULL)
         return leave(o, SA_AIS_ERR_INVALID_PARAM);
     if (!ais_deadline(timeout, &t, &deadline))
         return leave(o, SA_AIS_ERR_TIMEOUT);

@@ -142,7 +142,7 @@ static void parameters(void)
     WANT(saClmClusterNotificationFree(h, NULL), SA_AIS_ERR_INVALID_PARAM);
     WANT(saClmClusterNodeGet(h, 1, SA_TIME_ONE_SECOND, NULL), SA_AIS_ERR_INVALID_PARAM);
     WANT(saClmClusterNodeGet(h, 1, 0, &n), SA_AIS_ERR_TIMEOUT);
-    WANT(saClmClusterNodeGet(h, 1, SA_TIME_UNKNOWN, &n), SA_AIS_ERR_TIMEOUT);
+    WANT(saClmClusterNodeGet(h, 1, SA_TIME_UNKNOWN, &n), SA_AIS_ERR_INVALID_PARAM);
     WANT(saClmClusterNodeGet(h, 1, SA_TIME_END, &n), SA_AIS_OK);
     WANT(saClmClusterNodeGet(h, SA_CLM_LOCAL_NODE_ID, SA_TIME_ONE_MINUTE, &n), SA_AIS_OK);
     WANT(n.nodeId, 1);
