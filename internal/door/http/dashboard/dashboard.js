@@ -52,7 +52,7 @@ function decoded(base64) {
   return `0x${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-let names = new Map(); // of nodes, by id
+const names = new Map(); // of nodes, by id
 const nameOf = (id) => names.get(id) ?? `node ${id}`;
 const namesOf = (ids) => each(ids, nameOf).join(", ");
 
@@ -98,6 +98,9 @@ function table(caption, heads, rows) {
 
 const row = (head, ...cells) => make("tr", {}, make("th", {scope: "row"}, head), cells.map((cell) => make("td", {}, cell)));
 
+// scroll is a list that may be long.
+const scroll = (caption, entries) => make("ol", {class: "log", tabindex: "0", "aria-label": caption}, entries);
+
 function more(list) {
   const others = (list ?? []).length - most;
   return others > 0 ? make("p", {class: "faint"}, `and ${others} more`) : "";
@@ -137,10 +140,11 @@ let lastWhy = ""; // the text of the last explanation
 function showStatus(status) {
   const quorum = status.quorum;
   skew = Date.parse(status.time) - Date.now();
-  names = new Map(each(status.members, (member) => [member.id, member.name ?? `node ${member.id}`]));
+  for (const member of status.members) names.set(member.id, member.name ?? `node ${member.id}`);
   if (status.node.started !== started) {
     started = status.node.started;
-    lastDecision = 0; // it counts anew
+    lastDecision = 0; // it counts anew, and tells the decisions of its life below
+    log = log.filter((entry) => Date.parse(entry[0]) < Date.parse(started));
   }
   for (const decision of status.decisions) note(decision);
   showLog();
@@ -155,26 +159,32 @@ function showStatus(status) {
   paint(words[0]);
 
   show(byId("node"),
-    quorum.quorate ? "" : make("div", {class: "protocol"},
-      make("p", {}, mark("bad", "Why not quorate? "),
-        quorum.currency === "current" ? "" : `The last decision does not count now: it is ${quorum.currency}. It was: `, quorum.reason),
-      missing.length > 0 ? make("p", {}, `Not here: ${namesOf(each(missing, (member) => member.id))}.`) : "",
-      lastWhy ? make("p", {}, lastWhy) : ""),
-    quorum.quorate ? make("p", {}, quorum.reason) : "",
-    quorum.provider ? votes(quorum) : make("p", {}, "Nothing is counted: every ring is quorate."),
+    isStuck(status) ? make("p", {class: "bad"}, "The process answers, and the node in it does not: nothing is known of ring and quorum. Its log may say more.") :
+      quorum.quorate ? make("p", {}, quorum.reason) : whyNot(quorum, missing),
+    isStuck(status) ? "" : quorum.provider ? votes(quorum) : make("p", {}, "Nothing is counted: every ring is quorate."),
     make("dl", {},
       fact("Node", `${nameOf(status.node.id)} (${status.node.id}), process ${status.node.pid}, version ${status.version}`),
       fact("Up for", ago(status.node.started)),
       fact("State", status.state),
       status.ring ? ringFacts(status.ring) : fact("Ring", "none yet"),
-      fact("Services", syncText(status.sync))),
+      isStuck(status) ? "" : fact("Services", syncText(status.sync))),
     warnings(status));
-  show(byId("nodes"), table("Nodes and links", ["Node", "Ring", "Votes", "Links"], each(status.members, memberRow)));
+  show(byId("nodes"), status.members.length === 0 ? make("p", {class: "faint"}, "Not known now.") : table("Nodes and links", ["Node", "Ring", "Votes", "Links"], each(status.members, memberRow)));
 }
+
+const isStuck = (status) => status.state === "not answering" || status.state === "ended";
+
+// whyNot is what keeps quorum away: the decision, who is not here, and what became of
+// them.
+const whyNot = (quorum, missing) => make("div", {class: "protocol"},
+  make("p", {}, mark("bad", "Why not quorate? "),
+    quorum.currency === "current" ? "" : `The last decision does not count now (${quorum.currency}). It was: `, quorum.reason, "."),
+  missing.length > 0 ? make("p", {}, `Not here: ${namesOf(each(missing, (member) => member.id))}.`) : "",
+  lastWhy ? make("p", {}, lastWhy) : "");
 
 // verdict is one sentence about everything, and how good that is.
 function verdict(status, away) {
-  if (status.state === "not answering" || status.state === "ended") return ["bad", "The node's work does not go on"];
+  if (isStuck(status)) return ["bad", "The node's work does not go on"];
   if (!status.quorum.quorate) return ["bad", "Not quorate"];
   if (away > 0) return ["warn", `Quorate, ${status.members.length - away} of ${count(status.members.length, "node")} here`];
   if (!status.sync.ready) return ["warn", "Quorate, services are being synchronised"];
@@ -217,7 +227,7 @@ const keptOutText = (keptOut) => `${nameOf(keptOut.node)} is kept out${keptOut.b
 const queueText = (queue) => `Queue ${queue.name}: ${queue.used} of ${queue.bound} ${queue.unit}${queue.blocked_by ? `; ${queue.blocked_by}` : ""}.`;
 
 const memberRow = (member) => row(
-  [member.name ?? "", faint(` ${member.id}`), member.self ? faint(", this one") : ""],
+  [member.name ?? "node", faint(` ${member.id}`), member.self ? faint(", this one") : ""],
   member.in_ring ? mark("good", "member") : mark("bad", "not here"),
   String(member.votes),
   member.self ? faint("itself") : each(member.links, linkText));
@@ -239,7 +249,7 @@ function showWhy(why) {
     why.quorum ? make("p", {}, mark(why.quorum.quorate ? "good" : "bad", why.quorum.changed ? "Quorum changed: " : "Quorum: "), why.quorum.text) : "",
     (why.awaited ?? []).length > 0 ? make("p", {class: "note"}, `Not told yet what they saw: ${namesOf(why.awaited)}.`) : "",
     each(why.nodes, partText),
-    make("details", {}, make("summary", {}, "Earlier explanations"), logList(log.filter((entry) => entry[1] === "why" && entry[2] !== why.text).slice(-10))));
+    make("details", {}, make("summary", {}, "Earlier explanations"), logList("Earlier explanations", log.filter((entry) => entry[1] === "why" && entry[2] !== why.text))));
 }
 
 const partText = (part) => make("details", {},
@@ -280,7 +290,7 @@ function showServices(gs) {
     theirs.length > 0 ? table("Groups that vote", ["Group", "State value", "Providers, the oldest first", "Now"], each(theirs.slice(0, most), gsGroupRow)) : "",
     more(theirs),
     gs.recent.length > 0 ? make("details", {}, make("summary", {}, "Last protocols"),
-      make("ol", {class: "log"}, each(newest(gs.recent, 20), outcomeText))) : "");
+      scroll("Last protocols", each(newest(gs.recent, 20), outcomeText))) : "");
 }
 
 const gsGroupRow = (gsGroup) => row(quoted(gsGroup.name), quoted(decoded(gsGroup.state_value)),
@@ -306,7 +316,8 @@ function workText(gsGroup) {
       protocol.state_value ? [": state value ", quoted(decoded(protocol.state_value))] : "",
       protocol.joining ? `, joining: ${namesOfProviders(protocol.joining)}` : "",
       protocol.leaving ? `, leaving: ${namesOfProviders(protocol.leaving)}` : ""),
-    make("p", {}, make("b", {}, `${protocol.votes.length - awaited.length} of ${protocol.votes.length} voted`), ", ", timeOf(protocol)),
+    make("p", {}, make("b", {}, protocol.votes.length === 0 ? "Nobody votes" :
+      `${protocol.votes.length - awaited.length} of ${protocol.votes.length} voted`), ", ", timeOf(protocol)),
     protocol.votes.length > 0 ? table(`Votes of ${gsGroup.name}`, ["Voter", "Vote"], each(protocol.votes.slice(0, most), voteRow)) : "",
     protocol.scripts ? make("p", {}, `Deactivate scripts run: ${namesOfProviders(protocol.scripts)}`) : "");
 }
@@ -316,7 +327,7 @@ function timeOf(protocol) {
   const begun = protocol.for_ms === undefined ? "begun before this node came" : [ago(new Date(now() - protocol.for_ms).toISOString()), " in this phase"];
   if (protocol.limit_s === 0) return [begun, ", no time limit"];
   return [begun, protocol.left_ms === undefined ? "" : [", ", left(now() + protocol.left_ms)],
-    ` of ${protocol.limit_s} s; who is late or fails counts as ${protocol.default_vote}`];
+    `; the limit is ${protocol.limit_s} s, and who is late or fails counts as ${protocol.default_vote}`];
 }
 
 const voteRow = (vote) => row(providerText(vote.provider),
@@ -341,10 +352,10 @@ function note(decision) {
   write(decision.time, decision.kind, decision.text);
 }
 
-const logList = (entries) => make("ol", {class: "log", tabindex: "0"},
-  [...entries].reverse().map((entry) => make("li", {}, at(entry[0]), " ", faint(entry[1]), " ", quoted(entry[2]))));
+const logList = (caption, entries) => scroll(`${caption}, newest first`,
+  newest(entries, kept).map((entry) => make("li", {}, at(entry[0]), " ", faint(entry[1]), " ", quoted(entry[2]))));
 
-const showLog = () => show(byId("log"), log.length > 0 ? logList(log) : make("p", {class: "faint"}, "Nothing yet."));
+const showLog = () => show(byId("log"), log.length > 0 ? logList("What happened", log) : make("p", {class: "faint"}, "Nothing yet."));
 
 // ---- reading documents ----
 
@@ -518,9 +529,9 @@ function paint(kind) {
 function tick() {
   for (const element of document.querySelectorAll("[data-since]")) element.textContent = spell(now() - Number(element.getAttribute("data-since")));
   for (const element of document.querySelectorAll("[data-until]")) element.textContent = remains(Number(element.getAttribute("data-until")));
-  if (document.hidden) return; // nobody looks; events still come
-  soon(...[...documents.keys()].filter((route) => Date.now() - asked.get(route) >= due(route)));
   if (source === null && Date.now() - tried >= 3000) listen();
+  if (document.hidden && streaming) return; // nobody looks, and events still come
+  soon(...[...documents.keys()].filter((route) => Date.now() - asked.get(route) >= due(route)));
 }
 
 listen();
