@@ -254,7 +254,7 @@ EXIT STATUS
   2  wrong flags`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.Window < 1 || c.Window > 1000 || c.Rate < 1 || c.Rate > 100_000 || c.Pairs < 0 || c.Pairs > 100 || seconds <= 0 || phase <= 0 {
+			if c.Window < 1 || c.Window > bench.MaxEventWindow || c.Rate < 1 || c.Rate > 100_000 || c.Pairs < 0 || c.Pairs > 100 || seconds <= 0 || phase <= 0 {
 				return failed(exitUsage, errors.New("--window is 1 to 1000, --rate 1 to 100000, --pairs 0 to 100, --seconds and --phase above 0"))
 			}
 			for _, n := range c.Subscriptions {

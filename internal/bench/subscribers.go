@@ -60,8 +60,9 @@ type subscribers struct {
 	failed chan error
 }
 
-// maxWindow is how many events may be on the way: they have different places in seen.
-const maxWindow = 1 << 10
+// MaxEventWindow bounds EventConfig.Window: events on the way have different places in
+// seen.
+const MaxEventWindow = 1000
 
 // eventRun is a run as this program takes part in it.
 type eventRun struct {
