@@ -199,7 +199,7 @@ func (s *plugs) tryJournal(ctx context.Context, a *agent, k probeKind) (list []e
 // bring about.
 func of(list []entry, k probeKind) (lines []string) {
 	for _, e := range list {
-		if e.who == k.name && e.what != "closed" {
+		if e.who == k.name && !strings.HasPrefix(e.what, "closed") {
 			lines = append(lines, e.what)
 		}
 	}

@@ -54,7 +54,7 @@ const (
 	probeEcho                  // count: multicasts so many from within the delivery of one
 	probeJournal               // from: answers lines, as many as fit
 	probeStick                 // 1 or 0: rounds of this node get stuck, or go on
-	probeHangUp                // nothing that ends: the process sleeps for ever
+	probeTally                 // answers the state
 )
 
 // Messages of a probe.
@@ -67,7 +67,7 @@ const (
 func (p *probe) Info() service.Info {
 	return service.Info{Name: p.kind.name, ID: p.kind.id, Versions: service.Range{Min: 1, Max: 1}, RunsWithoutQuorum: !p.kind.quorate,
 		Calls: []service.Call{probeSend: {Name: "send", Flow: true}, probeFill: {Name: "fill"}, probeOne: {Name: "one"}, probeEcho: {Name: "echo"},
-			probeJournal: {Name: "journal", Local: true}, probeStick: {Name: "stick", Local: true}, probeHangUp: {Name: "hang-up", Local: true}}}
+			probeJournal: {Name: "journal", Local: true}, probeStick: {Name: "stick", Local: true}, probeTally: {Name: "tally", Local: true}}}
 }
 
 func (p *probe) Start(x service.Executive) error { p.x = x; return nil }
@@ -174,12 +174,15 @@ func (p *probe) pump() {
 	}
 }
 
-func (p *probe) Open(c service.Conn) (service.Client, error) { return &probeClient{p}, nil }
+func (p *probe) Open(c service.Conn) (service.Client, error) { return &probeClient{p, c.ID()}, nil }
 
-type probeClient struct{ p *probe }
+type probeClient struct {
+	p  *probe
+	id uint64
+}
 
 // Closed is written down: it must come once.
-func (c *probeClient) Closed() { c.p.note("closed") }
+func (c *probeClient) Closed() { c.p.note("closed %d", c.id) }
 
 func (c *probeClient) Call(r service.Request) {
 	p := c.p
@@ -210,9 +213,8 @@ func (c *probeClient) Call(r service.Request) {
 	case probeStick:
 		p.stuck = arg(0) == 1
 		r.Reply(service.OK, nil)
-	case probeHangUp:
-		r.Reply(service.OK, nil)
-		select {}
+	case probeTally:
+		r.Reply(service.OK, []byte(p.state.String()))
 	}
 }
 

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,23 +160,10 @@ func TestX14_13_NodeDiesInARound(t *testing.T) {
 	})
 }
 
-// stateOf is what a probe holds, by its own account.
+// stateOf is what a probe holds.
 func (s *plugs) stateOf(a *agent, k probeKind) string {
 	s.t.Helper()
-	var t tally
-	for _, l := range s.lines(a, k) {
-		var from, number, size int
-		if text, ok := strings.CutPrefix(l, "activate "); ok {
-			fmt.Sscanf(text, "%d %x", &t.count, &from)
-			b := []byte(text[strings.Index(text, " ")+1:])
-			for i := range t.sum {
-				fmt.Sscanf(string(b[2*i:2*i+2]), "%02x", &t.sum[i])
-			}
-		} else if n, _ := fmt.Sscanf(l, "message %d/%d %d", &from, &number, &size); n == 3 {
-			t.add(service.NodeID(from), uint32(number))
-		}
-	}
-	return t.String()
+	return string(s.ask(a, k, probeTally))
 }
 
 func TestX14_14_CallsInARound(t *testing.T) {
@@ -390,6 +380,60 @@ func TestX14_15b_EqualStates(t *testing.T) {
 				if len(last) != 3 || !strings.HasPrefix(last[1], "init members 1 2 3 came") || !strings.HasSuffix(last[1], "same true") || !strings.HasPrefix(last[2], "activate 5 ") {
 					t.Errorf("node %d, %s: %q", a.id, k.name, last)
 				}
+			}
+		}
+	})
+}
+
+// The thousand steps of scenario 16 are made in memory; these are some with agents:
+// nodes are cut off, processes end, agents crash, and whenever all is quiet the
+// states of all members are equal.
+func TestX14_16_RandomStepsOfAgents(t *testing.T) {
+	plugged(t, 3, []probeKind{first, second}, func(t *testing.T, s *plugs) {
+		rng := rand.New(rand.NewPCG(14, 16))
+		started := regexp.MustCompile(`The process of a service started \(service=second process=(\d+)\)`)
+		for range 3 {
+			for range 8 {
+				a := s.agents[rng.IntN(3)]
+				switch rng.IntN(6) {
+				case 0:
+					s.link(a, false)
+				case 1:
+					s.link(a, true)
+				case 2:
+					if all := started.FindAllStringSubmatch(a.process.Output(), -1); len(all) > 0 {
+						pid, _ := strconv.Atoi(all[len(all)-1][1])
+						_ = syscall.Kill(pid, syscall.SIGKILL)
+					}
+				case 3:
+					a.kill()
+					s.start(a)
+				default:
+					for _, k := range s.kinds {
+						ctx, cancel := context.WithTimeout(t.Context(), patience)
+						_, _ = s.try(ctx, a, k, probeSend, 1+rng.IntN(50), 100) // there may be no process just now
+						cancel()
+					}
+				}
+			}
+			for _, a := range s.agents {
+				s.link(a, true)
+			}
+			s.formed(1, 2, 3)
+			for _, k := range s.kinds {
+				testenv.Eventually(t, patience, "equal states of "+k.name, func() (bool, any) {
+					var states []string
+					for _, a := range s.agents {
+						ctx, cancel := context.WithTimeout(t.Context(), patience)
+						b, err := s.try(ctx, a, k, probeTally)
+						cancel()
+						if err != nil {
+							return false, err
+						}
+						states = append(states, string(b))
+					}
+					return states[0] == states[1] && states[1] == states[2], states
+				})
 			}
 		}
 	})
