@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -332,6 +333,73 @@ func TestTake(t *testing.T) {
 	l.expect("primary")
 	a.publish("t", "again")
 	l.expect("waits, primary")
+}
+
+// Who fetches only when told that something waits misses nothing, and knows where the
+// node is, whatever happens between.
+func TestTake_NoNewsIsMissing(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		w := start(t, 3, Config{})
+		w.form(w.All())
+		a, l := w.client(2, 0), w.opened(1, OpenRequest{Ranked: true})
+		a.want(service.OK, CallCreate, create("t"))
+		l.subscribe("t")
+		waits, primary := true, false
+		var got []string
+		take := func() {
+			p, err := ParseTakeReply(l.must(CallTake, NameRequest{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			waits, primary = p.Left > 0, p.Primary
+			if p.Kind != 0 {
+				got = append(got, line(t, servicetest.Event{Kind: p.Kind, Body: p.Body}))
+			}
+		}
+		hear := func() {
+			for ; l.read < len(l.Events); l.read++ {
+				e, err := ParseNews(l.Events[l.read].Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				waits, primary = waits || e.Waits, e.Primary
+			}
+		}
+		said := 0
+		for range 60 {
+			switch random.IntN(4) {
+			case 0:
+				for range random.IntN(4) {
+					if a.code(CallPublish, say("t", "x")) == service.OK {
+						said++
+					}
+				}
+			case 1:
+				w.form(ids{1}, ids{2, 3}) // while nothing is published
+				if hear(); primary {
+					t.Fatalf("seed %d: primary", seed)
+				}
+				w.form(ids{1, 2, 3})
+			default:
+				if hear(); waits {
+					take()
+				}
+			}
+		}
+		w.form(w.All())
+		for hear(); waits; hear() {
+			take()
+		}
+		for i, g := range got {
+			if !strings.HasPrefix(g, fmt.Sprintf("t %d x", i+1)) {
+				t.Fatalf("seed %d: %d is %q", seed, i, g)
+			}
+		}
+		if p, err := ParseStatusReply(l.must(CallStatus, NameRequest{})); err != nil || len(got) != said || primary != (p.State == Primary) {
+			t.Fatalf("seed %d: %d of %d events, primary %v, %v, %v", seed, len(got), said, primary, p.State, err)
+		}
+	}
 }
 
 // A client that takes nothing does not make the agent keep everything.
