@@ -50,6 +50,19 @@ func TestEvents03_Scenario_02_to_06_ComeAndGo(t *testing.T) {
 	each(append(all, held), (*watcher).end)
 }
 
+// Without a membership there is nothing to tell of, until there is one.
+func TestEvents03_NoMembershipYet(t *testing.T) {
+	binary := watch03(t)
+	h := emptyHall(t, 3)
+	h.start(1)
+	h.ring(1)
+	early := h.watch(1, binary, "watch", membClass)
+	early.none()
+	h.start(2)
+	early.next("NM 1 1@1,2@1 1@1,2@1 -")
+	early.end()
+}
+
 // The larger part goes on; the smaller one is told that it does not know, and later
 // that it was thrown out. Its nodes are members again, for who registers anew.
 func TestEvents03_Scenario_08_09_Evicted(t *testing.T) {
@@ -284,9 +297,15 @@ func TestEvents03_Scenario_20_Group(t *testing.T) {
 // The end of the agent is told to all, and to those of the membership as an eviction
 // if it ends in order.
 func TestEvents_Scenario_21_38_Shutdown(t *testing.T) {
-	binary := watch03(t)
-	topics := eventProgram(t, memory, "_oc_event", "testdata/watch04.c")
-	old := eventProgram(t, memory, "_oc_event", "-DOC_EVENT_API=20", "testdata/watch02.c")
+	for _, sanitizer := range []string{memory, races} {
+		t.Run(sanitizer, func(t *testing.T) { shutdown(t, sanitizer) })
+	}
+}
+
+func shutdown(t *testing.T, sanitizer string) {
+	binary := eventProgram(t, sanitizer, "_oc_event", "testdata/watch03.c")
+	topics := eventProgram(t, sanitizer, "_oc_event", "testdata/watch04.c")
+	old := eventProgram(t, sanitizer, "_oc_event", "-DOC_EVENT_API=20", "testdata/watch02.c")
 	h := agents(t, 3)
 	for _, killed := range []bool{false, true} {
 		member := h.watch(3, binary, "watch", membClass)

@@ -79,7 +79,11 @@ static bool obey(void)
 static int pull(void)
 {
     int ed = oc_ev_subscribe(topic, NULL);
-    TRUE(ed >= 0);
+    if (ed < 0) {
+        WANT(errno, EINVAL);
+        say("invalid");
+        return 0;
+    }
     say("subscribed");
     struct pollfd p[] = { { .fd = oc_ev_get_fd(ed), .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
     for (;;) {
