@@ -7,27 +7,26 @@ import (
 
 // floors is the house. The longest matching directory decides.
 var floors = map[string]int{
-	"internal/proto":      0,
-	"internal/wire":       0,
-	"internal/bug":        0,
-	"internal/totem":      1,
-	"internal/vote":       1,
-	"internal/resync":     1,
-	"internal/seal":       1,
-	"internal/explain":    1,
-	"service":             2,
-	"service/remote":      beside, // it dials
-	"service/servicetest": 3,
-	"internal/service":    3,
-	"internal/alarm":      4,
-	"internal/link":       4,
-	"internal/store":      4,
-	"internal/netmon":     4,
-	"internal/obs":        4,
-	"internal/executive":  5,
-	"internal/door":       6,
-	"node":                7,
-	"cmd":                 8,
+	"internal/proto":     0,
+	"internal/wire":      0,
+	"internal/bug":       0,
+	"internal/totem":     1,
+	"internal/vote":      1,
+	"internal/resync":    1,
+	"internal/seal":      1,
+	"internal/explain":   1,
+	"service":            2,
+	"service/remote":     beside, // it dials
+	"internal/service":   3,
+	"internal/alarm":     4,
+	"internal/link":      4,
+	"internal/store":     4,
+	"internal/netmon":    4,
+	"internal/obs":       4,
+	"internal/executive": 5,
+	"internal/door":      6,
+	"node":               7,
+	"cmd":                8,
 }
 
 // beside is the floor of packages that stand beside the house.

@@ -121,6 +121,32 @@ func (c *Cluster) Split(blocks ...[]NodeID) {
 	}
 }
 
+// Leave has a node leave the cluster: its services say farewell (service.Leaver), what
+// they multicast comes to all, connections end, and services stop. The others go on
+// in their ring until Split, as after Crash.
+func (c *Cluster) Leave(id NodeID) {
+	n := c.Node(id)
+	for _, h := range n.services {
+		if l, ok := h.s.(service.Leaver); ok {
+			l.Leaving()
+		}
+	}
+	for n.order() || n.deliver() {
+	}
+	for _, other := range c.Nodes() {
+		for other.ring == n.ring && other.deliver() {
+		}
+	}
+	for _, cn := range slices.Clone(n.conns) {
+		cn.end()
+	}
+	n.finishClients()
+	for _, h := range slices.Backward(n.services) {
+		h.s.Stop()
+	}
+	n.up, n.ring = false, nil
+}
+
 // Crash stops a node without a word; Restart starts it again, alone.
 func (c *Cluster) Crash(id NodeID) {
 	n := c.Node(id)
@@ -130,7 +156,7 @@ func (c *Cluster) Crash(id NodeID) {
 	n.up, n.ring, n.conns = false, nil, nil
 }
 
-// Restart starts a crashed node with new services and the record it kept.
+// Restart starts a node that crashed or left with new services and the record it kept.
 func (c *Cluster) Restart(id NodeID) {
 	c.Node(id).start()
 	c.form([]NodeID{id})

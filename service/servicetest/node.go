@@ -295,7 +295,17 @@ func (x executive) Keep(r service.QuorumRecord, done func(error)) {
 	})
 }
 
-func (x executive) Decided(s service.QuorumState) { x.n.quorum, x.n.currency = s, service.CurrencyNow }
+func (x executive) Decided(s service.QuorumState) {
+	x.n.quorum, x.n.currency = s, service.CurrencyNow
+	if x.n.round != nil {
+		return // they see it in their own activation
+	}
+	for _, h := range x.n.services {
+		if l, ok := h.s.(service.QuorumListener); ok {
+			l.QuorumChanged()
+		}
+	}
+}
 
 func (x executive) Quorum() (service.QuorumState, service.Currency) { return x.n.quorum, x.n.currency }
 

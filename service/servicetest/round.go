@@ -112,6 +112,9 @@ func (n *Node) init(h *hosted) {
 			arg.Sender, best = id, p
 		}
 	}
+	if own, ok := h.s.(service.Chooser); ok {
+		arg.Sender = own.SyncSender(arg)
+	}
 	r.inited[h.info.ID] = true
 	h.syncer().SyncInit(arg)
 }
