@@ -79,6 +79,17 @@ func (c *Client) VotingGroup(ctx context.Context, name string) (VotingGroup, err
 	return get[VotingGroup](ctx, c, "/v1/groupservices/"+url.PathEscape(name))
 }
 
+// Topics asks for the event service as the node sees it.
+func (c *Client) Topics(ctx context.Context) (Topics, error) {
+	return get[Topics](ctx, c, "/v1/topics")
+}
+
+// Topic asks for one topic, and what became of its subscribers on the node. An *Error
+// with http.StatusNotFound says that there is none of that name.
+func (c *Client) Topic(ctx context.Context, name string) (Topic, error) {
+	return get[Topic](ctx, c, "/v1/topics/"+url.PathEscape(name))
+}
+
 // Decisions asks for the entries of the decision log with a number above since,
 // the oldest limit of them; zero: no limit.
 func (c *Client) Decisions(ctx context.Context, since uint64, limit int) (Decisions, error) {

@@ -229,6 +229,12 @@ func TestOverflow_Agents(t *testing.T) {
 			i, err := list[1].Topic(t.Context(), "t")
 			return err == nil && i.Last == info.Last+uint64(n), i
 		})
+		if out, status := h.Moot(2, "why", "--topic", "t"); status != 0 || !strings.Contains(out, "misses events, 1 until now") || !strings.Contains(out, "queue_messages") {
+			t.Errorf("%d %s", status, out)
+		}
+		if out, status := h.Moot(2, "topic", "describe", "t"); status != 0 || !strings.Contains(out, fmt.Sprintf("%d wait, 1 missed", bound)) {
+			t.Errorf("%d %s", status, out)
+		}
 		got := said(t, newest, n-1)
 		same(t, got[n-2:], fmt.Sprintf("0+%d:%d", info.Last+uint64(n)-1, n-2))
 		said(t, gone, n-1)
@@ -291,9 +297,18 @@ func TestReserved_Agents(t *testing.T) {
 			t.Errorf("%d %s", status, out)
 		}
 	}
+	if out, status := h.Moot(3, "why", "--topic", "g"); status != 0 || !strings.Contains(out, "nothing of g was lost") {
+		t.Errorf("%d %s", status, out)
+	}
 	must(t, group.Close())
 	_, err = watcher.Recv(soon(t))
 	is(t, err, events.ErrDeleted)
+	if out, status := h.Moot(3, "why", "--topic", "g"); status != 0 || !strings.Contains(out, "there is no such topic") || !strings.Contains(out, "was deleted") {
+		t.Errorf("%d %s", status, out)
+	}
+	if out, status := h.Moot(1, "why", "--topic", "never"); status != 4 {
+		t.Errorf("%d %s", status, out)
+	}
 
 	h.Kill(3)
 	m, err := members.Recv(soon(t))
@@ -309,4 +324,11 @@ func TestReserved_Agents(t *testing.T) {
 			break
 		}
 	}
+
+	h.Kill(2)
+	testenv.Eventually(t, time.Minute, "publishing is refused", func() (bool, any) {
+		_, err := list[0].Publish(t.Context(), "g", 0, nil)
+		out, status := h.Moot(1, "why", "--topic", events.MembershipClass)
+		return errors.Is(err, events.ErrAgain) && status == 0 && strings.Contains(out, "Publishing is refused here: this node is not quorate"), out
+	})
 }

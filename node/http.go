@@ -26,6 +26,7 @@ func (n *Node) openFront() (*httpdoor.Door, error) {
 	}
 	more := n.explainRoutes()
 	maps.Copy(more, n.voteRoutes())
+	maps.Copy(more, n.topicRoutes())
 	return httpdoor.Listen(httpdoor.Config{Backend: (*front)(n), Events: n.events, RunDir: n.cfg.RunDir, HTTP: listen, Log: n.log, More: more})
 }
 

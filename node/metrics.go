@@ -138,10 +138,11 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	var st executive.Status
 	var views, decisions []labelled
 	var votes voteCounts
+	var told eventCounts
 	err := n.ask(ctx, func(core *executive.Core) {
 		st = core.Status()
 		views, decisions = sorted(n.meters.views), sorted(n.meters.decisions)
-		votes = n.voteCounts()
+		votes, told = n.voteCounts(), n.eventCounts()
 	})
 	p.One(obs.Gauge, "node_answering", "1 while the node does its work; the metrics of the ring are missing when it is 0.", obs.Flag(err == nil))
 	n.diskMetrics(p)
@@ -153,6 +154,7 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	n.messageMetrics(p, st)
 	n.linkMetrics(p, st)
 	votes.metrics(p)
+	told.metrics(p, n.topics.Size())
 	localMetrics(p, st, n.loop.Gaps(), decisions)
 	return p
 }

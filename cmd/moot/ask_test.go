@@ -84,7 +84,7 @@ func TestPrinted(t *testing.T) {
 		"events.json":  func(w io.Writer) error { return showAll(w, true, events) },
 		"topics.txt":   func(w io.Writer) error { return writeTopics(newTable(w), topicDocuments()) },
 		"topics.json":  func(w io.Writer) error { return writeJSON(w, topicDocuments()) },
-		"topic.txt":    func(w io.Writer) error { return writeTopic(newTable(w), topicDocuments()[1]) },
+		"topic.txt":    func(w io.Writer) error { return writeTopic(newTable(w), topicDocuments()[1], topicHere()) },
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {

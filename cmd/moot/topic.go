@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/events"
 )
 
@@ -151,7 +152,8 @@ func newTopicDescribeCommand() *cobra.Command {
 		Use:   "describe NAME",
 		Short: "Print what is known of one topic",
 		Long: `Print what is known of one topic, or of a group in which somebody is: what it keeps,
-its events, and the processes that are in the group.` + "\n\n" + topicStatus,
+its events, the processes that are in the group, and what became of the events at
+programs of this node: how many they got, do not take, and missed, and why.` + "\n\n" + topicStatus,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onTopics(cmd, &d, func(ctx context.Context, c *events.Client) error {
@@ -165,7 +167,8 @@ its events, and the processes that are in the group.` + "\n\n" + topicStatus,
 				case d.json:
 					return writeJSON(cmd.OutOrStdout(), doc)
 				}
-				return writeTopic(newTable(cmd.OutOrStdout()), doc)
+				here, _ := admin.New(d.run).Topic(ctx, args[0]) // of an agent without that door there is less to say
+				return writeTopic(newTable(cmd.OutOrStdout()), doc, here)
 			})
 		},
 		ValidArgsFunction: d.completeTopics,
@@ -243,7 +246,7 @@ func writeTopics(t *table, docs []topicDocument) error {
 	return t.flush()
 }
 
-func writeTopic(t *table, d topicDocument) error {
+func writeTopic(t *table, d topicDocument, here admin.Topic) error {
 	keeps, kept := "what publishers want", "none"
 	if d.Keep > 0 {
 		keeps = fmt.Sprintf("the last %d, and %s", d.Keep, keeps)
@@ -262,5 +265,15 @@ func writeTopic(t *table, d topicDocument) error {
 		members += fmt.Sprintf(" %d/%d", p.Node, p.PID)
 	}
 	t.row("Members", cmp.Or(strings.TrimSpace(members), "none"))
+	for i, u := range here.Subscribers {
+		title := ""
+		if i == 0 {
+			title = "On this node"
+		}
+		t.row(title, fmt.Sprintf("process %d: %d got, %d wait, %d missed", u.PID, u.Told, u.Waiting, u.Missed))
+	}
+	for _, why := range here.Why {
+		t.row("", why)
+	}
 	return t.flush()
 }

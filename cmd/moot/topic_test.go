@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/events"
 	"github.com/moothall/moothall/node"
 )
@@ -64,6 +65,14 @@ func TestTopicCommands(t *testing.T) {
 	if code, _, problems := moot(t, "topic"); code != exitUsage || !strings.Contains(problems, "say what to do") {
 		t.Errorf("%d %s", code, problems)
 	}
+}
+
+// topicHere is what an agent says of a topic at its node.
+func topicHere() admin.Topic {
+	return admin.Topic{Name: "audit", Subscribers: []admin.TopicSubscriber{
+		{PID: 4711, Kind: "topic", Topic: "audit", Waiting: 1024, WaitingBytes: 70000, Told: 64, Missed: 3, Full: true},
+		{PID: 4712, Kind: "topic", Topic: "audit", Told: 1091},
+	}, Why: []string{"Process 4711 misses events, 3 until now: it does not take those that wait, 1024 of them."}}
 }
 
 func topicDocuments() []topicDocument {

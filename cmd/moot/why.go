@@ -15,7 +15,7 @@ import (
 
 func newWhyCommand() *cobra.Command {
 	var a asking
-	var group string
+	var group, topic string
 	cmd := &cobra.Command{
 		Use:   "why [NODE|RING]",
 		Short: "Explain the last change of members or quorum",
@@ -24,7 +24,9 @@ With NODE, an id or a name, explain the last thing that happened to that node:
 why it left, why it is not here, where it had been before it came back, or what
 is wrong with it. With RING, as moot status prints it (1/42), explain the change
 that led to that ring. With --group, explain how the last vote of a group of Group
-Services ended; moot gs why tells of those before.
+Services ended; moot gs why tells of those before. With --topic, explain why programs
+of this node missed events of a topic, why what they registered ended, and why
+nothing can be published there.
 
 All members tell each other what they saw, so the answer is the same at each of
 them. A cause is named only where there is evidence; what a node alone can know,
@@ -35,7 +37,7 @@ EXIT STATUS
   0  explained; that no cause is known is an explanation too
   1  no agent answered, or its work does not go on
   2  wrong flag or argument
-  4  there is no such node or group, or nothing of the kind is on record`,
+  4  there is no such node, group or topic, or nothing of the kind is on record`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,6 +45,10 @@ EXIT STATUS
 			switch {
 			case group != "" && len(args) > 0:
 				return failed(exitUsage, errors.New("--group explains a vote: leave NODE or RING out"))
+			case topic != "" && (len(args) > 0 || group != ""):
+				return failed(exitUsage, errors.New("--topic explains what became of events: leave the rest out"))
+			case topic != "":
+				return a.whyTopic(cmd, topic)
 			case group != "":
 				return a.whyGroup(cmd, group)
 			case len(args) > 0:
@@ -70,6 +76,10 @@ EXIT STATUS
 	}
 	a.flags(cmd)
 	cmd.Flags().StringVar(&group, "group", "", "explain the last vote of this `GROUP` of Group Services")
+	cmd.Flags().StringVar(&topic, "topic", "", "explain what became of events of this `TOPIC` on this node")
+	_ = cmd.RegisterFlagCompletionFunc("topic", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return a.completeEventTopics(cmd, nil, word)
+	})
 	_ = cmd.RegisterFlagCompletionFunc("group", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return a.completeVotingGroups(cmd, nil, word)
 	})
@@ -89,6 +99,40 @@ func (a *asking) whyGroup(cmd *cobra.Command, group string) error {
 		return writeJSON(cmd.OutOrStdout(), append([]admin.VotingOutcome{}, last...))
 	}
 	return writeGSWhy(cmd.OutOrStdout(), last, fmt.Sprintf("no protocol of group %q", group))
+}
+
+// whyTopic explains what became of the events of a topic on this node.
+func (a *asking) whyTopic(cmd *cobra.Command, topic string) error {
+	t, err := ask(cmd.Context(), a, func(c *admin.Client, ctx context.Context) (admin.Topic, error) { return c.Topic(ctx, topic) })
+	if err != nil {
+		return notFound(err)
+	}
+	if a.json {
+		return writeJSON(cmd.OutOrStdout(), t)
+	}
+	if len(t.Why) == 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "On this node nothing of %s was lost, ended or refused; %s.\n", printable(topic), count(len(t.Subscribers), "subscriber"))
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.Join(t.Why, "\n"))
+	return err
+}
+
+// completeEventTopics offers topics of events.
+func (a *asking) completeEventTopics(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionWait)
+	defer cancel()
+	all, err := a.agent().Topics(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []cobra.Completion
+	for _, t := range all.Topics {
+		if t.Bytes == nil && !t.Unlinked {
+			out = append(out, t.Name)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
 // notFound gives the answer that there is no such thing its exit status.

@@ -65,6 +65,7 @@ type sub struct {
 	last            uint64 // event of the topic that was seen
 	missed          uint64 // events that were not told since
 	messages, bytes int    // that wait
+	told, lost      uint64 // events since it began
 }
 
 // Open implements service.Service.
@@ -125,7 +126,11 @@ func (c *client) call(req *service.Request) (service.Code, []byte, error) {
 		return with(req, ParseSub, c.stop)
 	case CallPublish:
 		return with(req, ParsePublish, func(q *PublishRequest) (service.Code, []byte) {
-			return c.order(req, msgPublish, Publish, c.name(q.Number, q.Topic), body.AppendU32(nil, c.pid), req.Body)
+			code, answer := c.order(req, msgPublish, Publish, c.name(q.Number, q.Topic), body.AppendU32(nil, c.pid), req.Body)
+			if code != 0 {
+				c.s.refused(code)
+			}
+			return code, answer
 		})
 	case CallCreate:
 		return with(req, ParseCreate, func(q *CreateRequest) (service.Code, []byte) {
@@ -378,6 +383,7 @@ func (u *sub) skip(seq uint64) {
 	if seq > u.last {
 		if !bug.Planted("events-gap-untold") {
 			u.missed += seq - u.last
+			u.lost += seq - u.last
 		}
 		u.last = seq
 	}
@@ -479,6 +485,7 @@ func (c *client) end(u *sub, why Why) {
 		return
 	}
 	c.forget(u)
+	c.s.note(u, why)
 	c.push(u, EventEnd, EndEvent{u.id, why}.AppendTo(nil))
 }
 

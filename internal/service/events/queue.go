@@ -92,6 +92,7 @@ func (u *sub) message(t *topic, ev *event) {
 		c.s.sayLeave(u.name, u.entrant())
 	case full && !bug.Planted("events-queue-unbounded"):
 		u.missed++
+		u.lose()
 	default:
 		u.missed = 0
 		c.enqueue(Lowest, e)
@@ -141,6 +142,7 @@ func (c *client) rank(u *sub, t *topic, ev *event) {
 		c.enqueue(Highest, queued{u, EventLost, 0, SubRequest{u.id}.AppendTo(nil)})
 	}
 	if c.blocked && !c.displace(p) {
+		u.lose()
 		return
 	}
 	u.missed = 0
@@ -153,6 +155,7 @@ func (c *client) displace(p uint8) bool {
 		for i := len(c.queues[q]) - 1; i >= 0; i-- {
 			if c.queues[q][i].topic() {
 				c.taken(&c.queues[q][i])
+				c.queues[q][i].u.lose()
 				c.queues[q] = slices.Delete(c.queues[q], i, i+1)
 				return true
 			}
@@ -204,6 +207,7 @@ func (c *client) pump() {
 // hand hands one event on.
 func (c *client) hand(e *queued) {
 	c.granted--
+	c.told(e)
 	c.s.scratch = e.appendTo(c.s.scratch[:0])
 	if err := c.conn.Push(e.kind, c.s.scratch); err != nil {
 		c.close(err)
@@ -213,6 +217,7 @@ func (c *client) hand(e *queued) {
 // take is the next event, for a client that fetches each.
 func (c *client) take() TakeReply {
 	e, _ := c.next()
+	c.told(&e)
 	p := TakeReply{Left: uint32(c.waiting + c.others), Primary: c.s.live(), Kind: e.kind, Body: e.appendTo(nil)}
 	c.takes, c.idle, c.primary = true, p.Left == 0, p.Primary
 	return p

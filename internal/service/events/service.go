@@ -87,6 +87,8 @@ type Service struct {
 	dirty    []Write   // for the store
 	stored   []func()  // answers that wait for it
 	scratch  []byte
+	counts   Counts
+	ended    []EndView
 	encoded  encoded
 }
 
@@ -254,7 +256,9 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		if err != nil {
 			return service.ErrInvalidParam, nil, err
 		}
-		code, answer = s.publish(e, pid, &q)
+		if code, answer = s.publish(e, pid, &q); code > service.OK && e.src.Node == s.self {
+			s.refused(code)
+		}
 		return code, answer, nil
 	case msgClear:
 		q, err := ParseClear(r.Rest())

@@ -195,6 +195,7 @@ func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code
 func (s *Service) record(t *topic, ev *event, left int64) {
 	ev.content = ev.content.clone()
 	ev.until = s.x.Now().Add(time.Duration(left))
+	s.counts.Published++
 	kept, gone := t.keep(ev)
 	s.storeEvent(t, ev, kept, gone)
 	s.tell(t, ev)

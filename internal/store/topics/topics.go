@@ -110,6 +110,15 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
+// Size is how large the file is, zero without one.
+func (s *Store) Size() int64 {
+	st, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
 // Load implements events.Store. It waits for what was written before.
 func (s *Store) Load(each func(key, value []byte) error) error {
 	s.mu.Lock()
