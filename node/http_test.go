@@ -114,7 +114,7 @@ func TestDashboardFindsWhatItAsksFor(t *testing.T) {
 	for _, m := range regexp.MustCompile(`read\("([^"]*)"`).FindAllStringSubmatch(get("/dashboard.js"), -1) {
 		paths[m[1]] = true
 	}
-	for _, want := range []string{"/dashboard.css", "/dashboard.js", "/v1/status", "/v1/why", "/v1/groups", "/v1/groupservices"} {
+	for _, want := range []string{"/dashboard.css", "/dashboard.js", "/v1/status", "/v1/why", "/v1/groups", "/v1/groupservices", "/v1/topics"} {
 		if !paths[want] {
 			t.Errorf("the page does not ask for %s", want)
 		}

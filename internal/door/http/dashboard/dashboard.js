@@ -336,6 +336,32 @@ const voteRow = (vote) => row(providerText(vote.provider),
 const outcomeText = (outcome) => make("li", {}, at(outcome.time), " ",
   mark(outcome.outcome.endsWith("rejected") ? "bad" : "good", outcome.outcome), " ", quoted(outcome.text));
 
+// ---- topics of events ----
+
+function showTopics(topics) {
+  const slow = pick(topics.subscribers, (subscriber) => subscriber.full || subscriber.missed > 0);
+  const reasons = Object.keys(topics.refused).map((reason) => `${topics.refused[reason]} × ${reason}`);
+  show(byId("topics"),
+    topics.refusing ? make("p", {}, mark("bad", "Nothing can be published here: "), topics.refusing) : make("p", {}, `Membership ${topics.seq}.`),
+    make("p", {class: "faint"}, `${count(topics.published, "event")} published, ${topics.told} told to ${
+      count(topics.subscribers.length, "subscription")} of this node, ${topics.missed} missed.`,
+      reasons.length > 0 ? ` Refused: ${reasons.join(", ")}.` : ""),
+    topics.topics.length > 0 ? table("Topics of events", ["Topic", "Keeps", "Last", "Used by"], each(topics.topics.slice(0, most), topicRow)) : "",
+    more(topics.topics),
+    slow.length > 0 ? table("Subscriptions that do not take their events", ["Process", "Topic", "Waiting", "Missed"], each(slow.slice(0, most), slowRow)) : "",
+    topics.ended.length > 0 ? make("details", {}, make("summary", {}, "Ended subscriptions"),
+      scroll("Ended subscriptions", each(newest(topics.ended, 20), endText))) : "");
+}
+
+const topicRow = (topic) => row([quoted(topic.name), topic.unlinked ? faint(" (deleted)") : ""],
+  topic.created ? `${topic.kept} of ${topic.keep}${topic.durable ? ", durable" : ""}` : faint("a group"),
+  String(topic.last), `${count(topic.members.length, "member")}, ${count(topic.opens, "open")}`);
+
+const slowRow = (subscriber) => row(String(subscriber.pid), quoted(subscriber.topic || subscriber.kind),
+  subscriber.full ? mark("bad", `${subscriber.waiting}, no more may`) : String(subscriber.waiting), String(subscriber.missed));
+
+const endText = (end) => make("li", {}, at(end.time), " ", faint(end.reason), " ", quoted(end.text));
+
 // ---- what happened ----
 
 let log = []; // the oldest first: time, kind, text
@@ -372,6 +398,7 @@ read("/v1/why", "why", (why) => showWhy(why));
 read("/v1/status", "node", (status) => showStatus(status));
 read("/v1/groups", "groups", (groups) => showGroups(groups));
 read("/v1/groupservices", "voting", (gs) => showServices(gs));
+read("/v1/topics", "topics", (topics) => showTopics(topics));
 
 let answering = false; // the last question had an answer
 let heard = 0; // when the agent last said anything
@@ -424,7 +451,7 @@ const failureText = (failure) => `Not known now: ${failure.error}`;
 function due(route) {
   if (!answering || !streaming) return 3000;
   if (route === "/v1/groupservices") return voting ? 2000 : 5000;
-  return route === "/v1/status" ? 10000 : 60000;
+  return route === "/v1/status" || route === "/v1/topics" ? 10000 : 60000;
 }
 
 // ---- the stream of events ----

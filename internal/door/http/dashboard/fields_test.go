@@ -22,12 +22,14 @@ var documents = map[string]reflect.Type{
 	"gsGroup": of[admin.VotingGroup](), "theirs": of[[]admin.VotingGroup](), "own": of[[]admin.VotingGroup](), "working": of[[]admin.VotingGroup](),
 	"provider": of[admin.VotingProvider](), "providers": of[[]admin.VotingProvider](),
 	"protocol": of[admin.VotingProtocol](), "vote": of[admin.VotingVote](), "awaited": of[[]admin.VotingVote](), "outcome": of[admin.VotingOutcome](),
+	"topics": of[admin.Topics](), "topic": of[admin.Topic](), "subscriber": of[admin.TopicSubscriber](), "slow": of[[]admin.TopicSubscriber](), "end": of[admin.TopicEnd](),
 	"event": of[admin.Event](), "failure": of[admin.Failure](),
 }
 
 // routes are the documents that the script may ask for.
 var routes = map[string]reflect.Type{
 	"/v1/status": of[admin.Status](), "/v1/why": of[admin.Why](), "/v1/groups": of[admin.Groups](), "/v1/groupservices": of[admin.GroupServices](),
+	"/v1/topics": of[admin.Topics](),
 }
 
 // given are functions that take what came from the agent as it came.
@@ -432,7 +434,7 @@ func TestFieldsExist(t *testing.T) {
 		t.Error(p)
 	}
 	for _, must := range []string{"Status.quorum", "Quorum.reason", "Member.links", "Link.state", "WhyNode.evidence", "Process.pid",
-		"VotingProtocol.left_ms", "VotingVote.vote", "VotingOutcome.text", "Event.type", "Failure.error"} {
+		"VotingProtocol.left_ms", "VotingVote.vote", "Topic.name", "VotingOutcome.text", "Event.type", "Failure.error"} {
 		if !r.seen[must] {
 			t.Errorf("the script is not seen to read %s", must)
 		}
