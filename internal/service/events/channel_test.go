@@ -124,3 +124,22 @@ func TestChannel_TooMany(t *testing.T) {
 		t.Errorf("%d opens", n)
 	}
 }
+
+// Who had too many events waiting, and gives up what they waited for, gets events of
+// something else again: nothing of the AIS lets it stay blocked (openais-executive O4).
+func TestChannel_EndUnblocks(t *testing.T) { test(t, endUnblocks) }
+
+func endUnblocks(t servicetest.T) {
+	w := start(t, 1, Config{Settings: Settings{QueueRanked: 2}})
+	w.form(w.All())
+	l := w.opened(1, OpenRequest{Ranked: true})
+	number := l.channel(1, "t", true)
+	for range 4 {
+		l.want(service.OK, CallPublish, on(number, "lost"))
+	}
+	l.must(CallEnd, SubRequest{101})
+	l.must(CallSubscribe, SubscribeRequest{Sub: 102, Open: 1, Number: number})
+	l.want(service.OK, CallPublish, on(number, "new"))
+	l.grant(1)
+	l.expect("t 5 new")
+}

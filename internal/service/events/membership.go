@@ -16,7 +16,7 @@ func (s *Service) changeMembership(c *commit) {
 	before := d.members
 	changed := d.change(c)
 	s.trans = max(s.trans, c.trans)
-	in := d.member(s.self) != nil && slices.ContainsFunc(c.members, func(n newcomer) bool { return n.id == s.self })
+	in := s.means(c)
 	stays := was && slices.ContainsFunc(before, func(m Member) bool { return m.ID == s.self && slices.Contains(d.members, m) })
 	if was && !stays {
 		s.evict()

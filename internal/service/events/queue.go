@@ -62,7 +62,7 @@ func (u *sub) offer(t *topic, ev *event) {
 }
 
 func (u *sub) take(t *topic, ev *event) {
-	if u.open.last == ev.id || u.open.seen[ev.id] || !matches(u.filters, ev.content.Patterns) {
+	if (u.open.last == ev.id || u.open.seen[ev.id]) && !bug.Planted("events-retained-again") || !matches(u.filters, ev.content.Patterns) {
 		return
 	}
 	u.open.last = ev.id
@@ -137,8 +137,14 @@ func (c *client) enqueue(priority uint8, e queued) {
 // (openais-executive O3, O4).
 func (c *client) rank(u *sub, t *topic, ev *event) {
 	p := ev.content.Priority
+	if bug.Planted("events-one-priority") {
+		p = Lowest
+	}
 	if c.waiting >= c.s.cfg.QueueRanked && !c.blocked {
 		c.blocked = true
+		if bug.Planted("events-lost-untold") {
+			return
+		}
 		c.enqueue(Highest, queued{u, EventLost, 0, SubRequest{u.id}.AppendTo(nil)})
 	}
 	if c.blocked && !c.displace(p) {
@@ -184,12 +190,16 @@ func (c *client) next() (e queued, found bool) {
 		e = c.queues[i][0]
 		c.queues[i] = c.queues[i][1:]
 		c.taken(&e)
-		if c.blocked && c.waiting < max(1, c.s.cfg.QueueRanked/2) {
-			c.blocked = false
-		}
+		c.resume()
 		return e, true
 	}
 	return queued{}, false
+}
+
+// resume has a ranked connection take events again when less than half of what it may
+// have waits.
+func (c *client) resume() {
+	c.blocked = c.blocked && (c.waiting >= max(1, c.s.cfg.QueueRanked/2) || bug.Planted("events-stays-blocked") && c.waiting == 0)
 }
 
 // pump hands events on that the client takes. One that its door does not take ends

@@ -403,6 +403,35 @@ func TestDurable(t *testing.T) {
 	}
 }
 
+// What a durable topic keeps for a time is kept for that time after a restart, and does
+// not keep others for ever.
+func TestDurable_Retained(t *testing.T) {
+	w := start(t, 1, Config{Store: &memory{}})
+	w.form(w.All())
+	a := w.client(1, 99)
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 1, Durable: true}})
+	for _, text := range []string{"1", "2"} {
+		q := say("t", text)
+		q.Content.Retention = int64(time.Minute)
+		a.Call(CallPublish, q.AppendTo(nil))
+		w.Run()
+	}
+	w.Crash(1)
+	w.Restart(1)
+	w.form(w.All())
+	w.Advance(30 * time.Second)
+	w.Run()
+	subscribe := SubscribeRequest{Topic: []byte("t"), Start: StartKept}
+	b := w.client(1, 99)
+	b.must(CallSubscribe, subscribe)
+	b.expect("t 1 1", "t 2 2")
+	w.Advance(time.Minute)
+	w.Run()
+	c := w.client(1, 99)
+	c.must(CallSubscribe, subscribe)
+	c.expect()
+}
+
 // A node whose store is behind gets the rest, and one whose store is ahead brings it.
 func TestDurable_StoresDiffer(t *testing.T) {
 	w := start(t, 3, Config{Store: &memory{}})

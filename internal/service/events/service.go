@@ -25,6 +25,8 @@ type Config struct {
 	// Addr and Boot are what the others are told of this node, see Member.
 	Addr netip.Addr
 	Boot int64
+	// Observe is told each ordered message before it is applied; nil: nobody is.
+	Observe func(*Applied)
 }
 
 // Settings are what may change while the node runs.
@@ -72,8 +74,9 @@ type Service struct {
 	told   uint32       // highest of a fact that clients were told
 	ring   proto.RingID // of the last configuration
 	nodes  []proto.NodeID
-	direct bool // messages are applied as they come
-	awaits bool // for the commit of ring
+	rounds []proto.RingID // that ended here since the state was adopted; while this node is in it, the last one
+	direct bool           // messages are applied as they come
+	awaits bool           // for the commit of ring
 	brings []*brought
 	round  *round
 
@@ -204,6 +207,7 @@ func (s *Service) applyHeld() {
 
 // apply makes the change that an ordered message asks for.
 func (s *Service) apply(e *entry) {
+	s.observe(e)
 	code, answer, err := s.change(e)
 	s.state.at = e.at
 	if err != nil {

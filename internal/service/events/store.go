@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/moothall/moothall/internal/bug"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
@@ -76,6 +78,9 @@ func (s *Service) load() error {
 			s.state.topics = slices.Insert(s.state.topics, i, t)
 		case keyEvent:
 			e := stored{binary.BigEndian.Uint64(fixed(&k, 8)), takeEvent(&r)}
+			if !bug.Planted("events-stored-untimed") {
+				e.event.until = s.x.Now().Add(time.Duration(e.event.content.Retention)) // nobody knows for how long all were away
+			}
 			if binary.BigEndian.Uint64(fixed(&k, 8)) != e.event.seq {
 				k.Fail("number of an event")
 			}

@@ -71,13 +71,19 @@ func (s *Service) future() (d state, born uint32) {
 		e := &s.held[i]
 		if c, ok := e.commit(); ok {
 			d.change(c)
-			fresh = fresh && !slices.ContainsFunc(c.members, func(n newcomer) bool { return n.id == s.self })
+			fresh = fresh && !s.means(c)
 		}
 	}
 	if m := d.member(s.self); m != nil && !fresh {
 		born = m.Born
 	}
 	return d, born
+}
+
+// means reports whether a commit takes this node in, and not an earlier start of it.
+func (s *Service) means(c *commit) bool {
+	return slices.ContainsFunc(c.members, func(n newcomer) bool { return n.id == s.self }) &&
+		(!s.fresh || slices.Contains(s.rounds, c.ring) || bug.Planted("events-other-life"))
 }
 
 // commit is what an entry says of a membership, if it says something and was
@@ -95,6 +101,9 @@ func (s *Service) offer() *offer {
 	d, born := s.future()
 	o := &offer{latest: d.view, at: s.state.at, born: born, trans: max(s.trans, d.trans), addr: s.cfg.Addr, boot: s.cfg.Boot, weight: s.state.weight(),
 		state: sha256.Sum256(s.state.appendTo(nil, time.Time{}))}
+	if n := len(s.rounds); n > 0 {
+		o.agreed = s.rounds[n-1]
+	}
 	for i := range s.held {
 		o.held = append(o.held, s.held[i].at)
 	}
@@ -264,6 +273,10 @@ func (s *Service) SyncActivate() {
 	}
 	s.trans = max(s.trans, r.plan.trans)
 	s.ring, s.awaits = r.ring, true
+	if !s.fresh {
+		s.rounds = s.rounds[:0]
+	}
+	s.rounds = append(s.rounds, r.ring)
 	if s.self == r.who[0] {
 		s.propose(r)
 	}
@@ -309,10 +322,25 @@ func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 			s.brings = append(s.brings, t)
 		}
 	}
-	s.state, s.fresh, s.limbo = d, true, false
+	s.remember(old, d)
+	s.state, s.fresh, s.limbo, s.rounds = d, true, false, nil
 	s.restore(old)
 	s.catchUp()
 	s.news()
+}
+
+// remember has subscriptions know what they got, or came too late for, of events that
+// come again when they are brought to the others.
+func (s *Service) remember(old, d *state) {
+	for t := range old.all() {
+		for _, e := range t.kept {
+			for _, u := range s.subs[t.number] {
+				if e.seq <= u.last && !d.knows(e.id) && !bug.Planted("events-brought-twice") {
+					u.open.seen[e.id] = true
+				}
+			}
+		}
+	}
 }
 
 // brought lists what of a state others must not lose: durable topics, and events
@@ -344,14 +372,37 @@ func (t *brought) id() uint64 {
 	return t.number
 }
 
+// bornBy is when a member comes by the commit that is held of a round that ended at
+// it, though it has not got that commit itself; zero: there is none.
+func (s *Service) bornBy(n proto.NodeID, agreed proto.RingID) (born uint32) {
+	d := *s.state
+	for i := range s.held {
+		c, ok := s.held[i].commit()
+		if !ok {
+			continue
+		}
+		d.change(c)
+		if m := d.member(n); m == nil || m.Born != born {
+			born = 0
+			if m != nil && c.ring == agreed {
+				born = m.Born
+			}
+		}
+	}
+	return born
+}
+
 // propose multicasts the membership of the ring.
 func (s *Service) propose(r *round) {
 	c := commit{ring: r.ring, trans: s.trans + 1, eligible: slices.Clone(s.x.Nodes().Configured())}
 	slices.Sort(c.eligible)
 	for i, n := range r.who {
 		m := newcomer{id: n, name: s.x.Nodes().Name(n), born: r.offers[i].born, addr: r.offers[i].addr, boot: r.offers[i].boot}
-		if slices.Contains(r.plan.adopt, n) {
+		switch {
+		case slices.Contains(r.plan.adopt, n):
 			m.born = 0
+		case m.born == 0 && !bug.Planted("events-commit-unheard"):
+			m.born = s.bornBy(n, r.offers[i].agreed)
 		}
 		c.members = append(c.members, m)
 	}
