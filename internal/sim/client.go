@@ -324,8 +324,12 @@ func (f *full) processes(a *Action) {
 		return
 	}
 	if a.Do == DoNews {
-		if len(f.readers) > 0 {
-			f.readers[a.N%len(f.readers)].ask(a)
+		readers := f.readers[:f.m.plan.Readers]
+		if slices.Contains(channelCalls, a.Call) {
+			readers = f.readers[f.m.plan.Readers:]
+		}
+		if len(readers) > 0 {
+			readers[a.N%len(readers)].ask(a)
 			f.flush()
 		}
 		return

@@ -1,11 +1,21 @@
 package sim
 
+import (
+	"cmp"
+	"slices"
+)
+
 // DrawEvents makes the plan of a seed that is about cluster events: whole nodes
 // with clients that register, subscribe, publish, read slowly and die, while nodes
 // crash, pause, leave, fall apart and come together.
 func DrawEvents(seed uint64) *Plan {
-	return drawClients(seed, "events plan", func(d *drawer, n *NodePlan) { n.Readers = 1 + d.r.intn(3) },
+	p := drawClients(seed, "events plan", func(d *drawer, n *NodePlan) { n.Readers = 1 + d.r.intn(3) },
 		func(d *drawer) { d.bulletin(60 + d.r.intn(200)) })
+	d := &drawer{r: newStream(seed, "channels"), p: p}
+	if d.r.chance(0.7) {
+		d.channels(60 + d.r.intn(300))
+	}
+	return p
 }
 
 // someEvents gives one in eight of the whole plans the event service too. What it
@@ -53,4 +63,40 @@ func (d *drawer) bulletin(n int) {
 			d.add(b)
 		}
 	}
+}
+
+// channels draws clients that use the service as the AIS does, and durable topics.
+// What it draws comes from a stream of its own, as others join in without it.
+func (d *drawer) channels(n int) {
+	p := &d.p.Events
+	p.Ranked, p.Log = 2+d.r.intn(12), d.r.float()
+	if p.Log < 0.2 {
+		p.Log = 0
+	} else {
+		p.Topics = append(p.Topics, TopicPlan{Name: "log", Keep: uint32(1 + d.r.intn(40)), Durable: true})
+	}
+	for i := range d.p.Nodes {
+		d.p.Nodes[i].Channels = 1 + d.r.intn(2)
+	}
+	calls := []struct {
+		call string
+		p    float64
+	}{{"say", 0.38}, {"open", 0.1}, {"filter", 0.14}, {"take", 0.14}, {"recall", 0.03}, {"unfilter", 0.06}, {"shut", 0.05}, {"unlink", 0.04}, {"clear", 0.03}, {"die", 0.03}}
+	begin := d.r.between(200*ms, 2*sec)
+	for i := range n {
+		a := Action{Do: DoNews, A: d.any(), N: d.r.intn(2), Size: d.r.intn(1 << 16), At: d.r.between(begin, d.p.Heal-100*ms), Call: "say"}
+		if i < 5*len(d.p.Nodes) {
+			a.At, a.Call = d.r.between(begin, begin+2*sec), []string{"open", "filter"}[d.r.intn(2)]
+		} else {
+			x := d.r.float()
+			for _, c := range calls {
+				if x -= c.p; x < 0 {
+					a.Call = c.call
+					break
+				}
+			}
+		}
+		d.add(a)
+	}
+	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
 }

@@ -82,8 +82,8 @@ func newFull(m *member, r record) *full {
 	for range m.plan.Seats {
 		f.voters = append(f.voters, &voter{f: f})
 	}
-	for range m.plan.Readers {
-		f.readers = append(f.readers, &reader{f: f})
+	for i := range m.plan.Readers + m.plan.Channels {
+		f.readers = append(f.readers, &reader{f: f, channel: i >= m.plan.Readers})
 	}
 	f.flush()
 	return f

@@ -13,17 +13,50 @@ import (
 // out.
 type herald struct {
 	*events.Service
-	f     *full
-	round service.Round
+	f      *full
+	round  service.Round
+	teller NodeID // whose state others take over in the round
 }
 
 func newHerald(f *full) *herald {
 	p := &f.m.w.plan.Events
-	c := events.Config{Settings: events.Settings{Topics: make(map[string]events.Options), QueueMessages: p.Queue}}
+	h := &herald{f: f}
+	c := events.Config{Settings: events.Settings{Topics: make(map[string]events.Options), QueueMessages: p.Queue, QueueRanked: p.Ranked}, Observe: h.observe}
 	for _, t := range p.Topics {
-		c.Topics[t.Name] = events.Options{Keep: t.Keep}
+		c.Topics[t.Name] = events.Options{Keep: t.Keep, Durable: t.Durable}
+		if t.Durable {
+			c.Store = &f.m.vault
+		}
 	}
-	return &herald{Service: events.New(c), f: f}
+	h.Service = events.New(c)
+	return h
+}
+
+// Start implements service.Service.
+func (h *herald) Start(x service.Executive) error {
+	err := h.Service.Start(x)
+	if err == nil {
+		for _, a := range h.Stored() {
+			h.f.recordNews(check.NewsEvent{Kind: check.NewsStored, Op: newsOp(&a)})
+		}
+	}
+	return err
+}
+
+func (h *herald) observe(a *events.Applied) {
+	h.f.recordNews(check.NewsEvent{Kind: check.NewsOrdered, Op: newsOp(a)})
+}
+
+// newsOp is a message as the checker knows it.
+func newsOp(a *events.Applied) *check.NewsOp {
+	op := &check.NewsOp{Do: a.Do, From: a.From, Born: a.Born, Conn: a.Src.Conn, Tag: a.Src.Tag, Members: newsMembers(a.Members), Name: a.Name, Number: a.Number,
+		Create: a.Create, Keep: a.Options.Keep, Durable: a.Options.Durable, Who: check.NewsSeat{Node: a.Who.Node, PID: a.Who.PID, Sub: a.Sub},
+		IDs: slices.Clone(a.IDs), Seq: a.Seq}
+	if e := a.Event; e != nil {
+		op.Event = &check.NewsPosting{ID: e.ID, Seq: e.Seq, Timed: e.Timed, Time: Tick(e.Content.Retention), Priority: e.Content.Priority,
+			Text: string(e.Content.Data), Match: texts(e.Content.Patterns)}
+	}
+	return op
 }
 
 func (f *full) recordNews(e check.NewsEvent) {
@@ -49,7 +82,7 @@ func (f *full) recordNews(e check.NewsEvent) {
 
 // newsText is the note of a trace.
 func newsText(e *check.NewsEvent) string {
-	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving"}[e.Kind])
+	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving", "stored", "ordered"}[e.Kind])
 	if e.Kind < check.NewsInit {
 		s += fmt.Sprint(" client ", e.Client)
 	}
@@ -63,10 +96,15 @@ func newsText(e *check.NewsEvent) string {
 		i := e.Item
 		s += fmt.Sprintf(" %s to %d: %s %d fact %d seq %d id %x missed %d %q members %v in %v out %v joined %v %d/%d why %d", i.Kind, i.Sub, i.Topic, i.Trans, i.Fact, i.Seq, i.ID, i.Missed,
 			i.Text, i.Members, i.In, i.Out, i.Joined, i.Node, i.PID, i.Why)
+	case e.Op != nil:
+		s += e.Op.String()
 	case e.Kind == check.NewsApplied:
 		s += fmt.Sprintf(" %x", e.Digest[:4])
 	case e.Kind >= check.NewsInit:
 		s += fmt.Sprintf(" ring %v round %d nodes %v", e.Ring, e.Round, e.Nodes)
+		if e.Teller != 0 {
+			s += fmt.Sprint(" teller ", e.Teller)
+		}
 	}
 	return s
 }
@@ -74,6 +112,9 @@ func newsText(e *check.NewsEvent) string {
 // Deliver implements service.Service.
 func (h *herald) Deliver(m service.Message) {
 	if m.Class == service.Sync {
+		if events.Tells(&m) {
+			h.teller = m.From
+		}
 		h.Service.Deliver(m)
 		return
 	}
@@ -104,7 +145,7 @@ func (h *herald) Leaving() {
 
 // SyncInit implements service.Syncer.
 func (h *herald) SyncInit(r service.Round) {
-	h.round = r
+	h.round, h.teller = r, 0
 	h.round.Peers = slices.Clone(r.Peers)
 	h.f.recordNews(check.NewsEvent{Kind: check.NewsInit, Ring: r.Ring, Round: h.number()})
 	h.Service.SyncInit(r)
@@ -114,7 +155,7 @@ func (h *herald) number() uint32 { return h.f.syncs }
 
 // SyncActivate implements service.Syncer.
 func (h *herald) SyncActivate() {
-	e := check.NewsEvent{Kind: check.NewsTurning, Ring: h.round.Ring, Round: h.number()}
+	e := check.NewsEvent{Kind: check.NewsTurning, Ring: h.round.Ring, Round: h.number(), Teller: h.teller}
 	for _, p := range h.round.Peers {
 		if p.Has {
 			e.Nodes = append(e.Nodes, p.Node)
@@ -130,7 +171,7 @@ func (h *herald) Open(conn service.Conn) (service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.f.recordNews(check.NewsEvent{Kind: check.NewsOpened, Client: h.f.reading, PID: uint32(conn.Cred().PID)})
+	h.f.recordNews(check.NewsEvent{Kind: check.NewsOpened, Client: h.f.reading, PID: uint32(conn.Cred().PID), Conn: conn.ID()})
 	return &listened{c, h, h.f.reading}, nil
 }
 
@@ -152,6 +193,10 @@ func (l *listened) Call(req service.Request) {
 			p, _ := events.ParsePublishReply(body)
 			e.ID, e.Seq = p.ID, p.Seq
 		}
+		if q.Want == check.WantOpen && e.OK {
+			p, _ := events.ParseEnterReply(body)
+			e.Number = p.Number
+		}
 		l.h.f.recordNews(e)
 		reply(code, body)
 	}
@@ -168,7 +213,7 @@ func newsCall(req *service.Request, plan *Bulletin) *check.NewsCall {
 	switch req.Func {
 	case events.CallOpen:
 		o, _ := events.ParseOpen(req.Body)
-		q.Want, q.More = check.WantMore, uint64(o.Window)
+		q.Want, q.More, q.Ranked = check.WantMore, uint64(o.Window), o.Ranked
 	case events.CallGrant:
 		g, _ := events.ParseGrant(req.Body)
 		q.Want, q.More = check.WantMore, uint64(g.Events)
@@ -180,7 +225,7 @@ func newsCall(req *service.Request, plan *Bulletin) *check.NewsCall {
 		}
 	case events.CallSubscribe:
 		s, _ := events.ParseSubscribe(req.Body)
-		q.Want, q.Sub, q.Name = check.WantTopic, s.Sub, string(s.Topic)
+		q.Want, q.Sub, q.Name, q.Number, q.Open = check.WantTopic, s.Sub, string(s.Topic), s.Number, s.Open
 		q.Kept, q.First = s.Start == events.StartKept, s.Start == events.StartFirst
 		if s.Start == events.StartAt {
 			q.From = s.Seq
@@ -194,8 +239,19 @@ func newsCall(req *service.Request, plan *Bulletin) *check.NewsCall {
 	case events.CallPublish:
 		p, _ := events.ParsePublish(req.Body)
 		q.Want, q.Name, q.Text, q.Match = check.WantPublish, string(p.Topic), string(p.Content.Data), texts(p.Content.Patterns)
+	case events.CallRecall:
+		q.Want = check.WantRecall
+	case events.CallEnter:
+		e, _ := events.ParseEnter(req.Body)
+		q.Want, q.Sub, q.Name = check.WantOpen, e.Sub, string(e.Name)
+	case events.CallCreate, events.CallDelete, events.CallUnlink, events.CallClear:
+		q.Want = check.WantChange
 	}
-	q.Fixed = slices.ContainsFunc(plan.Topics, func(t TopicPlan) bool { return t.Name == q.Name })
+	for _, t := range plan.Topics {
+		if t.Name == q.Name {
+			q.Fixed, q.Durable = true, t.Durable
+		}
+	}
 	return q
 }
 
@@ -220,7 +276,10 @@ func newsItem(kind uint16, body []byte) (*check.NewsItem, error) {
 	case events.EventMessage:
 		e, err := events.ParseMessage(body)
 		return &check.NewsItem{Kind: check.ItemMessage, Sub: e.Sub, Missed: e.Missed, Topic: e.Topic, ID: e.ID, Seq: e.Seq, Node: e.From.Node, PID: e.From.PID,
-			Text: string(e.Content.Data), Match: texts(e.Content.Patterns)}, err
+			Priority: e.Content.Priority, Text: string(e.Content.Data), Match: texts(e.Content.Patterns)}, err
+	case events.EventLost:
+		e, err := events.ParseSub(body)
+		return &check.NewsItem{Kind: check.ItemLost, Sub: e.Sub}, err
 	case events.EventEnd:
 		e, err := events.ParseEnd(body)
 		return &check.NewsItem{Kind: check.ItemEnd, Sub: e.Sub, Why: uint8(e.Why)}, err

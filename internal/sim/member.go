@@ -41,6 +41,7 @@ type member struct {
 	plan      NodePlan
 	clock     clock
 	disk      disk
+	vault     vault
 	rnd       stream
 	proc      proc // nil: down
 	life      Life
@@ -133,6 +134,9 @@ func (m *member) start() {
 	}
 	m.list = m.file
 	rec := m.disk.load(m.restart)
+	if m.vault.start(m.restart) {
+		m.w.news.Forgets()
+	}
 	rec.Node = m.id
 	if rec.skip {
 		rec.Inc++
@@ -178,6 +182,7 @@ func (m *member) end(kind check.Kind) {
 	}
 	m.proc = nil
 	m.disk.crash(&m.rnd)
+	m.vault.crash(&m.rnd)
 	for i := range m.sockets {
 		for !m.sockets[i].empty() {
 			m.w.net.release(m.sockets[i].pop())

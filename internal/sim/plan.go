@@ -108,6 +108,7 @@ type NodePlan struct {
 	BurstLen int    `json:"burstLen,omitempty"` // their size
 	Seats    int    `json:"seats,omitempty"`    // clients of Group Services of a whole node
 	Readers  int    `json:"readers,omitempty"`  // clients of the event service of a whole node
+	Channels int    `json:"channels,omitempty"` // and those that use it as the AIS does, or durable topics
 }
 
 // self is the node id that the machine's software is configured with.
@@ -214,7 +215,7 @@ type Action struct {
 	Clock  string     `json:"clock,omitempty"` // right (default), behind, ahead, still
 	Then   Do         `json:"then,omitempty"`
 	Skip   int        `json:"skip,omitempty"` // trigger: frames that pass before
-	Call   string     `json:"call,omitempty"` // ask: join, leave, expel, state, message, attributes, goodbye, subscribe, unsubscribe, quit, kill; news: members, group, subscribe, publish, end, more, create, delete, kill
+	Call   string     `json:"call,omitempty"` // ask: join, leave, expel, state, message, attributes, goodbye, subscribe, unsubscribe, quit, kill; news: one of newsCalls or channelCalls
 }
 
 // ReadPlan reads a schedule file.
@@ -270,8 +271,8 @@ func (p *Plan) validate() error {
 		if a.Do == DoAsk && !slices.Contains(askable, a.Call) {
 			return fmt.Errorf("action %d: %q is no call; there are %v", i, a.Call, askable)
 		}
-		if a.Do == DoNews && !slices.Contains(newsCalls, a.Call) {
-			return fmt.Errorf("action %d: %q is no call; there are %v", i, a.Call, newsCalls)
+		if a.Do == DoNews && !slices.Contains(newsCalls, a.Call) && !slices.Contains(channelCalls, a.Call) {
+			return fmt.Errorf("action %d: %q is no call; there are %v and %v", i, a.Call, newsCalls, channelCalls)
 		}
 		if _, ok := effects[a.Do]; !ok {
 			return fmt.Errorf("action %d: %q is not an action", i, a.Do)

@@ -18,6 +18,7 @@ const (
 	evPhase                     // next step of the run's phases
 	evDuty                      // node a, process b: clients of Group Services do what is due
 	evTick                      // programs are told the time
+	evVault                     // node a, process b: a write of durable topics is done
 )
 
 // event is one entry of the queue.

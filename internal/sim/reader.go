@@ -15,14 +15,18 @@ import (
 // not run it.
 type Bulletin struct {
 	Topics []TopicPlan `json:"topics,omitempty"`
-	Queue  int         `json:"queue,omitempty"` // messages that wait for a subscription, zero: the default
-	Slow   float64     `json:"slow,omitempty"`  // share of clients that read little
+	Queue  int         `json:"queue,omitempty"`  // messages that wait for a subscription, zero: the default
+	Ranked int         `json:"ranked,omitempty"` // the same for a client of the AIS
+	Log    float64     `json:"log,omitempty"`    // share of the Channels of nodes that use durable topics
+	Slow   float64     `json:"slow,omitempty"`   // share of clients that read little
 }
 
 // TopicPlan is a topic that is there from the beginning.
 type TopicPlan struct {
 	Name string `json:"name"`
 	Keep uint32 `json:"keep,omitempty"` // events
+	// Durable topics are on disks. Only clients of the Channels use them.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // newsCalls are the calls of DoNews.
@@ -50,6 +54,10 @@ type reader struct {
 	taken   int // events that it got and did not take yet
 	retry   Tick
 	closing bool // it took everything after the faults, and says a last word
+	channel bool // it uses channels, or durable topics
+	ranked  bool // channels
+	opens   []openChannel
+	posted  []openChannel // events that it published on channels
 }
 
 // act carries the program on: it connects, and reads and says all when the faults
@@ -67,7 +75,7 @@ func (r *reader) act() bool {
 	}
 	r.closing = true
 	r.more(plenty)
-	if r.h != nil {
+	if r.h != nil && !r.channel {
 		r.publish(w.plan.Events.Topics[0].Name, 0, nil)
 	}
 	return true
@@ -89,28 +97,36 @@ func (r *reader) connect() bool {
 		return false
 	}
 	s := newStream(w.plan.Seed, "reader", uint64(r.id))
-	*r = reader{f: f, id: r.id, h: h, retry: r.retry, slow: s.chance(w.plan.Events.Slow), subs: map[uint32]string{}, joined: map[string]bool{}}
+	*r = reader{f: f, id: r.id, h: h, retry: r.retry, slow: s.chance(w.plan.Events.Slow), channel: r.channel, subs: map[uint32]string{}, joined: map[string]bool{}}
 	q := events.OpenRequest{Window: plenty}
-	if r.slow {
+	if r.channel {
+		r.ranked, r.slow = !s.chance(w.plan.Events.Log), false
+		q.Ranked = r.ranked
+	}
+	if r.slow || r.ranked {
 		q.Window = uint32(s.intn(3))
 	}
-	r.call(events.CallOpen, q, func(service.Code) { r.begun = true })
+	r.call(events.CallOpen, q, func(service.Code, []byte) { r.begun = true })
 	return true
 }
 
-// call makes a call; done gets its code.
-func (r *reader) call(fn uint16, body interface{ AppendTo([]byte) []byte }, done func(service.Code)) bool {
+// call makes a call; done gets its answer.
+func (r *reader) call(fn uint16, body interface{ AppendTo([]byte) []byte }, done func(service.Code, []byte)) bool {
 	w, id := r.f.m.w, r.id
 	w.calls++
 	r.open++
-	err := r.h.Call(fn, w.calls, body.AppendTo(nil), func(code service.Code, _ []byte) {
+	var b []byte
+	if body != nil {
+		b = body.AppendTo(nil)
+	}
+	err := r.h.Call(fn, w.calls, b, func(code service.Code, answer []byte) {
 		if r.id != id {
 			return
 		}
 		r.open--
 		w.net.counts.Submitted++
 		if done != nil {
-			done(code)
+			done(code, answer)
 		}
 	})
 	if err != nil && r.id == id {
@@ -129,7 +145,11 @@ func (r *reader) ask(a *Action) {
 	}
 	w := r.f.m.w
 	s := newStream(uint64(a.Size), "news")
-	topics := w.plan.Events.Topics
+	if r.channel {
+		r.askChannel(a.Call, &s)
+		return
+	}
+	topics := slices.DeleteFunc(slices.Clone(w.plan.Events.Topics), func(t TopicPlan) bool { return t.Durable })
 	topic := "d"
 	if i := s.intn(2 * len(topics)); i < 2*len(topics)-1 {
 		topic = topics[i/2].Name

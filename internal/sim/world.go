@@ -122,7 +122,7 @@ func newWorld(p *Plan, o Options) *world {
 		w.domain, w.attrs, w.scripts = check.NewDomain(groups.ID, 1), make(map[string]groups.Attributes), newStream(p.Seed, "scripts")
 	}
 	if p.news() {
-		w.news = check.NewNews(p.Events.Queue, 1)
+		w.news = check.NewNews(p.Events.Queue, p.Events.Ranked, 1)
 	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")
@@ -133,6 +133,7 @@ func newWorld(p *Plan, o Options) *world {
 		w.index[n.ID] = i
 		w.nodes = append(w.nodes, &member{w: w, i: i, id: n.self(), plan: n, clock: clock{n.Offset, n.PPM},
 			rnd: newStream(p.Seed, "node", uint64(n.ID)), client: true})
+		w.nodes[i].vault.m = w.nodes[i]
 		if slices.Contains(p.Listed, n.ID) {
 			w.nodes[i].file = p.Listed
 		}
@@ -230,6 +231,8 @@ func (w *world) handle(e *event) {
 		m.run()
 	case evDisk:
 		m.later(e, func() { w.written(m, e.x) })
+	case evVault:
+		m.later(e, m.vault.written)
 	case evDuty:
 		if f, ok := m.proc.(*full); ok {
 			m.later(e, f.duties)

@@ -7,125 +7,6 @@ import (
 	"strings"
 )
 
-// NewsKind says what a NewsEvent is.
-type NewsKind uint8
-
-// Kinds of events about the event service. Those before NewsInit are of clients.
-const (
-	NewsOpened  NewsKind = iota // Client, PID
-	NewsCalled                  // Client, Call: before the service has it
-	NewsAnswer                  // Client, Call, OK, Unsure, ID, Seq
-	NewsPush                    // Client, Item
-	NewsClosed                  // Client
-	NewsTook                    // Client: it got what it has granted with a call
-	NewsInit                    // a round begins: Ring, Round
-	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service
-	NewsConf                    // Transitional or not
-	NewsPassed                  // the ring is not primary
-	NewsCommit                  // before the message of the ring that says who the members are
-	NewsApplied                 // Digest, behind each message
-	NewsLeaving
-)
-
-// NewsEvent is what happened in the event service of a node, or at a client.
-type NewsEvent struct {
-	At           Tick
-	Life         Life
-	Kind         NewsKind
-	Client       int
-	PID          uint32
-	Call         *NewsCall
-	OK           bool
-	Unsure       bool // the answer says that it is not known whether it happened
-	ID, Seq      uint64
-	Item         *NewsItem
-	Ring         RingID
-	Round        uint32
-	Nodes        []NodeID
-	Transitional bool
-	Digest       [32]byte
-}
-
-// What a NewsCall asks for.
-const (
-	WantMembership = "membership"
-	WantGroup      = "group"
-	WantTopic      = "topic"
-	WantEnd        = "end"
-	WantPublish    = "publish"
-	WantMore       = "more"
-	WantOther      = "other"
-)
-
-// NewsCall is a call of a client.
-type NewsCall struct {
-	Want    string
-	Tag     uint64
-	Sub     uint32
-	Special bool
-	Name    string
-	From    uint64      // first event that is wanted; zero: from now on, or what is kept
-	Kept    bool        // what is kept for a time, first, whatever its number
-	First   bool        // from the first that is kept
-	Filters []NewsMatch // of a subscription
-	Text    string      // of what is published; no two are the same
-	Match   []string    // patterns
-	Fixed   bool        // the topic is never deleted
-	More    uint64
-}
-
-// NewsMatch is one filter: 1 prefix, 2 suffix, 3 exact, 4 everything.
-type NewsMatch struct {
-	Type    uint8
-	Pattern string
-}
-
-// Kinds of NewsItem.
-const (
-	ItemFact    = "fact"
-	ItemEntry   = "entry"
-	ItemMessage = "message"
-	ItemEnd     = "end"
-)
-
-// What a fact says, and why something ended.
-const (
-	factNew = 1 + iota
-	factNotPrimary
-	factRestored
-	factEvicted
-	factNoQuorum
-
-	endDeleted = 1
-	endThrown  = 2
-	endSlow    = 3
-	endStopped = 4
-)
-
-// NewsItem is what a client is told.
-type NewsItem struct {
-	Kind             string
-	Sub              uint32
-	Fact             uint8
-	Seq              uint64 // of a fact or a message
-	Trans            uint32
-	Members, In, Out []NewsMember
-	Why              uint8
-	Joined           bool
-	Node             NodeID // of who joined, left or published
-	PID              uint32
-	Topic            string
-	Missed, ID       uint64
-	Text             string
-	Match            []string
-}
-
-// NewsMember is one member of a membership.
-type NewsMember struct {
-	Node NodeID
-	Born uint32
-}
-
 // News judges the event service (cluster events 2.8, 3, 7.1; openais-executive 7):
 //
 //	EV1  nodes that go the same way hold the same state after each message
@@ -142,9 +23,14 @@ type NewsMember struct {
 //	EV8  members of a group see the same in the same order, first that they came
 //	EV9  nothing comes for what ended or never was
 //	EV10 in the end nodes of one membership took as many messages
+//	EV11 who takes everything, or takes it by priority, is told of topics exactly what
+//	     follows from the messages: what is kept once for each open, what was lost,
+//	     what ended; events are kept for their time, on all sides of a merge
+//	EV12 what was granted as durable is there as long as disks are, or made room
 type News struct {
 	max      int
 	queue    int // messages that wait for a subscription at most; zero: not known
+	ranked   int // the same for a client of the AIS
 	findings []Finding
 	now      Tick
 	lives    map[Life]*newsNode
@@ -153,6 +39,11 @@ type News struct {
 	pids     map[uint32]*newsClient
 	refused  map[string]bool // texts that are never to be told
 	told     map[string]bool
+	first    map[uint64]Tick    // when an event came about
+	seqs     map[uint64]uint64  // its latest number
+	durable  map[uint64]granted // by event
+	forgets  bool               // a disk did
+	ordered  bool               // what nodes apply is told
 }
 
 type epochKey struct {
@@ -215,10 +106,17 @@ type newsNode struct {
 	in     bool
 	limbo  bool
 	mine   []*newsClient
+
+	leaves bool
+	board  *board
+	boards map[epochKey]*board // as rounds began
+	brings map[uint64]string   // what it has to bring to the others
 }
 
 type newsClient struct {
+	shelf
 	id      int
+	pid     uint32
 	node    *newsNode
 	closed  bool
 	granted uint64
@@ -232,6 +130,7 @@ type newsClient struct {
 
 // newsSub is one registration or subscription.
 type newsSub struct {
+	id     uint32
 	call   *NewsCall
 	over   bool
 	ends   bool     // the end is due
@@ -245,13 +144,17 @@ type newsSub struct {
 	before string // last item of a group
 	there  []uint32
 	waited int // messages that came when it took more
+
+	number uint64 // of the topic
+	at     uint64 // what of it was seen
+	lacks  uint64 // and not told
 }
 
 // NewNews returns a checker; queue is how many messages wait for a subscription at
-// most, zero if that is not known, limit the number of findings after which it
-// stops, zero is one.
-func NewNews(queue, limit int) *News {
-	return &News{queue: queue, max: max(1, limit), pids: make(map[uint32]*newsClient), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
+// most, zero if that is not known, ranked how many for a client of the AIS, limit the
+// number of findings after which it stops, zero is one.
+func NewNews(queue, ranked, limit int) *News {
+	return &News{queue: queue, ranked: ranked, max: max(1, limit), first: make(map[uint64]Tick), seqs: make(map[uint64]uint64), durable: make(map[uint64]granted), pids: make(map[uint32]*newsClient), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
 }
 
 // Findings returns the violations found so far.
@@ -272,7 +175,8 @@ func (n *News) Follow(e *Event) {
 	n.now = e.At
 	switch e.Kind {
 	case KindStart:
-		n.lives[e.Life] = &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch)}
+		n.lives[e.Life] = &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
+			board: newBoard(), boards: make(map[epochKey]*board), brings: make(map[uint64]string)}
 	case KindCrash, KindStop:
 		h := n.lives[e.Life]
 		h.ended = true
@@ -314,7 +218,7 @@ func (n *News) Add(e *NewsEvent) {
 		return
 	}
 	if e.Kind == NewsOpened {
-		c := &newsClient{id: e.Client, node: h, subs: make(map[uint32]*newsSub)}
+		c := &newsClient{shelf: newShelf(e.Conn), id: e.Client, pid: e.PID, node: h, subs: make(map[uint32]*newsSub)}
 		n.clients, h.mine, n.pids[e.PID] = append(n.clients, c), append(h.mine, c), c
 		return
 	}
@@ -343,7 +247,13 @@ func (n *News) Add(e *NewsEvent) {
 // node follows what decides about the membership of a node.
 func (n *News) node(h *newsNode, e *NewsEvent) {
 	switch e.Kind {
+	case NewsStored:
+		h.board.load(e.Op)
+	case NewsOrdered:
+		n.applied(h, e.Op)
 	case NewsInit:
+		n.settle(h)
+		h.boards[epochKey{e.Ring, e.Round}] = h.board.clone()
 		h.awaits, h.direct, h.turn = false, false, nil
 		h.begun[epochKey{e.Ring, e.Round}] = h.latest
 	case NewsTurning:
@@ -362,6 +272,7 @@ func (n *News) node(h *newsNode, e *NewsEvent) {
 	case NewsCommit:
 		n.commit(h)
 	case NewsApplied:
+		n.settle(h)
 		if !h.direct {
 			return
 		}
@@ -371,6 +282,7 @@ func (n *News) node(h *newsNode, e *NewsEvent) {
 		}
 		h.at.digests[h.count] = e.Digest
 	case NewsLeaving:
+		h.leaves = true
 		h.evicted(true)
 	}
 }
@@ -413,6 +325,9 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 		c.adopted = true
 	}
 	h.evicted(false)
+	if o := n.lives[h.rings[e.Ring][e.Teller]]; o != nil && o != h && o.boards[key] != nil {
+		n.adopt(h, o.boards[key])
+	}
 }
 
 // follow makes the membership of those who are there: who was in the one before
@@ -500,7 +415,7 @@ func (h *newsNode) evicted(leaves bool) {
 	h.in, h.limbo = false, false
 	for _, c := range h.mine {
 		for _, s := range c.subs {
-			s.ends = s.ends || s.call.Want != WantTopic
+			s.ends = s.ends || s.call.Want != WantTopic && s.call.Want != WantOpen
 		}
 	}
 }
@@ -533,7 +448,7 @@ func factText(kind uint8, seq uint64, members, in, out []NewsMember) string {
 func (n *News) called(c *newsClient, q *NewsCall) {
 	switch q.Want {
 	case WantMembership, WantGroup, WantTopic:
-		s := &newsSub{call: q, ids: make(map[uint64]bool), items: make(map[string]bool), known: q.From > 0, last: q.From - 1}
+		s := &newsSub{id: q.Sub, call: q, ids: make(map[uint64]bool), items: make(map[string]bool), known: q.From > 0, last: q.From - 1}
 		c.subs[q.Sub] = s
 		if h := c.node; q.Want == WantMembership && h.in {
 			s.owed = append(s.owed, h.at.record(factNew))
@@ -549,10 +464,12 @@ func (n *News) called(c *newsClient, q *NewsCall) {
 		}
 		c.slow = c.slow || c.granted <= c.pushed
 	}
+	n.asked(c, q)
 }
 
 func (n *News) answered(c *newsClient, e *NewsEvent) {
 	q := e.Call
+	n.verdict(c, e)
 	switch q.Want {
 	case WantMembership, WantGroup, WantTopic:
 		if !e.OK {
@@ -588,6 +505,7 @@ func (n *News) pushed(c *newsClient, i *NewsItem) {
 		n.failFor("EV9", c, i.Sub, "gets a %s for what ended or never was", i.Kind)
 		return
 	}
+	n.expected(c, s, i)
 	switch i.Kind {
 	case ItemFact:
 		n.fact(c, s, i)
@@ -602,7 +520,7 @@ func (n *News) pushed(c *newsClient, i *NewsItem) {
 			s.there = append(s.there, i.PID)
 		}
 	case ItemMessage:
-		if s.waited++; c.takes && n.queue > 0 && s.waited > n.queue {
+		if s.waited++; c.takes && !c.ranked && n.queue > 0 && s.waited > n.queue {
 			n.failFor("EV5", c, i.Sub, "%d messages waited, at most %d are to", s.waited, n.queue)
 		}
 		n.message(c, s, i)
@@ -795,6 +713,7 @@ func (n *News) End(at Tick, drained bool) {
 		return
 	}
 	var first *newsNode
+	there := make(map[NodeID]bool)
 	for life := Life(1); int(life) <= len(n.lives); life++ {
 		h := n.lives[life]
 		if h == nil || h.ended || !h.direct {
@@ -808,8 +727,20 @@ func (n *News) End(at Tick, drained bool) {
 		for _, c := range h.mine {
 			n.endOf(c)
 		}
+		n.endOfTopics(h)
+		there[h.node] = true
+	}
+	all := !n.forgets
+	for _, h := range n.lives {
+		all = all && there[h.node]
+	}
+	if all && first != nil {
+		n.endOfDurable(first)
 	}
 }
+
+// Forgets says that a node starts with a disk that does not have all that it had.
+func (n *News) Forgets() { n.forgets = true }
 
 func (n *News) endOf(c *newsClient) {
 	for _, id := range slices.Sorted(maps.Keys(c.subs)) {

@@ -4,7 +4,7 @@ import "testing"
 
 // paper is one node that is a membership by itself, with one client that takes all.
 func paper() *News {
-	n := NewNews(0, 10)
+	n := NewNews(0, 0, 10)
 	ring := RingID{Seq: 1, Rep: 1}
 	n.Follow(&Event{Kind: KindStart, Life: 1, Node: 1, Inc: 1})
 	n.Follow(&Event{Kind: KindConf, Life: 1, Node: 1, Ring: ring, Members: []NodeID{1}, Incs: []uint64{1}})
