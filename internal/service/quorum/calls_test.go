@@ -1,9 +1,10 @@
-package quorum
+package quorum_test
 
 import (
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
+	. "github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"

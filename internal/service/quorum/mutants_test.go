@@ -1,6 +1,6 @@
 //go:build mutants
 
-package quorum
+package quorum_test
 
 import (
 	"fmt"
