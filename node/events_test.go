@@ -2,13 +2,18 @@ package node_test
 
 import (
 	"context"
+	"errors"
+	"os"
+	"strings"
 	"testing"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/session"
 	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/node"
+	"github.com/moothall/moothall/service"
 )
 
 // Members serve cluster events: one record of the membership, one order of a topic.
@@ -72,6 +77,75 @@ func TestEvents(t *testing.T) {
 		}
 		if ids[0] != 1<<32|1 || ids[1] != 2<<32|2 {
 			t.Errorf("told %x", ids)
+		}
+	}
+}
+
+// A node says of its event service what there is, what waits for whom, and what ended,
+// as a document and in metrics.
+func TestTopicsDocument(t *testing.T) {
+	run, err := os.MkdirTemp("", "run") // names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(run) })
+	c := cluster(t, 1, 1)
+	n := start(t, node.Config{Cluster: c, Self: 1, RunDir: run})
+	formed(t, n)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := n.Open(ctx, events.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(fn uint16, b []byte) {
+		t.Helper()
+		if _, err := conn.Call(ctx, fn, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.Eventually(t, patience, "the topic is created", func() (bool, any) {
+		_, err := conn.Call(ctx, events.CallCreate, events.CreateRequest{Name: []byte("t"), Options: events.Options{Keep: 2, Durable: true}}.AppendTo(nil))
+		return err == nil, err
+	})
+	call(events.CallOpen, events.OpenRequest{}.AppendTo(nil)) // it takes nothing
+	call(events.CallSubscribe, events.SubscribeRequest{Sub: 1, Topic: []byte("t")}.AppendTo(nil))
+	call(events.CallRegister, events.RegisterRequest{Sub: 2, Class: events.Group, Group: []byte("g")}.AppendTo(nil))
+	publish := events.PublishRequest{Topic: []byte("t"), Content: events.Content{Data: make([]byte, 1000), Retention: 1 << 60}}.AppendTo(nil)
+	for range events.DefaultMessages + 5 {
+		call(events.CallPublish, publish)
+	}
+	if _, err := conn.Call(ctx, events.CallPublish, events.PublishRequest{Topic: []byte("never")}.AppendTo(nil)); !errors.Is(err, service.ErrNotExist) {
+		t.Error(err)
+	}
+	call(events.CallCreate, events.CreateRequest{Name: []byte("short")}.AppendTo(nil))
+	call(events.CallSubscribe, events.SubscribeRequest{Sub: 3, Topic: []byte("short")}.AppendTo(nil))
+	call(events.CallDelete, events.NameRequest{Name: []byte("short")}.AppendTo(nil))
+
+	doc, err := n.Topics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if doc.State != "primary" || doc.Refusing != "" || doc.Published != events.DefaultMessages+5 || doc.Missed != 5 || doc.Told != 0 || doc.Refused["not-exist"] != 1 || doc.StoreBytes == 0 {
+		t.Errorf("%+v", doc)
+	}
+	if len(doc.Topics) != 2 || doc.Topics[1].Name != "t" || doc.Topics[1].Kept != events.DefaultMessages+5 || doc.Topics[1].Timed != doc.Topics[1].Kept || doc.Topics[1].KeptBytes < 1000*doc.Topics[1].Kept {
+		t.Errorf("%+v", doc.Topics)
+	}
+	if len(doc.Subscribers) != 2 || !doc.Subscribers[0].Full || doc.Subscribers[0].Waiting != events.DefaultMessages || doc.Subscribers[0].Missed != 5 || doc.Subscribers[1].Kind != "group" {
+		t.Errorf("%+v", doc.Subscribers)
+	}
+	if len(doc.Ended) != 1 || doc.Ended[0].Reason != "deleted" || doc.Ended[0].Topic != "short" {
+		t.Errorf("%+v", doc.Ended)
+	}
+	if one, err := n.Topic(ctx, "short"); err != nil || len(one.Why) != 2 {
+		t.Errorf("%+v %v", one, err)
+	}
+	page := scrape(t, admin.New(run)).text
+	for _, want := range []string{"moothall_events_topics 2", `moothall_events_waiting{kind="topic"} 1024`, "moothall_events_missed_total 5", "moothall_events_published_total 1029",
+		`moothall_events_ended_total{reason="deleted"} 1`, `moothall_events_refused_total{reason="not-exist"} 1`, `moothall_events_subscribers{kind="group"} 1`} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("no %q", want)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (n *Node) Topics(ctx context.Context) (admin.Topics, error) {
 	out.Subscribers, out.Ended = subscribers(&v, all), endings(&v, all)
 	out.Published, out.Told, out.Missed = v.Counts.Published, v.Counts.Told, v.Counts.Missed
 	for code, count := range v.Counts.Refused {
-		out.Refused[code.Error()] = count
+		out.Refused[code.String()] = count
 	}
 	out.StoreBytes = n.topics.Size()
 	return out, nil
@@ -217,7 +217,7 @@ func (c *eventCounts) metrics(p *obs.Page, store int64) {
 func refusals(c events.Counts) map[string]uint64 {
 	out := map[string]uint64{}
 	for code, count := range c.Refused {
-		out[code.Error()] += count
+		out[code.String()] += count
 	}
 	return out
 }
