@@ -1,6 +1,7 @@
 package capi_test
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -64,6 +65,7 @@ type liar struct {
 	dec    frame.Decoder
 	lies   int // how many, at most
 	packet uint32
+	told   int // fewer events than that go before an answer; 0: than 3
 	heard  func(frame.Call)
 	script func(frame.Call) [][]byte // the events behind an answer; nil: any, around it
 	reply  func(frame.Call) (service.Code, []byte)
@@ -173,7 +175,7 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	if l.script != nil {
 		behind, all = l.script(q), nil
 	}
-	for range l.random.IntN(3) * min(1, len(all)) {
+	for range l.random.IntN(cmp.Or(l.told, 3)) * min(1, len(all)) {
 		if !l.whole(all[l.random.IntN(len(all))]) {
 			return false
 		}
