@@ -37,11 +37,13 @@ var (
 // plugged runs a test on agents with probes, once with processes and once with
 // programs that embed a member.
 func plugged(t *testing.T, nodes int, kinds []probeKind, body func(t *testing.T, s *plugs)) {
+	t.Parallel() // they wait more than they work
 	t.Run("processes", func(t *testing.T) { onePlugged(t, nodes, kinds, false, body) })
 	t.Run("embedded", func(t *testing.T) { onePlugged(t, nodes, kinds, true, body) })
 }
 
 func onePlugged(t *testing.T, nodes int, kinds []probeKind, inside bool, body func(t *testing.T, s *plugs)) {
+	t.Helper()
 	testenv.OnStage(t, nodes, func(t *testing.T, stage *bench.Stage) {
 		s := &plugs{newSite(t, stage, "", "", ""), kinds, inside}
 		s.silent = true

@@ -79,6 +79,7 @@ func goCommand(dir string, args ...string) ([]byte, error) {
 // over and go on; the state comes back from the others, nothing that was acknowledged
 // is lost, and nothing counts twice.
 func TestThirdParty_Processes(t *testing.T) {
+	t.Parallel()
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
 		quota := buildQuota(t, filepath.Join(stage.Dir, "quota"), true)
 		s := &plugs{site: newSite(t, stage, "", "", "")}
@@ -116,6 +117,7 @@ func TestThirdParty_Processes(t *testing.T) {
 // The same service inside of programs with a member: a program is killed, node and
 // all.
 func TestThirdParty_Embedded(t *testing.T) {
+	t.Parallel()
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
 		quota := buildQuota(t, filepath.Join(stage.Dir, "quota"), false)
 		s := &plugs{site: newSite(t, stage, "", "", "")}

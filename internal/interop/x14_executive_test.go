@@ -291,6 +291,7 @@ func TestX14_06_PartitionAndMerge(t *testing.T) {
 }
 
 func TestX14_07_ForgedPackets(t *testing.T) {
+	t.Parallel()
 	onePlugged(t, 3, []probeKind{first}, false, func(t *testing.T, s *plugs) {
 		a, b, c := s.agents[0], s.agents[1], s.agents[2]
 		before := len(s.lines(a, first))
@@ -369,6 +370,7 @@ func TestX14_08_WrongGroup(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("other users need root")
 	}
+	t.Parallel()
 	onePlugged(t, 3, []probeKind{first}, false, func(t *testing.T, s *plugs) {
 		for _, dir := range []string{s.stage.Dir, s.agents[0].node.Dir} {
 			if err := os.Chmod(dir, 0o755); err != nil {
@@ -494,6 +496,7 @@ func lock(ctx context.Context, locks service.ClientConn) error {
 // A program that tracks members, has a channel open and holds a lock is killed. The
 // locks are examples/lockservice's, beside three agents.
 func TestX14_10_KilledClient(t *testing.T) {
+	t.Parallel()
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

@@ -85,6 +85,7 @@ func (s *plugs) different() {
 }
 
 func TestX14_12_OrderOfSyncHooks(t *testing.T) {
+	t.Parallel()
 	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
 		s.different()
 		s.link(s.agents[2], true)
@@ -127,6 +128,7 @@ func (s *plugs) waiting(a *agent, k probeKind) {
 }
 
 func TestX14_13_NodeDiesInARound(t *testing.T) {
+	t.Parallel()
 	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
 		a, b, c := s.agents[0], s.agents[1], s.agents[2]
 		s.different()
@@ -167,6 +169,7 @@ func (s *plugs) stateOf(a *agent, k probeKind) string {
 }
 
 func TestX14_14_CallsInARound(t *testing.T) {
+	t.Parallel()
 	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -290,6 +293,7 @@ func TestX14_15a_RoundHeldUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute; the times pass in memory in TestStallNamesWhoHoldsTheBarrier (internal/resync)")
 	}
+	t.Parallel()
 	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
 		a := s.agents[0]
 		s.different()
@@ -335,6 +339,7 @@ func TestX14_15a_SyncKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
+	t.Parallel()
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
 		s := &plugs{newSite(t, stage, "", "", ""), threeKinds, true}
 		s.toml("sync_kill = true\nkeyfile = \"" + filepath.Join(stage.Dir, "key") + "\"")
