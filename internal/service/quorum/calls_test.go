@@ -1,10 +1,9 @@
-package quorum_test
+package quorum
 
 import (
 	"testing"
 
 	"github.com/moothall/moothall/internal/proto"
-	. "github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"

@@ -1,6 +1,6 @@
 //go:build mutants
 
-package quorum_test
+package quorum
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package quorum_test
+package quorum
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/moothall/moothall/internal/proto"
-	. "github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
@@ -401,12 +401,12 @@ func (a *arbiter) act(c cluster, pick func(int) int) {
 	}
 	for _, n := range c.Nodes() {
 		s := n.Service(ID).(*Service)
-		if pick(3) == 0 || s.Told() != n.Ring() {
+		if pick(3) == 0 || s.list.Ring != n.Ring() {
 			continue
 		}
 		conn := n.Open(ID)
 		conn.Call(CallRegister, DeviceRequest{Name: "dev"}.AppendTo(nil))
-		conn.Call(CallPoll, PollRequest{"dev", n.Ring() == a.ring, s.Told()}.AppendTo(nil))
+		conn.Call(CallPoll, PollRequest{"dev", n.Ring() == a.ring, s.list.Ring}.AppendTo(nil))
 		if pick(4) == 0 { // it does not know yet that the ring is another one
 			conn.Call(CallPoll, PollRequest{"dev", true, a.ring}.AppendTo(nil))
 		}
@@ -532,11 +532,29 @@ func noted(p proto.Primary, ring service.RingID) bool {
 	return p.Epoch == proto.Epoch(ring.Seq)
 }
 
+func FuzzParseInfo(f *testing.F) {
+	f.Add(appendInfo(nil, vote.Info{Votes: 1, Expected: 3, TwoNode: true, Waiting: true,
+		Primary: proto.Primary{Epoch: 4, Members: []proto.NodeID{1, 2}, Attempts: []proto.Attempt{{Epoch: 8, Holder: 1}}}}, word{}))
+	f.Add(appendInfo(nil, vote.Info{Votes: 1, Expected: 3, DeviceVotes: 2, Device: vote.Device{Registered: true, Cast: true},
+		Tie: vote.Tie{Rule: vote.TieList, List: []proto.NodeID{3, 1}}}, word{"dev", 7}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		info, w, err := parseInfo(3, b)
+		if err != nil {
+			return
+		}
+		if got := appendInfo(nil, info, w); string(got) != string(b) {
+			t.Fatalf("%x became %x", b, got)
+		}
+	})
+}
+
 // FuzzMessages feeds the other messages, from any member, to a node in a ring.
 func FuzzMessages(f *testing.F) {
-	for _, m := range Messages(testRing) {
-		f.Add(m.Func, uint32(m.From), m.Body)
-	}
+	f.Add(msgChange, uint32(2), appendChange(nil, vote.Change{Kind: vote.SetVotes, Node: 2, Value: 3}))
+	f.Add(msgRegister, uint32(2), appendRegister(nil, "dev", true))
+	f.Add(msgDevice, uint32(1), appendDevice(nil, vote.Device{Registered: true, Cast: true}, word{"dev", 9}))
+	f.Add(msgLastMan, uint32(1), body.AppendRing(nil, testRing))
+	f.Add(msgLeave, uint32(3), []byte(nil))
 	f.Fuzz(func(t *testing.T, fn uint16, from uint32, b []byte) {
 		c := start(t, 2, provider(2))
 		c.form(ids(1, 2))
@@ -552,7 +570,7 @@ func TestInfo_Malformed(t *testing.T) {
 	c := start(t, 1, provider(1))
 	s := c.Node(1).Service(ID).(*Service)
 	s.SyncInit(service.Round{Ring: c.Node(1).Ring(), Members: ids(1), Peers: []service.Peer{{Node: 1, Has: true}}})
-	s.Deliver(service.Message{From: 1, Func: MsgInfo, Class: service.Sync, Body: []byte("?")})
+	s.Deliver(service.Message{From: 1, Func: msgInfo, Class: service.Sync, Body: []byte("?")})
 	s.SyncActivate()
 	if p := c.status(1); p.Quorate || p.Votes.Total != 0 {
 		t.Errorf("got %+v", p)

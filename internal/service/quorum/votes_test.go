@@ -1,11 +1,10 @@
-package quorum_test
+package quorum
 
 import (
 	"testing"
 	"time"
 
 	"github.com/moothall/moothall/internal/proto"
-	. "github.com/moothall/moothall/internal/service/quorum"
 	"github.com/moothall/moothall/internal/service/servicetest"
 	"github.com/moothall/moothall/internal/vote"
 	"github.com/moothall/moothall/service"
@@ -50,7 +49,7 @@ func (w *watcher) node(n proto.NodeID) NodeInfo {
 func (w *watcher) poll(cast bool, code service.Code) {
 	w.c.t.Helper()
 	s := w.Node().Service(ID).(*Service)
-	w.ask(CallPoll, PollRequest{"dev", cast, proto.RingID{Rep: s.Told().Rep, Seq: s.Told().Seq}}, code)
+	w.ask(CallPoll, PollRequest{"dev", cast, proto.RingID{Rep: s.list.Ring.Rep, Seq: s.list.Ring.Seq}}, code)
 }
 
 func (w *watcher) register() {
@@ -424,7 +423,7 @@ type listener struct {
 }
 
 func (l *listener) Deliver(m service.Message) {
-	if m.Class == service.Sync && m.Func == MsgWait {
+	if m.Class == service.Sync && m.Func == msgWait {
 		l.asked++
 	}
 	l.Service.Deliver(m)
@@ -476,7 +475,7 @@ func TestDevice_OldWordsAreVoid(t *testing.T) {
 func TestVotes_NotWithoutAProvider(t *testing.T) {
 	c := start(t, 1, Config{})
 	w := c.connect(1)
-	for fn := CallVotesStart; fn < NumCalls; fn++ {
+	for fn := CallVotesStart; fn < numCalls; fn++ {
 		w.ask(fn, DeviceRequest{Name: "dev"}, service.ErrNotSupported)
 	}
 }
