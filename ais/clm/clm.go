@@ -13,6 +13,7 @@ import (
 	"github.com/moothall/moothall/ais"
 	"github.com/moothall/moothall/ais/internal/library"
 	"github.com/moothall/moothall/internal/service/events"
+	"github.com/moothall/moothall/internal/service/events/views"
 	"github.com/moothall/moothall/internal/session"
 )
 
@@ -94,9 +95,7 @@ type Handle struct {
 	tracking uint32     // the registration that tells views; zero: none
 	present  []uint32   // registrations that tell the members of now
 	again    []uint32   // of those: ended with the membership, to begin anew
-	view     events.Fact
-	known    bool          // view was told, or is what changes are told of
-	away     bool          // the others went on without this node since
+	views    views.Tracker
 	infos    []NodeInfo    // to be received
 	news     chan struct{} // capacity 1: there is one in infos
 }
@@ -139,7 +138,7 @@ func (h *Handle) Members(ctx context.Context) (Notification, error) {
 	if err != nil {
 		return Notification{}, told("members", err)
 	}
-	return current(&f), nil
+	return notification(views.Current(&f), false), nil
 }
 
 // NodeGet is a member, by its id or by ais.LocalNode. ErrInvalidParam: it is none.
@@ -231,7 +230,7 @@ func (h *Handle) setTracking(flags Flags) (sub uint32, begins bool) {
 	}
 	h.flags = flags
 	if begins = h.tracking == 0; begins {
-		h.tracking, h.known, h.away = h.conn.Number(), false, false
+		h.tracking, h.views = h.conn.Number(), views.Tracker{}
 	}
 	return h.tracking, begins
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/moothall/moothall/ais"
 	"github.com/moothall/moothall/internal/service/events"
+	"github.com/moothall/moothall/internal/service/events/views"
 	"github.com/moothall/moothall/internal/session"
 )
 
@@ -140,60 +141,25 @@ func (h *Handle) fact(sub uint32, f *events.Fact) (Notification, bool) {
 		}
 		h.present = slices.DeleteFunc(h.present, func(n uint32) bool { return n == sub })
 		_ = h.end(sub) // what comes nevertheless does not count
-		return current(f), true
-	case sub == h.tracking && f.Kind == events.Evicted:
-		h.away = true
-	case sub == h.tracking && f.Kind == events.NewMembership:
-		return h.changed(f)
+		return notification(views.Current(f), false), true
+	case sub == h.tracking:
+		if v, ok := h.views.Follow(h.conn.Self(), f); ok {
+			return notification(v, h.flags == ChangesOnly), true
+		}
 	}
 	return Notification{}, false
 }
 
-// changed is a view, compared with the one before; with mu held. The first is not
-// told, changes begin with it.
-func (h *Handle) changed(f *events.Fact) (n Notification, tell bool) {
-	before, known, away := h.view, h.known, h.away
-	h.view, h.known, h.away = *f, true, false
-	if !known {
-		return n, false
-	}
-	n = Notification{View: uint64(f.Seq), Members: len(f.Members)}
-	for _, m := range f.Members {
-		same := slices.Contains(before.Members, m)
-		if away {
-			same = m.ID == h.conn.Self()
+// notification is a view, or what is different in it.
+func notification(v views.View, only bool) Notification {
+	n := Notification{View: uint64(v.Number), Members: v.Members}
+	for _, i := range v.Items {
+		if only && i.Change == views.NoChange {
+			continue
 		}
-		n.add(h.flags, member(m), change(same))
-	}
-	for _, m := range before.Members {
-		if !slices.ContainsFunc(f.Members, func(o events.Member) bool { return o.ID == m.ID }) {
-			left := member(m)
-			left.Member = false
-			n.add(h.flags, left, Left)
-		}
-	}
-	return n, true
-}
-
-func change(same bool) Change {
-	if same {
-		return NoChange
-	}
-	return Joined
-}
-
-// add adds a node, if that is to be told.
-func (n *Notification) add(flags Flags, node Node, c Change) {
-	if flags != ChangesOnly || c != NoChange {
-		n.Items = append(n.Items, Item{node, c})
-	}
-}
-
-// current is a view without changes.
-func current(f *events.Fact) Notification {
-	n := Notification{View: uint64(f.Seq), Members: len(f.Members)}
-	for _, m := range f.Members {
-		n.Items = append(n.Items, Item{member(m), NoChange})
+		node := member(i.Member)
+		node.Member = i.Change != views.Left
+		n.Items = append(n.Items, Item{node, Change(i.Change)})
 	}
 	return n
 }

@@ -6,12 +6,14 @@ import (
 	"slices"
 
 	"github.com/moothall/moothall/internal/service/events"
+	"github.com/moothall/moothall/internal/service/events/views"
+	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/service"
 )
 
 // channelCalls are the calls of DoNews by clients that use the service as the AIS
 // does, or durable topics.
-var channelCalls = []string{"open", "filter", "say", "take", "recall", "unfilter", "shut", "unlink", "clear", "die"}
+var channelCalls = []string{"open", "filter", "say", "take", "recall", "unfilter", "shut", "unlink", "clear", "track", "die"}
 
 // openChannel is a topic that a client has open, or an event there.
 type openChannel struct {
@@ -27,6 +29,15 @@ var channelNames = []string{"c", "e"}
 func (r *reader) askChannel(call string, s *stream) {
 	if call == "die" {
 		r.close()
+		return
+	}
+	if call == "track" {
+		if r.ranked { // that is another connection of the library
+			return
+		}
+		r.next++
+		r.tracks[r.next] = new(views.Tracker)
+		r.track(r.next)
 		return
 	}
 	if !r.ranked {
@@ -130,6 +141,37 @@ func (r *reader) stop(sub uint32) {
 	if r.h != nil {
 		r.call(events.CallEnd, events.SubRequest{Sub: sub}, nil)
 	}
+}
+
+// track has facts come that the library of the AIS tells as views. When the others go
+// on without the node it begins anew.
+func (r *reader) track(sub uint32) {
+	r.call(events.CallRegister, events.RegisterRequest{Sub: sub, Class: events.Memb}, nil)
+}
+
+// follow tells views of facts, as that library does.
+func (r *reader) follow(kind uint16, b []byte) {
+	switch kind {
+	case events.EventFact:
+		m, err := events.ParseMember(b)
+		if t := r.tracks[m.Sub]; t != nil && err == nil {
+			if v, ok := t.Follow(r.f.m.id, &m.Fact); ok {
+				r.f.recordNews(check.NewsEvent{Kind: check.NewsView, Client: r.id, View: newsView(m.Sub, v)})
+			}
+		}
+	case events.EventEnd:
+		if e, err := events.ParseEnd(b); err == nil && r.tracks[e.Sub] != nil && e.Why == events.Thrown {
+			r.again = append(r.again, e.Sub)
+		}
+	}
+}
+
+func newsView(sub uint32, v views.View) *check.View {
+	n := &check.View{Sub: sub, Number: uint64(v.Number), Members: v.Members}
+	for _, i := range v.Items {
+		n.Items = append(n.Items, check.ViewItem{Node: i.Member.ID, Initial: i.Member.Born, Change: uint8(i.Change)})
+	}
+	return n
 }
 
 // askLog is what programs do with durable topics.

@@ -71,7 +71,7 @@ func (d *drawer) channels(n int) {
 	p := &d.p.Events
 	p.Ranked, p.Log = 2+d.r.intn(12), d.r.float()
 	if p.Log < 0.2 {
-		p.Log = 0
+		p.Log = 0.2
 	} else {
 		p.Topics = append(p.Topics, TopicPlan{Name: "log", Keep: uint32(1 + d.r.intn(40)), Durable: true})
 	}
@@ -81,12 +81,12 @@ func (d *drawer) channels(n int) {
 	calls := []struct {
 		call string
 		p    float64
-	}{{"say", 0.38}, {"open", 0.1}, {"filter", 0.14}, {"take", 0.14}, {"recall", 0.03}, {"unfilter", 0.06}, {"shut", 0.05}, {"unlink", 0.04}, {"clear", 0.03}, {"die", 0.03}}
+	}{{"say", 0.35}, {"open", 0.1}, {"filter", 0.14}, {"take", 0.14}, {"recall", 0.03}, {"unfilter", 0.06}, {"shut", 0.05}, {"unlink", 0.04}, {"clear", 0.03}, {"track", 0.03}, {"die", 0.03}}
 	begin := d.r.between(200*ms, 2*sec)
 	for i := range n {
 		a := Action{Do: DoNews, A: d.any(), N: d.r.intn(2), Size: d.r.intn(1 << 16), At: d.r.between(begin, d.p.Heal-100*ms), Call: "say"}
 		if i < 5*len(d.p.Nodes) {
-			a.At, a.Call = d.r.between(begin, begin+2*sec), []string{"open", "filter"}[d.r.intn(2)]
+			a.At, a.Call = d.r.between(begin, begin+2*sec), []string{"open", "filter", "open", "filter", "track"}[d.r.intn(5)]
 		} else {
 			x := d.r.float()
 			for _, c := range calls {

@@ -38,19 +38,20 @@ type full struct {
 	saves []saving
 	buf   []byte
 
-	quorum  *quorum.Service
-	quorate bool // as it shows
-	clients []*client
-	device  device
-	next    int // client that sends next
-	eating  bool
-	voters  []*voter
-	opening int    // number of the connection to Group Services that is being opened
-	scripts []duty // ends of scripts
-	readers []*reader
-	syncs   uint32 // round of the event service
-	reading int    // number of the connection to the event service that is being opened
-	burst   bool   // a ring is ready: the schedule wants messages at once
+	quorum   *quorum.Service
+	quorate  bool // as it shows
+	clients  []*client
+	device   device
+	next     int // client that sends next
+	eating   bool
+	voters   []*voter
+	opening  int    // number of the connection to Group Services that is being opened
+	scripts  []duty // ends of scripts
+	readers  []*reader
+	syncs    uint32 // round of the event service
+	tracking bool   // that is one of a client that is told views
+	reading  int    // number of the connection to the event service that is being opened
+	burst    bool   // a ring is ready: the schedule wants messages at once
 
 	programs *programs // nil: there are none
 }

@@ -82,7 +82,7 @@ func (f *full) recordNews(e check.NewsEvent) {
 
 // newsText is the note of a trace.
 func newsText(e *check.NewsEvent) string {
-	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving", "stored", "ordered"}[e.Kind])
+	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "view", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving", "stored", "ordered"}[e.Kind])
 	if e.Kind < check.NewsInit {
 		s += fmt.Sprint(" client ", e.Client)
 	}
@@ -96,6 +96,8 @@ func newsText(e *check.NewsEvent) string {
 		i := e.Item
 		s += fmt.Sprintf(" %s to %d: %s %d fact %d seq %d id %x missed %d %q members %v in %v out %v joined %v %d/%d why %d", i.Kind, i.Sub, i.Topic, i.Trans, i.Fact, i.Seq, i.ID, i.Missed,
 			i.Text, i.Members, i.In, i.Out, i.Joined, i.Node, i.PID, i.Why)
+	case e.View != nil:
+		s += fmt.Sprintf(" %+v", *e.View)
 	case e.Op != nil:
 		s += e.Op.String()
 	case e.Kind == check.NewsApplied:
@@ -172,19 +174,20 @@ func (h *herald) Open(conn service.Conn) (service.Client, error) {
 		return nil, err
 	}
 	h.f.recordNews(check.NewsEvent{Kind: check.NewsOpened, Client: h.f.reading, PID: uint32(conn.Cred().PID), Conn: conn.ID()})
-	return &listened{c, h, h.f.reading}, nil
+	return &listened{c, h, h.f.reading, h.f.tracking}, nil
 }
 
 // listened is the service's side of a connection.
 type listened struct {
 	service.Client
-	h  *herald
-	id int
+	h      *herald
+	id     int
+	tracks bool // it is told memberships as views
 }
 
 // Call implements service.Client.
 func (l *listened) Call(req service.Request) {
-	q := newsCall(&req, &l.h.f.m.w.plan.Events)
+	q := newsCall(&req, &l.h.f.m.w.plan.Events, l.tracks)
 	l.h.f.recordNews(check.NewsEvent{Kind: check.NewsCalled, Client: l.id, Call: q})
 	reply := req.Reply
 	req.Reply = func(code service.Code, body []byte) {
@@ -208,7 +211,7 @@ func (l *listened) Call(req service.Request) {
 
 // newsCall is a call as the checker knows it. The simulator's clients make no
 // malformed ones.
-func newsCall(req *service.Request, plan *Bulletin) *check.NewsCall {
+func newsCall(req *service.Request, plan *Bulletin, tracked bool) *check.NewsCall {
 	q := &check.NewsCall{Want: check.WantOther, Tag: req.Tag}
 	switch req.Func {
 	case events.CallOpen:
@@ -220,6 +223,7 @@ func newsCall(req *service.Request, plan *Bulletin) *check.NewsCall {
 	case events.CallRegister:
 		r, _ := events.ParseRegister(req.Body)
 		q.Want, q.Sub, q.Special, q.Name = check.WantMembership, r.Sub, r.Special, string(r.Group)
+		q.Tracked = tracked
 		if r.Class == events.Group {
 			q.Want = check.WantGroup
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/service/events"
+	"github.com/moothall/moothall/internal/service/events/views"
 	"github.com/moothall/moothall/internal/sim/check"
 	"github.com/moothall/moothall/service"
 )
@@ -58,6 +59,8 @@ type reader struct {
 	ranked  bool // channels
 	opens   []openChannel
 	posted  []openChannel // events that it published on channels
+	tracks  map[uint32]*views.Tracker
+	again   []uint32 // of those: ended with the membership, to begin anew
 }
 
 // act carries the program on: it connects, and reads and says all when the faults
@@ -69,6 +72,12 @@ func (r *reader) act() bool {
 	}
 	if r.h == nil {
 		return w.now >= r.retry && r.connect()
+	}
+	if len(r.again) > 0 && r.begun {
+		sub := r.again[0]
+		r.again = r.again[1:]
+		r.track(sub)
+		return true
 	}
 	if w.phase != phaseProgress || !r.begun || r.closing {
 		return false
@@ -90,14 +99,14 @@ func (r *reader) connect() bool {
 	}
 	w.pids++
 	w.readers++
-	r.id, f.reading = w.readers, w.readers
+	r.id, f.reading, f.tracking = w.readers, w.readers, r.channel
 	h, code := f.core.Open(events.ID, service.Cred{PID: int32(w.pids)}, (*readerSink)(r))
 	if code != service.OK {
 		r.id = 0
 		return false
 	}
 	s := newStream(w.plan.Seed, "reader", uint64(r.id))
-	*r = reader{f: f, id: r.id, h: h, retry: r.retry, slow: s.chance(w.plan.Events.Slow), channel: r.channel, subs: map[uint32]string{}, joined: map[string]bool{}}
+	*r = reader{f: f, id: r.id, h: h, retry: r.retry, slow: s.chance(w.plan.Events.Slow), channel: r.channel, subs: map[uint32]string{}, joined: map[string]bool{}, tracks: map[uint32]*views.Tracker{}}
 	q := events.OpenRequest{Window: plenty}
 	if r.channel {
 		r.ranked, r.slow = !s.chance(w.plan.Events.Log), false
@@ -263,6 +272,7 @@ func (s *readerSink) Push(kind uint16, body []byte) {
 	if kind == events.EventEnd {
 		delete(r.subs, i.Sub)
 	}
+	r.follow(kind, body)
 }
 
 // Flow implements executive.Sink.

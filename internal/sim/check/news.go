@@ -26,6 +26,8 @@ import (
 //	EV11 who takes everything, or takes it by priority, is told of topics exactly what
 //	     follows from the messages: what is kept once for each open, what was lost,
 //	     what ended; events are kept for their time, on all sides of a merge
+//	EV13 views of the AIS are what the memberships mean: one for each, who stays, came
+//	     and left, and at who was away all others came
 //	EV12 what was granted as durable is there as long as disks are, or made room
 type News struct {
 	max      int
@@ -236,6 +238,8 @@ func (n *News) Add(e *NewsEvent) {
 		n.answered(c, e)
 	case NewsPush:
 		n.pushed(c, e.Item)
+	case NewsView:
+		n.viewed(c, e.View)
 	case NewsTook:
 		c.takes = false
 	case NewsClosed:
@@ -450,6 +454,9 @@ func (n *News) called(c *newsClient, q *NewsCall) {
 	case WantMembership, WantGroup, WantTopic:
 		s := &newsSub{id: q.Sub, call: q, ids: make(map[uint64]bool), items: make(map[string]bool), known: q.From > 0, last: q.From - 1}
 		c.subs[q.Sub] = s
+		if q.Tracked && c.watched[q.Sub] == nil {
+			c.watched[q.Sub] = &watched{}
+		}
 		if h := c.node; q.Want == WantMembership && h.in {
 			s.owed = append(s.owed, h.at.record(factNew))
 			if h.limbo {
@@ -563,6 +570,9 @@ func (n *News) fact(c *newsClient, s *newsSub, i *NewsItem) {
 		return
 	}
 	s.owed = s.owed[1:]
+	if w := c.watched[i.Sub]; w != nil {
+		w.saw(c.node.node, i.Sub, i)
+	}
 	if i.Fact == factEvicted {
 		return
 	}

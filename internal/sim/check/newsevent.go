@@ -10,6 +10,7 @@ const (
 	NewsAnswer                  // Client, Call, OK, Unsure, ID, Seq
 	NewsPush                    // Client, Item
 	NewsClosed                  // Client
+	NewsView                    // Client, View: what its library makes of the fact before
 	NewsTook                    // Client: it got what it has granted with a call
 	NewsInit                    // a round begins: Ring, Round
 	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service, Teller
@@ -41,6 +42,7 @@ type NewsEvent struct {
 	Nodes        []NodeID
 	Teller       NodeID // of a round: whose state others took over; zero: nobody's
 	Op           *NewsOp
+	View         *View
 	Transitional bool
 	Digest       [32]byte
 }
@@ -65,6 +67,7 @@ type NewsCall struct {
 	Tag     uint64
 	Sub     uint32
 	Special bool
+	Tracked bool // of a membership: the library of the AIS tells views of it
 	Name    string
 	Number  uint64      // of the topic; zero: the one with the name
 	Open    uint32      // that the subscription is of
@@ -126,6 +129,21 @@ type NewsItem struct {
 	Priority         uint8
 	Text             string
 	Match            []string
+}
+
+// View is what a client of the AIS is told of a membership.
+type View struct {
+	Sub     uint32
+	Number  uint64
+	Members int // nodes in it
+	Items   []ViewItem
+}
+
+// ViewItem is what a view means for a node.
+type ViewItem struct {
+	Node    NodeID
+	Initial uint32 // view in which it came
+	Change  uint8  // 1 none, 2 it joined, 3 it left
 }
 
 // NewsMember is one member of a membership.

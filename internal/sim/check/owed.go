@@ -33,11 +33,12 @@ type shelf struct {
 	blocked  bool
 	due      []duty // what comes now
 	pending  map[uint64]*NewsCall
+	watched  map[uint32]*watched // by registration
 	verdicts map[uint64]outcome
 }
 
 func newShelf(conn uint64) shelf {
-	return shelf{conn: conn, through: make(map[uint32]map[uint64]bool), pending: make(map[uint64]*NewsCall), verdicts: make(map[uint64]outcome)}
+	return shelf{conn: conn, through: make(map[uint32]map[uint64]bool), pending: make(map[uint64]*NewsCall), watched: make(map[uint32]*watched), verdicts: make(map[uint64]outcome)}
 }
 
 // exact reports whether it is known what the client gets when.
@@ -50,6 +51,7 @@ func (n *News) settle(h *newsNode) {
 			n.failFor("EV11", c, c.due[0].sub.id, "was not told %v", &c.due[0])
 		}
 		c.due = nil
+		n.viewedAll(c)
 	}
 }
 
