@@ -96,7 +96,7 @@ func TestEvents03_Scenario_14_Refused(t *testing.T) {
 func TestEvents04_Calls(t *testing.T) {
 	h := agents(t, 3)
 	h.topic(t, 0, "create", "t")
-	calls(t, h, "_oc_event", calls04, "Scenario_23", "Scenario_24", "Scenario_26", "Scenario_27", "Scenario_28", "Scenario_30", "Scenario_31", "Scenario_41")
+	calls(t, h, "_oc_event", calls04, "Scenario_23", "Scenario_24", "Scenario_26", "Scenario_27", "Scenario_28", "Scenario_one", "Scenario_30", "Scenario_31", "Scenario_41")
 	h.topic(t, 4, "describe", "nobody made this")
 }
 

@@ -143,6 +143,44 @@ static void callback_ends(void)
     pthread_join(thread, NULL);
 }
 
+static const oc_ev_event_t *kept;
+static int other_of;
+
+static void on_kept(const oc_ev_event_t *e)
+{
+    TRUE(kept == NULL);
+    kept = e;
+    if (++heard == 1)
+        WANT(oc_ev_publish("other", 0, "x", 1, NULL), 0);
+    else {
+        WANT(oc_ev_unsubscribe(ed_of), 0);
+        WANT(oc_ev_unsubscribe(other_of), 0);
+        WANT(oc_ev_event_done(e), 0);
+    }
+}
+
+static void on_other(const oc_ev_event_t *e)
+{
+    const oc_ev_event_t *first = kept;
+    WANT(heard, 1);
+    WANT(oc_ev_event_done(e), 0);
+    kept = NULL;
+    WANT(oc_ev_event_done(first), 0);
+}
+
+/* A subscription with a function has one event at a time; others go on. */
+static void one_at_a_time(void)
+{
+    int fd = enter_group("other");
+    other_of = subscribe("other", on_other);
+    ed_of = subscribe("t", on_kept);
+    for (int i = 0; i < 2; i++)
+        WANT(oc_ev_publish("t", 0, "x", 1, NULL), 0);
+    WANT(oc_ev_handle_events(), 0);
+    WANT(heard, 2);
+    leave_group(fd);
+}
+
 static void membership(void)
 {
     int ed = subscribe(S_OC_EV_MEMB_CLASS, NULL);
@@ -188,7 +226,7 @@ static void both(void)
 int main(int argc, char **argv)
 {
     static const struct scenario list[] = {
-        { "23", nothing_comes }, { "24", messages }, { "26", unknown }, { "27", mixed }, { "28", callback_ends }, { "30", membership },
+        { "23", nothing_comes }, { "24", messages }, { "26", unknown }, { "27", mixed }, { "28", callback_ends }, { "one", one_at_a_time }, { "30", membership },
         { "31", outlive }, { "41", both }, { NULL, NULL },
     };
     return play(list, argc, argv);
