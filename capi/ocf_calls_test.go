@@ -47,7 +47,7 @@ func TestEvents03_Alone(t *testing.T) {
 
 func TestEvents03_Calls(t *testing.T) {
 	calls(t, agents(t, 3), "_oc_event", calls03, "Scenario_07", "Scenario_14", "Scenario_15", "Scenario_16", "Scenario_17", "Scenario_18", "Scenario_22",
-		"Scenario_fork", "Scenario_publish", "Scenario_threads", "Scenario_two")
+		"Scenario_fork", "Scenario_publish", "Scenario_threads", "Scenario_two", "Scenario_nested")
 }
 
 // Nobody is there, for no draft.
@@ -96,7 +96,7 @@ func TestEvents03_Scenario_14_Refused(t *testing.T) {
 func TestEvents04_Calls(t *testing.T) {
 	h := agents(t, 3)
 	h.topic(t, 0, "create", "t")
-	calls(t, h, "_oc_event", calls04, "Scenario_23", "Scenario_24", "Scenario_26", "Scenario_27", "Scenario_28", "Scenario_one", "Scenario_30", "Scenario_31", "Scenario_41")
+	calls(t, h, "_oc_event", calls04, "Scenario_23", "Scenario_24", "Scenario_26", "Scenario_27", "Scenario_28", "Scenario_one", "Scenario_30", "Scenario_31", "Scenario_41", "Scenario_nested")
 	h.topic(t, 4, "describe", "nobody made this")
 }
 
@@ -114,10 +114,10 @@ func (h *hall) topic(t testing.TB, status int, args ...string) {
 func TestEvents02_Calls(t *testing.T) {
 	h := agents(t, 3)
 	t.Run("drafts", func(t *testing.T) {
-		calls(t, h, "_oc_event", calls02, "Scenario_34", "Scenario_39")
+		calls(t, h, "_oc_event", calls02, "Scenario_34", "Scenario_39", "Scenario_nested")
 	})
 	t.Run("shipped", func(t *testing.T) {
-		calls(t, h, "ccmclient", []string{"-Iinclude/ccm", "testdata/calls02.c"}, "Scenario_34", "Scenario_39")
+		calls(t, h, "ccmclient", []string{"-Iinclude/ccm", "testdata/calls02.c"}, "Scenario_34", "Scenario_39", "Scenario_nested")
 	})
 }
 

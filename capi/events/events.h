@@ -73,7 +73,8 @@ struct handle {
     struct native *native;
     pthread_t reader;
     bool reading;
-    pthread_mutex_t turn; /* of who runs a callback */
+    pthread_mutex_t turn; /* of who runs a callback; a thread may take it again */
+    bool telling;         /* a callback runs; with the turn */
     any_fn *fn;
     char topic[MAX_NAME + 1];
     uint32_t self, configured;
@@ -110,11 +111,14 @@ void handle_show(struct handle *h, bool anew);
 /* Lets the service send so many more. */
 void handle_grant(struct handle *h, uint32_t n);
 
-/* Callbacks of a handle run in its turn; false: this thread is in one already. */
+/* Callbacks of a handle run in its turn; false: this thread is in one of it already. */
 bool turn_begin(struct handle *h);
 void turn_end(struct handle *h);
-/* What this thread is in, to be set around a callback. */
-extern _Thread_local struct handle *turn_of;
+/* Around a callback, in the turn. */
+void callback_begin(struct handle *h);
+void callback_end(struct handle *h);
+/* A lock that a thread may take again. */
+void again_lock_init(pthread_mutex_t *m);
 
 /* The lock and the news of the table: changes of what is listed, ready, dark or
  * running. */

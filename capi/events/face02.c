@@ -23,7 +23,8 @@ struct token {
     int refs; /* with the lock below */
     bool gone;
 
-    pthread_mutex_t turn; /* guards the rest */
+    pthread_mutex_t turn; /* guards the rest; a thread may take it again */
+    bool telling;         /* its callback runs */
     oc_ev_callback_t *fn;
     bool special;
     struct handle *handle; /* NULL: not active */
@@ -35,7 +36,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct token *tokens;
 static struct given *records;
 static int next_id;
-static _Thread_local struct token *running;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void lock_all(void) { pthread_mutex_lock(&lock); }
@@ -55,11 +55,11 @@ static struct token *find(const oc_ev_t *token)
     return t;
 }
 
-/* Takes the token and its turn, which a callback has already. */
+/* Takes the token and its turn. */
 static struct token *enter(const oc_ev_t *token)
 {
     struct token *t = find(token);
-    if (t != NULL && running != t)
+    if (t != NULL)
         pthread_mutex_lock(&t->turn);
     return t;
 }
@@ -116,8 +116,7 @@ static void release(struct token *t)
 
 static int leave(struct token *t, int rc)
 {
-    if (running != t)
-        pthread_mutex_unlock(&t->turn);
+    pthread_mutex_unlock(&t->turn);
     release(t);
     return rc;
 }
@@ -131,7 +130,7 @@ PUBLIC int oc_ev_register(oc_ev_t **token)
         return token == NULL ? EINVAL : ENOMEM;
     t->pid = getpid();
     t->refs = 1;
-    pthread_mutex_init(&t->turn, NULL);
+    again_lock_init(&t->turn);
     lock_all();
     t->id = next_id++;
     t->next = tokens;
@@ -341,10 +340,10 @@ static void tell(struct token *t, oc_ed_t event, struct given *g)
         g->event = event;
     }
     oc_ev_callback_t *fn = t->fn;
-    running = t;
+    t->telling = true;
     if (fn != NULL)
         fn(event, g, g != NULL ? g->size : 0, g != NULL ? g->data : NULL);
-    running = NULL;
+    t->telling = false;
 }
 
 /* Tells a new record, which is the last one from now on. */
@@ -440,14 +439,11 @@ static bool drain(struct token *t, struct handle *h)
 PUBLIC int oc_ev_handle_event(const oc_ev_t *token)
 {
     SHIELD;
-    struct token *t = find(token);
+    struct token *t = enter(token);
     if (t == NULL)
         return EINVAL;
-    if (running == t) {
-        release(t);
-        return 0;
-    }
-    pthread_mutex_lock(&t->turn);
+    if (t->telling)
+        return leave(t, 0);
     if (t->fn == NULL || t->gone)
         return leave(t, t->gone ? EINVAL : -1);
     struct handle *h = t->handle;

@@ -17,7 +17,7 @@ PUBLIC int oc_ev_register(const char *event_class, oc_ev_callback_t *fn)
 {
     SHIELD;
     struct handle *h;
-    int e = EINVAL;
+    int e = EINVAL, fd = -1;
     if (right_name(event_class) && fn != NULL)
         e = handle_open(FACE_03, 2, UINT32_MAX, &h); /* one is open, and the next one shows */
     if (e == 0) {
@@ -26,14 +26,16 @@ PUBLIC int oc_ev_register(const char *event_class, oc_ev_callback_t *fn)
         if (e != 0) {
             close(h->fd);
             handle_unref(h);
-        } else
+        } else {
+            fd = h->fd; /* from its start on another thread may end it */
             e = handle_start(h);
+        }
     }
     if (e != 0) {
         errno = e;
         return -1;
     }
-    return h->id;
+    return fd;
 }
 
 PUBLIC int oc_ev_unregister(int fd)
@@ -86,10 +88,9 @@ static int deliver(struct handle *h)
     native_unlock(h->native);
     if (r == NULL)
         return e;
-    struct handle *before = turn_of;
-    turn_of = h;
+    callback_begin(h);
     ((oc_ev_callback_t *)h->fn)((const oc_ev_data_t *)r->data);
-    turn_of = before;
+    callback_end(h);
     return 0;
 }
 

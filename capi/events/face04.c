@@ -218,6 +218,9 @@ static struct handle *find_ready(bool *any)
     return NULL;
 }
 
+/* This thread is in a function that oc_ev_handle_events runs. */
+static _Thread_local bool handling;
+
 /* Runs the function of a subscription. False: it forked, and this is the child. */
 static bool deliver(struct handle *h)
 {
@@ -227,10 +230,11 @@ static bool deliver(struct handle *h)
     struct record *r = next(h, &e);
     native_unlock(h->native);
     if (r != NULL) {
-        struct handle *before = turn_of;
-        turn_of = h;
+        callback_begin(h);
+        handling = true;
         ((oc_ev_on_event_t *)h->fn)((const oc_ev_event_t *)r->data);
-        turn_of = before;
+        handling = false;
+        callback_end(h);
         if (getpid() != h->pid)
             return false;
     }
@@ -248,7 +252,7 @@ PUBLIC int oc_ev_handle_events(void)
         table_unlock();
         return errno = ENOENT;
     }
-    for (;;) {
+    while (!handling) { /* else the call around this one goes on */
         struct handle *h = find_ready(&any);
         if (!any)
             break;

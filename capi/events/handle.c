@@ -13,7 +13,7 @@ static struct {
     struct handle *first;
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
 
-_Thread_local struct handle *turn_of;
+static _Thread_local int callbacks; /* of handles that this thread is in */
 
 void table_lock(void) { pthread_mutex_lock(&table.lock); }
 void table_unlock(void) { pthread_mutex_unlock(&table.lock); }
@@ -47,6 +47,15 @@ void unshield(const int *cancel)
 {
     int before;
     pthread_setcancelstate(*cancel, &before);
+}
+
+void again_lock_init(pthread_mutex_t *m)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(m, &a);
+    pthread_mutexattr_destroy(&a);
 }
 
 static void close_lamps(struct handle *h)
@@ -154,7 +163,7 @@ int handle_open(enum face face, uint32_t window, uint32_t most, struct handle **
     if (h == NULL)
         return ENOMEM;
     *h = (struct handle){ .face = face, .pid = getpid(), .refs = 1, .most = most, .fd = -1, .watch = -1, .lamp = -1 };
-    pthread_mutex_init(&h->turn, NULL);
+    again_lock_init(&h->turn);
     struct native_config c = { .service = SERVICE, .window = WINDOW, .user = h, .arrived = arrived, .ready = ready };
     uint16_t code;
     errno = 0;
@@ -335,7 +344,7 @@ bool handle_close(struct handle *h)
     if (!listed)
         return false;
     hang_up(h);
-    if (turn_of == NULL) { /* no callback runs when this returns */
+    if (callbacks == 0) { /* no callback runs when this returns */
         pthread_mutex_lock(&h->turn);
         pthread_mutex_unlock(&h->turn);
     }
@@ -345,10 +354,23 @@ bool handle_close(struct handle *h)
 
 bool turn_begin(struct handle *h)
 {
-    if (turn_of == h)
-        return false;
     pthread_mutex_lock(&h->turn);
-    return true;
+    bool free = !h->telling;
+    if (!free)
+        pthread_mutex_unlock(&h->turn);
+    return free;
+}
+
+void callback_begin(struct handle *h)
+{
+    callbacks++;
+    h->telling = true;
+}
+
+void callback_end(struct handle *h)
+{
+    h->telling = false;
+    callbacks--;
 }
 
 void turn_end(struct handle *h) { pthread_mutex_unlock(&h->turn); }

@@ -94,8 +94,36 @@ static void unknown(void)
     WANT(oc_ev_unregister(token), EINVAL);
 }
 
+/* Callbacks handle each other's events, and go on as before. */
+static oc_ev_t *other;
+
+static void on_nested(oc_ed_t event, void *cookie, size_t size, const void *data)
+{
+    WANT(oc_ev_handle_event(told++ == 0 ? other : token), 0);
+    WANT(told, 2);
+    WANT(event, OC_EV_MS_NEW_MEMBERSHIP);
+    TRUE(size > 0 && data != NULL);
+    WANT(oc_ev_callback_done(cookie), 0);
+    WANT(oc_ev_handle_event(token), 0);
+}
+
+static void nested(void)
+{
+    int fd;
+    WANT(oc_ev_register(&token), 0);
+    WANT(oc_ev_register(&other), 0);
+    WANT(oc_ev_set_callback(token, OC_EV_MEMB_CLASS, on_nested, NULL), 0);
+    WANT(oc_ev_set_callback(other, OC_EV_MEMB_CLASS, on_nested, NULL), 0);
+    WANT(oc_ev_activate(token, &fd), 0);
+    WANT(oc_ev_activate(other, &fd), 0);
+    WANT(oc_ev_handle_event(token), 0);
+    WANT(told, 2);
+    WANT(oc_ev_unregister(other), 0);
+    WANT(oc_ev_unregister(token), 0);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct scenario list[] = { { "33", nobody }, { "34", first }, { "39", unknown }, { NULL, NULL } };
+    static const struct scenario list[] = { { "33", nobody }, { "34", first }, { "39", unknown }, { "nested", nested }, { NULL, NULL } };
     return play(list, argc, argv);
 }

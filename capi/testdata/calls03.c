@@ -320,12 +320,37 @@ static void two(void)
     leave();
 }
 
+/* Callbacks handle each other's events: one that runs already delivers nothing. */
+static int other, depth;
+
+static void on_nested(const oc_ev_data_t *d)
+{
+    told++;
+    if (depth++ == 0) {
+        WANT(oc_ev_handle_event(other), 0); /* whose callback is this function, too */
+        WANT(told, 2);
+    } else
+        WANT(oc_ev_handle_event(fd_of), 0);
+    WANT(oc_ev_event_done(d), 0);
+}
+
+static void nested(void)
+{
+    fd_of = oc_ev_register(S_OC_EV_MEMB_CLASS, on_nested);
+    other = oc_ev_register(S_OC_EV_MEMB_CLASS, on_nested);
+    TRUE(fd_of >= 0 && other >= 0);
+    WANT(oc_ev_handle_event(fd_of), 0);
+    WANT(told, 2);
+    WANT(oc_ev_unregister(other), 0);
+    leave();
+}
+
 int main(int argc, char **argv)
 {
     static const struct scenario list[] = {
         { "01", first }, { "07", done_twice }, { "14", names }, { "14-nobody", nobody }, { "14-refused", refused }, { "15", end_in_callback },
         { "16", end_twice }, { "17", numbers }, { "18", my_node }, { "22", copies }, { "fork", forks }, { "publish", publishing },
-        { "threads", threads }, { "two", two }, { NULL, NULL },
+        { "threads", threads }, { "two", two }, { "nested", nested }, { NULL, NULL },
     };
     return play(list, argc, argv);
 }

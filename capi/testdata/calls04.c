@@ -115,6 +115,22 @@ static void on_event(const oc_ev_event_t *e)
     WANT(oc_ev_event_done(e), 0);
 }
 
+/* Within a function it is the call around it that goes on. */
+static void on_nested(const oc_ev_event_t *e)
+{
+    WANT(oc_ev_handle_events(), 0);
+    on_event(e);
+}
+
+static void nested(void)
+{
+    ed_of = subscribe("t", on_nested);
+    for (int i = 0; i < 3; i++)
+        WANT(oc_ev_publish("t", 0, "x", 1, NULL), 0);
+    WANT(oc_ev_handle_events(), 0);
+    WANT(heard, 3);
+}
+
 static void mixed(void)
 {
     int pulled = subscribe("t", NULL);
@@ -227,7 +243,7 @@ int main(int argc, char **argv)
 {
     static const struct scenario list[] = {
         { "23", nothing_comes }, { "24", messages }, { "26", unknown }, { "27", mixed }, { "28", callback_ends }, { "one", one_at_a_time }, { "30", membership },
-        { "31", outlive }, { "41", both }, { NULL, NULL },
+        { "31", outlive }, { "41", both }, { "nested", nested }, { NULL, NULL },
     };
     return play(list, argc, argv);
 }
