@@ -645,3 +645,42 @@ func TestStuckRound_AnotherRing(t *testing.T) {
 		t.Errorf("the last decision is %+v", d[len(d)-1])
 	}
 }
+
+// slow does not come to the end of a round at node 1.
+type slow struct{ *counter }
+
+func (slow) SyncDigest() service.Digest             { return service.Digest{} }
+func (s slow) SyncProcess(int) (done bool, e error) { return s.x.Self() != 1, nil }
+
+// Openais-executive X14.15a in memory, with sync_kill and without: whoever holds a
+// round up is named by all, and leaves if that was asked for.
+func TestX14_15a_SyncKill(t *testing.T) {
+	for _, kill := range []bool{false, true} {
+		w := newWorld(t, 3)
+		w.syncKill = kill
+		w.start(func() service.Service { return slow{&counter{id: 41}} })
+		w.until("a round that waits", func() bool {
+			c := w.nodes[1].core
+			return len(c.members) == 3 && c.sync.Busy()
+		})
+		w.run(35 * proto.Second)
+		for id, m := range w.nodes {
+			n := 0
+			for _, d := range m.core.Decisions(0) {
+				if d.Reason == "round-stalled" && d.Node == 1 && strings.Contains(d.Text, "counter") {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("sync_kill %v: node %d warns %d times: %+v", kill, id, n, m.core.Decisions(0))
+			}
+		}
+		gone := w.nodes[1].core.Stopped() == totem.StopServiceFailed
+		if gone != kill || !kill && len(w.nodes[2].core.members) != 3 {
+			t.Errorf("sync_kill %v: node 1 left: %v, members %v", kill, gone, w.nodes[2].core.members)
+		}
+		if kill {
+			w.until("a ring of the others", func() bool { return w.together(2, 3) })
+		}
+	}
+}

@@ -29,7 +29,9 @@ type world struct {
 	links  int                   // one, if it is zero
 	silent func(link uint8) bool // if set, nothing gets through on such a link
 	make   []func() service.Service
-	wrong  func(at, of NodeID) bool // if set, tells where a file has a wrong address
+	// syncKill is Config.SyncKill of all.
+	syncKill bool
+	wrong    func(at, of NodeID) bool // if set, tells where a file has a wrong address
 	// observe, if set, watches a member from its start.
 	observe func(NodeID) Observer
 }
@@ -103,7 +105,7 @@ func (m *member) config() Config {
 		Seal:   seal.Config{Self: m.id, Inc: m.disk.Inc, Salt: m.Uint64(), Cluster: "test", Key: make([]byte, 64), Links: max(1, w.links), Rand: m},
 		Totem:  totem.Config{Self: m.id, Inc: m.disk.Inc, SeqBound: m.disk.SeqBound, Cluster: 7, Rand: m},
 		Record: m.disk, HadRecord: m.starts > 1, NewSalt: m.Uint64, Wall: time.Unix(1_700_000_000, 0),
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), SyncKill: w.syncKill,
 	}
 	for _, id := range w.order {
 		c.Totem.Nodes = append(c.Totem.Nodes, totem.Node{ID: id, Votes: 1})

@@ -126,10 +126,10 @@ var aisList = list{
 		39 EVT: event ids after a restart
 		40 EVT: event ids are all different`)),
 	packages: map[string]where{
-		"internal/seal": inMemory, "service/remote": inMemory, "service/servicetest": inMemory,
+		"internal/executive": inMemory, "internal/seal": inMemory, "service/remote": inMemory, "service/servicetest": inMemory,
 		"ais/clm": inMemory, "ais/evt": inMemory, "internal/interop": onAgents, "capi": throughC,
 	},
-	skip: `^TestEvents?\d*_|^TestEvent|Item`,
+	skip: `OneOfTwoLinksFlaps|^TestEvents?\d*_|^TestEvent|Item`,
 	unnumbered: map[string][]found{
 		"15a": {{inMemory, "internal/resync TestStallNamesWhoHoldsTheBarrier"}},
 		"16":  {{inMemory, "internal/sim TestSeeds"}, {inMemory, "node TestServiceInProcesses_UnderFaults"}},
