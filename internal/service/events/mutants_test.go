@@ -63,6 +63,10 @@ func TestMutants_AreFound(t *testing.T) {
 	}
 	for fault, finders := range map[string][]func() error{
 		"events-agreed":              {random},
+		"events-commit-unheard":      {finds(unheard)},
+		"events-durable-at-once":     {finds(durable)},
+		"events-other-life":          {finds(otherLife)},
+		"events-stays-blocked":       {finds(endUnblocks)},
 		"events-evicted-silent":      {finds(evicted), random},
 		"events-gap-untold":          {finds(joinersGetKept)},
 		"events-ghost":               {random},

@@ -364,7 +364,9 @@ func joinersGetKept(t servicetest.T) {
 }
 
 // A durable topic outlives the cluster, and its publisher is answered when it does.
-func TestDurable(t *testing.T) {
+func TestDurable(t *testing.T) { test(t, durable) }
+
+func durable(t servicetest.T) {
 	w := start(t, 2, Config{Store: &memory{}})
 	w.form(w.All())
 	a := w.client(1, 99)
@@ -374,7 +376,7 @@ func TestDurable(t *testing.T) {
 		answer := a.Call(CallPublish, say("t", fmt.Sprint(i+1)).AppendTo(nil))
 		w.Run()
 		if answer.Done {
-			t.Fatal("answered before it was stored")
+			t.Fatalf("answered before it was stored")
 		}
 		w.stores[1].sync()
 		if answer.Code != service.OK {
@@ -397,7 +399,7 @@ func TestDurable(t *testing.T) {
 	for n, m := range w.stores {
 		for key := range m.data {
 			if key[0] != keyCounter {
-				t.Errorf("store %d still has %x", n, key)
+				t.Fatalf("store %d still has %x", n, key)
 			}
 		}
 	}

@@ -1,0 +1,38 @@
+package events
+
+import (
+	"testing"
+
+	"github.com/moothall/moothall/internal/proto"
+	"github.com/moothall/moothall/internal/service/servicetest"
+)
+
+// alone is node 2, which has not got the commit of a ring that another member tells it.
+func alone() (s *Service, c *commit) {
+	s = New(Config{})
+	c = &commit{ring: proto.RingID{Seq: 8, Rep: 1}, members: []newcomer{{id: 1}, {id: 2}}}
+	s.self = 2
+	s.held = []entry{{at: place{ring: c.ring}, fn: msgCommit, body: c.appendTo(nil)}}
+	return s, c
+}
+
+// A round ended at a member, and its commit did not reach it: it is one all the same.
+func TestCommit_Unheard(t *testing.T) { test(t, unheard) }
+
+func unheard(t servicetest.T) {
+	s, c := alone()
+	s.rounds = []proto.RingID{c.ring}
+	if _, born := s.future(); born != 1 || s.bornBy(2, c.ring) != 1 {
+		t.Fatalf("born %d, %d", born, s.bornBy(2, c.ring))
+	}
+}
+
+// A node that starts anew is not the member that its earlier start was.
+func TestCommit_OtherLife(t *testing.T) { test(t, otherLife) }
+
+func otherLife(t servicetest.T) {
+	s, c := alone()
+	if _, born := s.future(); born != 0 || s.bornBy(2, proto.RingID{}) != 0 || s.means(c) {
+		t.Fatalf("born %d, %d", born, s.bornBy(2, proto.RingID{}))
+	}
+}
