@@ -33,8 +33,8 @@
 //
 // # Differences
 //
-// Nodes have no boot time and no address here. The array of the C interface that is too
-// small does not exist.
+// An address and a time are values of package netip and time. The array of the C interface
+// that is too small does not exist.
 //
 // # Concurrency
 //

@@ -28,7 +28,8 @@
 // for all subscribers of the cluster. Nothing is taken before somebody receives. When
 // 1000 events wait, or as many as evt_queue of the configuration says, the handle gets
 // one event that says so, see [Event.Lost], and until half of them are taken an event
-// comes in only for one of a lower priority (openais-executive 7.5).
+// comes in only for one of a lower priority (openais-executive 7.5). One also says so when
+// the node was thrown out, is back, and events were published meanwhile that are not kept.
 //
 // # Channels
 //

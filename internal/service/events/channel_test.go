@@ -143,3 +143,77 @@ func endUnblocks(t servicetest.T) {
 	l.grant(1)
 	l.expect("t 5 new")
 }
+
+// Somebody who takes no events in time is told so by the subscription whose event was
+// lost (openais-executive O5), or by another that lost some when that one ends.
+func TestRanked_WhoLost(t *testing.T) {
+	w := start(t, 1, Config{Settings: Settings{QueueRanked: 2}})
+	a, l := w.client(1, 0), w.opened(1, OpenRequest{Ranked: true})
+	a.want(service.OK, CallCreate, create("t"))
+	for sub, f := range []string{"x", "y", "z"} {
+		l.must(CallSubscribe, SubscribeRequest{Sub: uint32(sub), Open: 9, Topic: []byte("t"), Filters: []Filter{{Exact, []byte(f)}}})
+	}
+	say := func(pattern string, priority uint8) {
+		q := say("t", pattern)
+		q.Content.Patterns, q.Content.Priority = [][]byte{[]byte(pattern)}, priority
+		a.want(service.OK, CallPublish, q)
+	}
+	say("y", 3)
+	say("x", 3)
+	say("z", 0) // for which x goes
+	say("y", 3) // is lost, too
+	l.must(CallEnd, SubRequest{0})
+	l.grant(1)
+	if q, err := ParseSub(l.Events[0].Body); err != nil || q.Sub != 1 {
+		t.Fatalf("%v, %v", q, err)
+	}
+	l.expect("lost")
+	l.grant(9)
+	l.expect("t 3 z", "t 1 y")
+	say("y", 3)
+	l.must(CallEnd, SubRequest{1})
+	l.expect("t 5 y")
+}
+
+// A program that has channels open on a node that the others went on without is told
+// that it missed events, and gets those that are kept in their order, once (7.6).
+func TestRanked_BackFromAway(t *testing.T) { test(t, backFromAway) }
+
+func backFromAway(t servicetest.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	a, l := w.client(1, 0), w.opened(3, OpenRequest{Ranked: true})
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 3}})
+	l.subscribe("t")
+	l.must(CallSubscribe, SubscribeRequest{Sub: 2, Open: 0, Topic: []byte("t"), Filters: []Filter{{Exact, []byte("no")}}})
+	l.must(CallSubscribe, SubscribeRequest{Sub: 3, Open: 7, Topic: []byte("t")})
+	w.form(ids{1, 2}, ids{3})
+	for _, d := range []string{"gone", "a", "b", "c"} {
+		a.publish("t", d)
+	}
+	w.form(w.All())
+	l.grant(99)
+	l.expect("lost", "lost", "lost", "t 2 a", "t 2 a", "t 3 b", "t 3 b", "t 4 c", "t 4 c")
+	w.form(ids{1, 2}, ids{3})
+	w.form(w.All())
+	l.expect()
+}
+
+// Each of two subscriptions of one open gets its events of a node that comes back, in
+// one order and no event twice.
+func TestOpen_BackFromAway(t *testing.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	a, l := w.client(1, 0), w.client(3, 99)
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 3}})
+	l.must(CallSubscribe, SubscribeRequest{Sub: 1, Topic: []byte("t"), Filters: []Filter{{Suffix, []byte("1")}}})
+	l.must(CallSubscribe, SubscribeRequest{Sub: 2, Topic: []byte("t")})
+	w.form(ids{1, 2}, ids{3})
+	for _, d := range []string{"a1", "b", "c1"} {
+		q := say("t", d)
+		q.Content.Patterns = [][]byte{[]byte(d)}
+		a.want(service.OK, CallPublish, q)
+	}
+	w.form(w.All())
+	l.expect("t 1 a1", "t 2 b", "t 3 c1")
+}

@@ -64,6 +64,7 @@ type sub struct {
 	filters         []Filter
 	last            uint64 // event of the topic that was seen
 	missed          uint64 // events that were not told since
+	lacks           bool   // of a ranked connection: it lost events since that is blocked
 	messages, bytes int    // that wait
 	told, lost      uint64 // events since it began
 }
@@ -365,28 +366,35 @@ func (u *sub) begin(t *topic, start Start, seq uint64) {
 		}
 	}
 	u.last = seq - 1
-	u.catchUp(t)
+	t.catchUp([]*sub{u})
 }
 
-// catchUp tells what is kept and was not seen. What is not kept was missed.
-func (u *sub) catchUp(t *topic) {
+// catchUp tells what is kept and subscriptions have not seen, in its order. What is
+// not kept they missed.
+func (t *topic) catchUp(subs []*sub) {
 	for _, ev := range t.kept {
-		if ev.seq > u.last {
+		for _, u := range subs {
 			u.offer(t, ev)
 		}
 	}
-	u.skip(t.seq)
+	for _, u := range subs {
+		u.skip(t.seq)
+	}
 }
 
-// skip counts what was not seen up to an event.
+// skip counts what was not seen up to an event. A ranked connection is told at once.
 func (u *sub) skip(seq uint64) {
-	if seq > u.last {
-		if !bug.Planted("events-gap-untold") {
-			u.missed += seq - u.last
-			u.lost += seq - u.last
-		}
-		u.last = seq
+	if seq <= u.last {
+		return
 	}
+	if !bug.Planted("events-gap-untold") {
+		u.missed += seq - u.last
+		u.lost += seq - u.last
+		if u.c.ranked {
+			u.c.lost(u)
+		}
+	}
+	u.last = seq
 }
 
 // stop ends a registration as the client wishes, also one whose end it was not told
@@ -425,9 +433,20 @@ func (c *client) stop(q *SubRequest) (service.Code, []byte) {
 }
 
 // reassign gives an event that waits on a ranked connection to the oldest other
-// subscription of its open that it matches, if there is one (openais-executive 7.3).
+// subscription of its open that it matches, if there is one (openais-executive 7.3),
+// and that events were lost to the oldest other one that lost some.
 func (c *client) reassign(e *queued) {
-	if !c.ranked || e.kind != EventMessage || bug.Planted("events-heirless") {
+	if !c.ranked || bug.Planted("events-heirless") {
+		return
+	}
+	if e.kind == EventLost {
+		if i := slices.IndexFunc(c.subs, func(u *sub) bool { return u.lacks }); i >= 0 {
+			e.u = c.subs[i]
+			e.body = SubRequest{e.u.id}.AppendTo(nil)
+		}
+		return
+	}
+	if e.kind != EventMessage {
 		return
 	}
 	m, err := ParseMessage(e.appendTo(nil))
@@ -571,16 +590,29 @@ func (s *Service) catchUp() {
 			if u.in = false; u.class < Topic {
 				continue
 			}
-			t := s.state.find(u.number, nil)
-			if t == nil {
+			if t := s.state.find(u.number, nil); t == nil {
 				c.end(u, Deleted)
+			} else {
+				u.last = min(u.last, t.seq) // the numbers of a part that is given up do not count
+			}
+		}
+		for _, u := range slices.Clone(c.subs) {
+			if u.class != Topic {
 				continue
 			}
-			if u.class == Channel {
-				continue
+			if t := s.state.find(u.number, nil); u.last < t.seq {
+				t.catchUp(c.of(t))
 			}
-			u.last = min(u.last, t.seq) // the numbers of a part that is given up do not count
-			u.catchUp(t)
 		}
 	}
+}
+
+// of are the connection's subscriptions of a topic.
+func (c *client) of(t *topic) (subs []*sub) {
+	for _, u := range c.subs {
+		if u.class == Topic && u.number == t.number {
+			subs = append(subs, u)
+		}
+	}
+	return subs
 }

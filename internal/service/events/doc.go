@@ -61,7 +61,8 @@
 // misses some: beyond 1024 messages or 4 MiB of a subscription they are left out,
 // and the next one says how many. Nothing is left out in a group, who is too slow
 // there is out of it, with EventEnd. A ranked connection has bounds and an
-// EventLost as the AIS has them. Facts, links and entries are never left out; a
+// EventLost as the AIS has them, and one for each subscription that missed events while
+// its node was thrown out. Facts, links and entries are never left out; a
 // connection on which very many wait is closed.
 //
 // # Keeping

@@ -68,7 +68,7 @@ func TestMutants_AreFound(t *testing.T) {
 		"events-other-life":          {finds(otherLife)},
 		"events-stays-blocked":       {finds(endUnblocks)},
 		"events-evicted-silent":      {finds(evicted), random},
-		"events-gap-untold":          {finds(joinersGetKept)},
+		"events-gap-untold":          {finds(joinersGetKept), finds(backFromAway)},
 		"events-ghost":               {random},
 		"events-limbo-forgets":       {finds(safeOverLimbo), random},
 		"events-limbo-without-lists": {finds(restored), random},

@@ -134,40 +134,54 @@ func (c *client) enqueue(priority uint8, e queued) {
 
 // rank queues an event of a ranked connection. From the bound on until half of
 // what waits is taken it only comes in for one of a lower priority, the newest
-// (openais-executive O3, O4).
+// (openais-executive O3, O4). Whose event is lost first is told (O5).
 func (c *client) rank(u *sub, t *topic, ev *event) {
 	p := ev.content.Priority
 	if bug.Planted("events-one-priority") {
 		p = Lowest
+	}
+	queue, i := c.least(p)
+	loser := u
+	if queue != nil {
+		loser = (*queue)[i].u
 	}
 	if c.waiting >= c.s.cfg.QueueRanked && !c.blocked {
 		c.blocked = true
 		if bug.Planted("events-lost-untold") {
 			return
 		}
-		c.enqueue(Highest, queued{u, EventLost, 0, SubRequest{u.id}.AppendTo(nil)})
+		c.lost(loser)
 	}
-	if c.blocked && !c.displace(p) {
-		u.lose()
-		return
+	if c.blocked {
+		loser.lose()
+		if queue == nil {
+			return
+		}
+		c.taken(&(*queue)[i])
+		*queue = slices.Delete(*queue, i, i+1)
 	}
 	u.missed = 0
 	c.enqueue(p, u.event(t, ev))
 }
 
-// displace takes the newest event of the lowest priority out, if that is below p.
-func (c *client) displace(p uint8) bool {
+// least finds the newest event of the lowest priority, if that is below p.
+func (c *client) least(p uint8) (queue *[]queued, i int) {
 	for q := Lowest; q > p; q-- {
 		for i := len(c.queues[q]) - 1; i >= 0; i-- {
 			if c.queues[q][i].topic() {
-				c.taken(&c.queues[q][i])
-				c.queues[q][i].u.lose()
-				c.queues[q] = slices.Delete(c.queues[q], i, i+1)
-				return true
+				return &c.queues[q], i
 			}
 		}
 	}
-	return false
+	return nil, 0
+}
+
+// lost says that events of a subscription are missing, unless that waits to be told.
+func (c *client) lost(u *sub) {
+	told := func(e queued) bool { return e.u == u && e.kind == EventLost }
+	if !c.gone && !slices.ContainsFunc(c.queues[Highest], told) {
+		c.enqueue(Highest, queued{u, EventLost, 0, SubRequest{u.id}.AppendTo(nil)})
+	}
 }
 
 // taken counts an event out.
@@ -199,7 +213,13 @@ func (c *client) next() (e queued, found bool) {
 // resume has a ranked connection take events again when less than half of what it may
 // have waits.
 func (c *client) resume() {
-	c.blocked = c.blocked && (c.waiting >= max(1, c.s.cfg.QueueRanked/2) || bug.Planted("events-stays-blocked") && c.waiting == 0)
+	if !c.blocked || c.waiting >= max(1, c.s.cfg.QueueRanked/2) || bug.Planted("events-stays-blocked") && c.waiting == 0 {
+		return
+	}
+	c.blocked = false
+	for _, u := range c.subs {
+		u.lacks = false
+	}
 }
 
 // pump hands events on that the client takes. One that its door does not take ends

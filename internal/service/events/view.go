@@ -71,6 +71,7 @@ func (s *Service) note(u *sub, why Why) {
 // lose counts an event that a subscription does not get.
 func (u *sub) lose() {
 	u.lost++
+	u.lacks = true
 	u.c.s.counts.Missed++
 }
 

@@ -150,6 +150,7 @@ type newsSub struct {
 	number uint64 // of the topic
 	at     uint64 // what of it was seen
 	lacks  uint64 // and not told
+	lost   bool   // events of it, since the queue of a client of the AIS was full
 }
 
 // NewNews returns a checker; queue is how many messages wait for a subscription at

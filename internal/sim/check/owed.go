@@ -194,12 +194,15 @@ func (n *News) adopt(h *newsNode, b *board) {
 	h.board = b.clone()
 	for _, c := range h.mine {
 		for _, s := range slices.Clone(c.order) {
-			t := h.board.find(s.number, "")
-			if t == nil {
+			if t := h.board.find(s.number, ""); t == nil {
 				n.close(c, s)
-			} else if s.call.Want == WantTopic {
+			} else {
 				s.at = min(s.at, t.seq)
-				n.catchUp(c, s, t)
+			}
+		}
+		for _, s := range c.order {
+			if t := h.board.find(s.number, ""); s.call.Want == WantTopic && s.at < t.seq {
+				n.catchUp(c, c.likes(t), t)
 			}
 		}
 	}
@@ -251,23 +254,55 @@ func (n *News) subscribe(c *newsClient, q *NewsCall) {
 	case q.From > 0:
 		s.at = q.From - 1
 	}
-	n.catchUp(c, s, t)
+	n.catchUp(c, []*newsSub{s}, t)
 }
 
-// catchUp tells what is kept and was not seen, and counts the rest as missed.
-func (n *News) catchUp(c *newsClient, s *newsSub, t *noted) {
-	for _, e := range t.kept {
-		n.offer(c, s, e)
+// likes are the client's subscriptions of a topic.
+func (c *newsClient) likes(t *noted) (subs []*newsSub) {
+	for _, s := range c.order {
+		if s.call.Want == WantTopic && s.number == t.number {
+			subs = append(subs, s)
+		}
 	}
-	s.lacks += t.seq - s.at
-	s.at = t.seq
+	return subs
+}
+
+// catchUp tells what is kept and was not seen, in the order of the topic, and counts
+// the rest as missed.
+func (n *News) catchUp(c *newsClient, subs []*newsSub, t *noted) {
+	for _, e := range t.kept {
+		for _, s := range subs {
+			n.offer(c, s, e)
+		}
+	}
+	for _, s := range subs {
+		n.skip(c, s, t.seq)
+	}
 }
 
 func (n *News) offer(c *newsClient, s *newsSub, e *NewsPosting) {
 	if e.Seq > s.at {
-		s.lacks += e.Seq - 1 - s.at
+		n.skip(c, s, e.Seq-1)
 		s.at = e.Seq
 		n.give(c, s, e)
+	}
+}
+
+// skip counts what was missed. A client of the AIS is told at once.
+func (n *News) skip(c *newsClient, s *newsSub, seq uint64) {
+	if seq > s.at && c.ranked {
+		n.lost(c, s)
+	}
+	s.lacks += seq - s.at
+	s.at = seq
+}
+
+// lost has a client of the AIS told that events of a subscription are missing, unless
+// that waits.
+func (n *News) lost(c *newsClient, s *newsSub) {
+	d := duty{kind: ItemLost, sub: s}
+	if !slices.Contains(c.queues[0], d) {
+		n.enqueue(c, 0, d)
 	}
 }
 
@@ -288,30 +323,41 @@ func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 	}
 }
 
-// rank is openais-executive O3 and O4: a full queue says once that it loses events,
-// and until half are taken one comes in only for the newest of the least.
+// rank is openais-executive O3 to O6: a full queue says once that it loses events, to
+// whose is the first, and until half are taken one comes in only for the newest of the
+// least.
 func (n *News) rank(c *newsClient, priority int, d duty) {
+	p, i := c.least(priority)
+	loser := d.sub
+	if p > priority {
+		loser = c.queues[p][i].sub
+	}
 	if c.waiting >= n.ranked && !c.blocked {
 		c.blocked = true
-		n.enqueue(c, 0, duty{kind: ItemLost, sub: d.sub})
+		n.lost(c, loser)
 	}
-	if c.blocked && !c.displace(priority) {
-		return
+	if c.blocked {
+		loser.lost = true
+		if p == priority {
+			return
+		}
+		c.queues[p] = slices.Delete(c.queues[p], i, i+1)
+		c.waiting--
 	}
 	n.enqueue(c, priority, d)
 }
 
-func (c *newsClient) displace(priority int) bool {
+// least is where the newest message of the lowest priority waits, if that is below the
+// one given.
+func (c *newsClient) least(priority int) (p, i int) {
 	for p := len(c.queues) - 1; p > priority; p-- {
 		for i := len(c.queues[p]) - 1; i >= 0; i-- {
 			if c.queues[p][i].kind == ItemMessage {
-				c.queues[p] = slices.Delete(c.queues[p], i, i+1)
-				c.waiting--
-				return true
+				return p, i
 			}
 		}
 	}
-	return false
+	return priority, 0
 }
 
 func (n *News) enqueue(c *newsClient, priority int, d duty) {
@@ -339,7 +385,14 @@ func (n *News) pump(c *newsClient) {
 	}
 }
 
-func (n *News) unblock(c *newsClient) { c.blocked = c.blocked && c.waiting >= n.ranked/2 }
+func (n *News) unblock(c *newsClient) {
+	if c.blocked && c.waiting < n.ranked/2 {
+		c.blocked = false
+		for _, s := range c.order {
+			s.lost = false
+		}
+	}
+}
 
 // close ends what a client has of a topic that is gone; it is told.
 func (n *News) close(c *newsClient, s *newsSub) {
@@ -381,17 +434,19 @@ func (n *News) drop(c *newsClient, id uint32) {
 	n.unblock(c)
 }
 
-// heir is the oldest other subscription of the open that a message matches.
+// heir is the oldest other subscription of the open that a message matches, or of the
+// client that lost events too.
 func (c *newsClient) heir(d *duty) *newsSub {
 	for _, s := range c.order {
-		if s.call.Want == WantTopic && s.call.Open == d.sub.call.Open && newsMatches(s.call.Filters, d.event.Match) {
+		if d.kind == ItemLost && s.lost ||
+			d.kind == ItemMessage && s.call.Want == WantTopic && s.call.Open == d.sub.call.Open && newsMatches(s.call.Filters, d.event.Match) {
 			return s
 		}
 	}
 	return nil
 }
 
-func (c *newsClient) other(d *duty) bool { return d.kind == ItemMessage && c.heir(d) != nil }
+func (c *newsClient) other(d *duty) bool { return c.heir(d) != nil }
 
 // expected holds what a client is told of topics against what is due.
 func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
