@@ -420,6 +420,7 @@ func TestEvt_Scenario_15_34_Partition(t *testing.T) {
 			t.Errorf("%s, not %s", got, id)
 		}
 		c.does("keep 0", "all 0 -> OK", "say 0 together 3 0 -", "hear 0 1 -> OK 1:together", "open 0 1 c s", "subscribe 1 3", "hear 0 1 -> OK 3:kept", "clear 0 "+id)
+		a.does("say 0 behind 3 0 -") // what comes before it in the order is known here then
 		a.does("subscribe 0 1", "all 0 -> OK")
 	})
 }
