@@ -60,7 +60,7 @@ type RegisterRequest struct {
 // topic.
 type SubscribeRequest struct {
 	Sub     uint32 // the client's name for it, free
-	Open    uint32 // subscriptions of one open get an event once, as the oldest that matches
+	Open    uint32 // subscriptions of one open, by the Sub of that or by any number, get an event once, as the oldest that matches
 	Topic   []byte
 	Number  uint64 // of the topic; zero: the one with the name
 	Start   Start

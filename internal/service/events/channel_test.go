@@ -217,3 +217,36 @@ func TestOpen_BackFromAway(t *testing.T) {
 	w.form(w.All())
 	l.expect("t 1 a1", "t 2 b", "t 3 c1")
 }
+
+// What a connection remembers of its opens has bounds, however many it had and whatever
+// came to them.
+func TestOpens_Bounds(t *testing.T) {
+	w := start(t, 1, Config{})
+	w.form(w.All())
+	a := w.client(1, 1<<20)
+	a.want(service.OK, CallCreate, create("t"))
+	c := w.service(1).clients[0]
+	for i := range uint32(3 * MaxSubs) {
+		a.must(CallSubscribe, SubscribeRequest{Sub: 1, Open: i, Topic: []byte("t")})
+		a.must(CallEnd, SubRequest{1})
+	}
+	if n := len(c.opens); n > MaxSubs {
+		t.Errorf("%d opens are remembered", n)
+	}
+	clear(c.opens)
+	a.channel(1, "t", false)
+	for range 2 * leastSeen {
+		p := a.keeps("x", time.Hour)
+		a.must(CallEnd, SubRequest{101})
+		a.want(service.OK, CallClear, ClearRequest{Topic: []byte("t"), ID: p.ID})
+		a.must(CallSubscribe, SubscribeRequest{Sub: 101, Open: 1, Topic: []byte("t"), Start: StartKept})
+	}
+	if n := len(c.opens[1].seen); n > leastSeen {
+		t.Errorf("%d events are remembered that nobody keeps", n)
+	}
+	a.must(CallEnd, SubRequest{1})
+	a.must(CallEnd, SubRequest{101})
+	if len(c.opens) != 0 {
+		t.Errorf("opens outlive their channels: %d", len(c.opens))
+	}
+}

@@ -41,13 +41,6 @@ type pending struct {
 	sub    uint32 // of that
 }
 
-// open is what subscriptions share that get each event once. It lives as long as
-// the connection: subscribing again brings nothing again.
-type open struct {
-	last uint64          // event that one of them got, or would have
-	seen map[uint64]bool // events kept for a time that were told
-}
-
 // sub is one registration or subscription.
 type sub struct {
 	c       *client
@@ -335,12 +328,7 @@ func (c *client) subscribe(q *SubscribeRequest) (service.Code, []byte) {
 	for _, f := range q.Filters {
 		u.filters = append(u.filters, Filter{f.Type, slices.Clone(f.Pattern)})
 	}
-	o := c.opens[q.Open]
-	if o == nil {
-		o = &open{seen: map[uint64]bool{}}
-		c.opens[q.Open] = o
-	}
-	u.open = o
+	u.open = c.opening(q.Open)
 	c.subs = append(c.subs, u)
 	c.s.subs[t.number] = append(c.s.subs[t.number], u)
 	u.begin(t, q.Start, q.Seq)
@@ -360,8 +348,7 @@ func (u *sub) begin(t *topic, start Start, seq uint64) {
 		}
 		return
 	case StartFirst:
-		seq = 1
-		if len(t.kept) > 0 {
+		if seq = t.seq + 1; len(t.kept) > 0 {
 			seq = t.kept[0].seq
 		}
 	}
@@ -484,6 +471,7 @@ func (c *client) forget(u *sub) {
 			delete(s.groups, u.name)
 		}
 	case Channel:
+		delete(c.opens, u.id)
 		s.channels[u.number] = slices.DeleteFunc(slices.Clone(s.channels[u.number]), is)
 		if len(s.channels[u.number]) == 0 {
 			delete(s.channels, u.number)

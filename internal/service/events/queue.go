@@ -67,7 +67,7 @@ func (u *sub) take(t *topic, ev *event) {
 	}
 	u.open.last = ev.id
 	if ev.timed {
-		u.open.seen[ev.id] = true
+		u.open.note(u.c.s.state, ev.id)
 	}
 	u.message(t, ev)
 }

@@ -338,6 +338,14 @@ func TestStart(t *testing.T) {
 	next := sub(StartAt, 6)
 	a.publish("t", "6")
 	next.expect("t 6 6")
+
+	// What nobody keeps is not missed by who begins with what is kept.
+	a.want(service.OK, CallCreate, create("u"))
+	a.publish("u", "1")
+	first := w.client(2, 99)
+	first.must(CallSubscribe, SubscribeRequest{Sub: 1, Topic: []byte("u"), Start: StartFirst})
+	a.publish("u", "2")
+	first.expect("u 2 2")
 	l := w.client(2, 9)
 	l.want(service.ErrInvalidParam, CallSubscribe, SubscribeRequest{Sub: 1, Topic: []byte("t"), Start: StartAt, Seq: 8})
 }

@@ -248,7 +248,7 @@ func (n *News) subscribe(c *newsClient, q *NewsCall) {
 		}
 		return
 	case q.First:
-		if s.at = 0; len(t.kept) > 0 {
+		if len(t.kept) > 0 {
 			s.at = t.kept[0].Seq - 1
 		}
 	case q.From > 0:
