@@ -85,19 +85,13 @@ func (c *Channel) subscribe(ctx context.Context, id SubscriptionID, filters []Fi
 	if err := c.alive(); err != nil {
 		return err
 	}
-	if len(filters) > MaxPatterns {
-		return ais.ErrTooBig
-	}
-	for _, f := range filters {
-		switch {
-		case f.Type < events.Prefix || f.Type > events.PassAll:
-			return ais.ErrInvalidParam
-		case len(f.Pattern) > MaxPattern:
-			return ais.ErrTooBig
-		}
-	}
-	if c.flags&Subscriber == 0 {
+	switch {
+	case slices.ContainsFunc(filters, func(f Filter) bool { return f.Type < events.Prefix || f.Type > events.PassAll }):
+		return ais.ErrInvalidParam
+	case c.flags&Subscriber == 0:
 		return ais.ErrAccess
+	case len(filters) > MaxPatterns || slices.ContainsFunc(filters, func(f Filter) bool { return len(f.Pattern) > MaxPattern }):
+		return ais.ErrTooBig
 	}
 	s := &subscription{c, c.h.conn.Number(), id}
 	if err := c.h.note(s); err != nil {

@@ -70,11 +70,11 @@ func (e *Event) set(a Attributes, patternless bool) error {
 	if a.Priority > Lowest || a.Retention < 0 || len(a.Publisher) > MaxPublisher {
 		return ais.ErrInvalidParam
 	}
-	if len(a.Patterns) > MaxPatterns || slices.ContainsFunc(a.Patterns, func(p []byte) bool { return len(p) > MaxPattern }) {
-		return ais.ErrTooBig
-	}
 	if e.received {
 		return ais.ErrAccess
+	}
+	if len(a.Patterns) > MaxPatterns || slices.ContainsFunc(a.Patterns, func(p []byte) bool { return len(p) > MaxPattern }) {
+		return ais.ErrTooBig
 	}
 	if patternless {
 		a.Patterns = e.attrs.Patterns
