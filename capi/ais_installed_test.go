@@ -138,6 +138,10 @@ func TestInstalledEventLibrariesLink(t *testing.T) {
 			}
 		}
 	}
+	pc, err := os.ReadFile(filepath.Join(lib, "pkgconfig/ccmclient.pc"))
+	if err != nil || !strings.Contains(string(pc), " -lccmclient\n") || !strings.Contains(string(pc), "\nCflags: -I${includedir}/ccm -I${includedir}\n") {
+		t.Errorf("ccmclient: %s, %v", pc, err)
+	}
 	if _, err := os.Stat(filepath.Join(base, "share/man/man7/saAis.7")); err != nil {
 		t.Error(err)
 	}

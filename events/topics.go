@@ -33,7 +33,7 @@ func (c *Client) CreateTopic(ctx context.Context, name string, o TopicOptions) e
 	case o.Keep < 0 || o.Keep > es.MaxKeep:
 		err = invalid("to keep %d events, 0 to %d are possible", o.Keep, es.MaxKeep)
 	case o.Durable && o.Keep == 0:
-		err = invalid("a durable topic that keeps nothing")
+		err = invalid("a durable topic that keeps nothing; say how many events it keeps")
 	default:
 		q := es.CreateRequest{Name: []byte(name), Options: es.Options{Keep: uint32(o.Keep), Durable: o.Durable}}
 		_, err = c.order(ctx, true, es.CallCreate, q.AppendTo(nil))

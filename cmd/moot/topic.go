@@ -33,7 +33,7 @@ them. docs/events.md is a guide.` + "\n\n" + topicStatus,
 const topicStatus = `EXIT STATUS
   0  done
   1  no agent answered, it may not be done, or this node is not quorate
-  2  wrong flag or argument
+  2  wrong flag or argument, as a name that is reserved, or --durable without --keep
   3  there is such a topic already (create), or none (delete)
   4  there is no such topic (describe)`
 
@@ -54,6 +54,8 @@ func onTopics(cmd *cobra.Command, d *dialling, do func(context.Context, *events.
 		return errors.New("nothing was done: this node is not quorate, or the nodes find out who is here; moot status tells more")
 	case errors.Is(err, events.ErrClosed):
 		return lost(err)
+	case errors.Is(err, events.ErrInvalid):
+		return failed(exitUsage, err)
 	}
 	return err
 }
@@ -241,7 +243,11 @@ func writeTopics(t *table, docs []topicDocument) error {
 	}
 	t.head("NAME", "KIND", "EVENTS", "KEPT", "MEMBERS")
 	for _, d := range docs {
-		t.row(printable(d.Name), d.kind(), fmt.Sprint(d.Last), fmt.Sprintf("%d of %d", d.Kept, d.Keep), fmt.Sprint(len(d.Members)))
+		kept := fmt.Sprint(d.Kept)
+		if d.Kept <= d.Keep && d.Keep > 0 { // what publishers want is kept besides
+			kept = fmt.Sprintf("%d of %d", d.Kept, d.Keep)
+		}
+		t.row(printable(d.Name), d.kind(), fmt.Sprint(d.Last), kept, fmt.Sprint(len(d.Members)))
 	}
 	return t.flush()
 }

@@ -111,7 +111,7 @@ func (a *asking) whyTopic(cmd *cobra.Command, topic string) error {
 		return writeJSON(cmd.OutOrStdout(), t)
 	}
 	if len(t.Why) == 0 {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "On this node nothing of %s was lost, ended or refused; %s.\n", printable(topic), count(len(t.Subscribers), "subscriber"))
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "On this node nothing of %s was lost by who is subscribed now, and nothing ended or was refused; %s.\n", printable(topic), count(len(t.Subscribers), "subscriber"))
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.Join(t.Why, "\n"))

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void print_nodes(const char *what, const oc_node_t *node, unsigned n)
@@ -66,6 +67,16 @@ static void *pull(void *subscription)
     return NULL;
 }
 
+static int subscribe(const char *topic, oc_ev_on_event_t *fn)
+{
+    int ed = oc_ev_subscribe(topic, fn);
+    if (ed < 0) {
+        fprintf(stderr, "subscribe to %s: %s\n", topic, errno == EINVAL ? "there is no such topic" : strerror(errno));
+        exit(1);
+    }
+    return ed;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -73,12 +84,9 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    int news = oc_ev_subscribe(argv[1], NULL), members = oc_ev_subscribe(S_OC_EV_MEMB_CLASS, on_membership);
+    int news = subscribe(argv[1], NULL);
+    subscribe(S_OC_EV_MEMB_CLASS, on_membership);
     pthread_t thread;
-    if (news < 0 || members < 0) {
-        fprintf(stderr, "subscribe: %s\n", strerror(errno));
-        return 1;
-    }
     if (pthread_create(&thread, NULL, pull, &news) != 0)
         return 1;
     oc_ev_handle_events();

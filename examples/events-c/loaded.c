@@ -1,7 +1,7 @@
 /*
  * loaded.c - a program that finds the interface that heartbeat shipped when it runs.
  *
- *     cc -I PREFIX/include/ccm -o loaded loaded.c -ldl
+ *     cc $(pkg-config --cflags ccmclient) -o loaded loaded.c -ldl
  *
  * Without the library it still runs, and says that it knows nothing of the cluster.
  */

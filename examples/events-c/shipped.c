@@ -1,7 +1,7 @@
 /*
  * shipped.c - a program of the interface that heartbeat shipped, with its library.
  *
- *     cc -I PREFIX/include/ccm -o shipped shipped.c -lccmclient
+ *     cc -o shipped shipped.c $(pkg-config --cflags --libs ccmclient)
  *
  * A token has one callback for memberships. Lists of a record are relative to the last
  * one that the token was given, and a record may be kept until oc_ev_callback_done.
