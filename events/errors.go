@@ -20,7 +20,7 @@ var (
 	ErrTooBig      error = &refusal{"it is too big", syscall.EMSGSIZE}
 	ErrAgain       error = &refusal{"this node is not in the primary part of the cluster: nothing was done", syscall.EAGAIN}
 	ErrTimeout     error = &refusal{"the ring broke: it may be done, or not", syscall.ETIMEDOUT}
-	ErrNoSpace     error = &refusal{"the topic keeps as many events as it can", syscall.ENOSPC}
+	ErrNoSpace     error = &refusal{"there is no room for more topics, or for more events that are kept: moot topic list tells what is", syscall.ENOSPC}
 	ErrNoResources error = &refusal{"a limit of the service is reached", syscall.ENOMEM}
 )
 

@@ -12,6 +12,7 @@ int code_error(uint16_t code)
     case 5: /* it may have happened, or happen yet */
         return ETIMEDOUT;
     case NATIVE_CODE_AGAIN:
+    case 15: /* topics keep all that they may */
     case 23:
         return EAGAIN;
     case NATIVE_CODE_NO_MEMORY:

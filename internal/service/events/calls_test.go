@@ -419,7 +419,7 @@ func TestFacts_Bounded(t *testing.T) {
 func TestTopic_Keeps(t *testing.T) {
 	p := &topic{opts: Options{Keep: 2}}
 	for i := range 6 {
-		p.keep(&event{seq: uint64(i + 1), timed: i%3 == 0})
+		p.keep(&event{seq: uint64(i + 1), timed: i%3 == 0}, MaxAll)
 	}
 	var seqs []uint64
 	for _, e := range p.kept {
@@ -429,12 +429,67 @@ func TestTopic_Keeps(t *testing.T) {
 		t.Errorf("kept %v of %d", seqs, p.seq)
 	}
 	p.kept[0].timed, p.kept[1].timed = false, false
-	if gone := p.trim(); fmt.Sprint(gone) != "[1 4]" {
+	if gone := p.trim(MaxAll); fmt.Sprint(gone) != "[1 4]" {
 		t.Errorf("gone %v", gone)
 	}
 	p.kept[1].content.Data = make([]byte, MaxKept)
 	p.bytes += MaxKept
-	if _, gone := p.keep(&event{seq: 7, content: Content{Data: []byte("x")}}); fmt.Sprint(gone) != "[5 6]" {
+	if _, gone := p.keep(&event{seq: 7, content: Content{Data: []byte("x")}}, MaxAll); fmt.Sprint(gone) != "[5 6]" {
 		t.Errorf("gone %v", gone)
 	}
+}
+
+// All that topics keep together has a bound: a topic lets its oldest events go for a new
+// one, and takes no more when there is room for none. The newest stays, however much is
+// kept for a time.
+func TestTopics_KeepSoMuch(t *testing.T) {
+	w := start(t, 1, Config{Store: &memory{}})
+	w.form(w.All())
+	a := w.client(1, 0)
+	big := func(name string, retention int64) PublishRequest {
+		q := say(name, string(make([]byte, MaxData)))
+		q.Content.Retention = retention
+		return q
+	}
+	publish := func(q PublishRequest, code service.Code) {
+		t.Helper()
+		answer := a.Call(CallPublish, q.AppendTo(nil))
+		w.Run()
+		w.stores[1].sync()
+		if answer.Code != code {
+			t.Fatalf("%v, not %v", answer.Code, code)
+		}
+	}
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("d"), Options{Keep: 9, Durable: true}})
+	for range 2*MaxKept/MaxData - 1 {
+		publish(big("d", int64(time.Hour)), service.OK)
+	}
+	publish(say("d", "newest"), service.OK)
+	kept := w.service(1).state.topic("d").kept
+	if e := kept[len(kept)-1]; string(e.content.Data) != "newest" {
+		t.Fatalf("%d is the last that is kept", e.seq)
+	}
+
+	for i := range MaxAll / MaxKept {
+		name := fmt.Sprint("t", i)
+		a.want(service.OK, CallCreate, CreateRequest{[]byte(name), Options{Keep: MaxKeep}})
+		for range MaxKept / MaxData / 2 {
+			publish(big(name, int64(time.Hour)), service.OK)
+		}
+	}
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("last"), Options{Keep: MaxKeep}})
+	for range 2 * MaxKept / MaxData {
+		publish(big("last", 0), service.OK)
+	}
+	for range 2 * MaxKept / MaxData {
+		if d := w.service(1).state; d.room(d.topic("d"), kept[0]) < d.topic("d").cost() {
+			t.Fatalf("more than %d bytes are kept", MaxAll)
+		}
+		answer := a.Call(CallPublish, big("t0", int64(time.Hour)).AppendTo(nil))
+		if w.Run(); answer.Code == service.ErrNoSpace {
+			publish(big("last", 0), service.OK) // the oldest of its own goes
+			return
+		}
+	}
+	t.Fatal("there is room for all")
 }

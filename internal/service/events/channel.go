@@ -109,7 +109,7 @@ func (s *Service) unlink(name string) service.Code {
 	for _, ev := range t.kept {
 		ev.timed = false
 	}
-	t.trim()
+	t.trim(MaxAll)
 	s.state.unlink(t)
 	return service.OK
 }

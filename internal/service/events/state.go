@@ -171,20 +171,49 @@ func (d *state) drop(t *topic) {
 	d.topics, d.unlinked = slices.DeleteFunc(d.topics, is), slices.DeleteFunc(d.unlinked, is)
 }
 
+// perEvent is what an event costs that is kept, besides its size.
+const perEvent = 128
+
+// cost is what a topic counts for among all.
+func (t *topic) cost() int { return t.bytes + perEvent*len(t.kept) }
+
+// room is what a topic may cost to keep an event, too, as long as the others keep what
+// they do. A node that comes must be told all that is kept, so there is a bound.
+func (d *state) room(t *topic, e *event) int {
+	if !e.timed && t.opts.Keep == 0 {
+		return MaxAll
+	}
+	room := MaxAll + t.cost()
+	for o := range d.all() {
+		room -= o.cost()
+	}
+	return room
+}
+
+// fits reports whether there is room for an event. What the topic keeps for its number
+// makes room for another one of that kind.
+func (t *topic) fits(e *event, room int) bool {
+	cost := e.size() + perEvent
+	if e.timed {
+		return len(t.kept) < MaxKeep+int(t.opts.Keep) && t.bytes+e.size() <= 2*MaxKept && t.cost()+cost <= room
+	}
+	return t.opts.Keep == 0 || cost <= room
+}
+
 // wanted reports whether an event stays: for its time, or as one of the last.
 func (t *topic) wanted(e *event) bool { return e.timed || e.seq+uint64(t.opts.Keep) > t.seq }
 
 // keep adds an event, the newest of the topic, if it is to be kept, and reports
 // whether it is. Those that are not to be any more go; gone gets their numbers.
-func (t *topic) keep(e *event) (kept bool, gone []uint64) {
+func (t *topic) keep(e *event, room int) (kept bool, gone []uint64) {
 	before := t.seq
 	t.seq = e.seq
 	if kept = t.wanted(e); kept {
 		t.kept = append(t.kept, e)
 		t.bytes += e.size()
 	}
-	if t.bytes > MaxKept {
-		return kept, t.trim()
+	if t.bytes > MaxKept || t.cost() > room {
+		return kept, t.trim(room)
 	}
 	return kept, t.slide(before)
 }
@@ -215,22 +244,19 @@ func (t *topic) lose(i int) {
 }
 
 // trim lets go all that is not kept any more. Those kept for their number go early
-// if they take too much memory.
-func (t *topic) trim() (gone []uint64) {
+// if they take too much memory, but not the newest: a store knows the topic's seq by it.
+func (t *topic) trim(room int) (gone []uint64) {
+	over := t.cost() - room
 	t.kept = slices.DeleteFunc(t.kept, func(e *event) bool {
-		if t.wanted(e) && (e.timed || t.bytes <= MaxKept) {
+		if t.wanted(e) && (e.timed || e.seq == t.seq || t.bytes <= MaxKept && over <= 0) {
 			return false
 		}
 		t.bytes -= e.size()
+		over -= e.size() + perEvent
 		gone = append(gone, e.seq)
 		return true
 	})
 	return gone
-}
-
-// full reports whether no more events can be kept for a time.
-func (t *topic) full(size int) bool {
-	return len(t.kept) >= MaxKeep+int(t.opts.Keep) || t.bytes+size > 2*MaxKept
 }
 
 // timed is the event with an id, if it is kept for a time.

@@ -59,7 +59,7 @@ func (s *Service) delete(name string) service.Code {
 	}
 	s.unstoreTopic(t)
 	t.created, t.opts = false, Options{}
-	t.trim()
+	t.trim(MaxAll)
 	s.abandon(t)
 	return service.OK
 }
@@ -178,11 +178,12 @@ func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code
 		return service.ErrNotExist, nil
 	}
 	ev := &event{from: Process{e.from, pid}, timed: q.Content.Retention > 0, content: q.Content}
-	if ev.timed && t.full(ev.size()) {
+	room := s.state.room(t, ev)
+	if !t.fits(ev, room) {
 		return service.ErrNoSpace, nil
 	}
 	ev.id, ev.seq = s.state.next(e.from), t.seq+1
-	s.record(t, ev, q.Content.Retention)
+	s.record(t, ev, q.Content.Retention, room)
 	p := PublishReply{ev.id, ev.seq}
 	if t.opts.Durable && s.cfg.Store != nil && e.src.Node == s.self && !bug.Planted("events-durable-at-once") {
 		s.answerStored(e.src, p)
@@ -192,11 +193,11 @@ func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code
 }
 
 // record adds an event to a topic, and tells it.
-func (s *Service) record(t *topic, ev *event, left int64) {
+func (s *Service) record(t *topic, ev *event, left int64, room int) {
 	ev.content = ev.content.clone()
 	ev.until = s.x.Now().Add(time.Duration(left))
 	s.counts.Published++
-	kept, gone := t.keep(ev)
+	kept, gone := t.keep(ev, room)
 	s.storeEvent(t, ev, kept, gone)
 	s.tell(t, ev)
 	if ev.timed && (s.expiry == nil || ev.until.Before(s.expires)) {
@@ -238,7 +239,7 @@ func (s *Service) clear(q *ClearRequest) service.Code {
 // forget lets an event go whose time is over.
 func (s *Service) forget(t *topic, ev *event) {
 	ev.timed = false
-	s.storeGone(t, t.trim())
+	s.storeGone(t, t.trim(MaxAll))
 	for _, u := range s.subs[t.number] {
 		delete(u.open.seen, ev.id)
 	}
@@ -327,6 +328,6 @@ func (s *Service) bringIn(b *brought) {
 	}
 	if ev := b.event; ev != nil && (s.state.fresh(ev.id) || bug.Planted("events-union-twice")) {
 		ev.seq = max(ev.seq, t.seq+1)
-		s.record(t, ev, b.left)
+		s.record(t, ev, b.left, s.state.room(t, ev))
 	}
 }

@@ -23,6 +23,7 @@ const (
 	MaxSubs      = 256       // of a connection
 	MaxKeep      = 1 << 14   // events that a topic keeps, for their number or for a time
 	MaxKept      = 16 << 20  // bytes of them
+	MaxAll       = 128 << 20 // bytes that all topics keep, with perEvent for each event
 	lowestNumber = 1000      // numbers of events up to it are reserved (openais-executive 7.2)
 	numberWrap   = 1<<31 - 1 // largest number that clients of pre-0.4 see (cluster events P6)
 )
