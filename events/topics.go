@@ -45,6 +45,9 @@ func (c *Client) CreateTopic(ctx context.Context, name string, o TopicOptions) e
 // waits for them, then ErrDeleted. It waits as CreateTopic does. ErrNoTopic: there is none.
 func (c *Client) DeleteTopic(ctx context.Context, name string) error {
 	err := checkKnown(name)
+	if name == MembershipClass || name == ConnectivityClass {
+		err = invalid("memberships and connectivity are always there")
+	}
 	if err == nil {
 		_, err = c.order(ctx, true, es.CallDelete, es.NameRequest{Name: []byte(name)}.AppendTo(nil))
 	}

@@ -54,6 +54,10 @@ func onTopics(cmd *cobra.Command, d *dialling, do func(context.Context, *events.
 		return errors.New("nothing was done: this node is not quorate, or the nodes find out who is here; moot status tells more")
 	case errors.Is(err, events.ErrClosed):
 		return lost(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the agent did not answer in %v, and what was asked for may be done yet: moot topic list tells, and moot status what goes on", answerWait)
+	case errors.Is(err, events.ErrTimeout):
+		return fmt.Errorf("%w; moot topic list tells", err)
 	case errors.Is(err, events.ErrInvalid):
 		return failed(exitUsage, err)
 	}

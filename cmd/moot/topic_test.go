@@ -38,6 +38,7 @@ func TestTopicCommands(t *testing.T) {
 	topic(0, "0 of 2", "list")
 	topic(0, `"keep": 2`, "describe", "t", "--json")
 	topic(4, `there is no topic "v"`, "describe", "v")
+	topic(2, "always there", "delete", events.MembershipClass)
 
 	client := events.New(c.Node(1))
 	s, err := client.Subscribe(t.Context(), "t")

@@ -152,9 +152,9 @@ func (s *Service) status() StatusReply {
 
 // Configured says that the node list of the configuration is another one now.
 func (s *Service) Configured() {
-	ids := slices.Clone(s.x.Nodes().Configured())
-	slices.Sort(ids)
 	s.retry(func() bool {
+		ids := slices.Clone(s.x.Nodes().Configured()) // as it is then: it may change before there is room
+		slices.Sort(ids)
 		return !s.live() || s.send(msgEligible, service.Source{}, body.AppendNodes(nil, ids)) == service.OK
 	})
 }
