@@ -157,7 +157,7 @@ func (h *herald) number() uint32 { return h.f.syncs }
 
 // SyncActivate implements service.Syncer.
 func (h *herald) SyncActivate() {
-	e := check.NewsEvent{Kind: check.NewsTurning, Ring: h.round.Ring, Round: h.number(), Teller: h.teller}
+	e := check.NewsEvent{Kind: check.NewsTurning, Ring: h.round.Ring, Round: h.number(), Teller: h.teller, Adopts: h.Service.Adopts()}
 	for _, p := range h.round.Peers {
 		if p.Has {
 			e.Nodes = append(e.Nodes, p.Node)

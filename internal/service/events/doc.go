@@ -56,7 +56,10 @@
 //
 // An event has an ID that no other event of the cluster has, as long as one node
 // remembers, the publisher's node in its upper half, and a Seq in its topic that
-// begins with 1 and has no gaps.
+// begins with 1 and has no gaps. Where parts come together that both numbered events
+// of a topic, one that is brought keeps its number, or gets the next if there was
+// such a one here; numbers that are left out then count as missed, for their events
+// are lost. An event of another topic by that name gets the next.
 // Number makes of it what clients of pre-0.4 see. Who does not take its events
 // misses some: beyond 1024 messages or 4 MiB of a subscription they are left out,
 // and the next one says how many. Nothing is left out in a group, who is too slow

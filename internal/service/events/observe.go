@@ -117,3 +117,8 @@ func (s *Service) Stored() (list []Applied) {
 // Tells reports whether a message of a round is of the member that tells its state.
 // It is for observers.
 func Tells(m *service.Message) bool { return m.Class == service.Sync && m.Func == msgState }
+
+// Adopts reports whether this node is about to give up what it has for what another
+// one told in the present round. It is for observers. Who can follow the others by
+// their messages does not, even if they went on without it.
+func (s *Service) Adopts() bool { return s.round != nil && s.round.state != nil }

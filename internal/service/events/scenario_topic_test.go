@@ -564,6 +564,34 @@ func union(t servicetest.T) {
 	w.form(w.All())
 }
 
+// A part that went on with a topic and was lost is heard of when one of its nodes
+// brings what it kept: under its number, and those before that count as missed (cluster
+// events P7, P11). What is brought of another topic by the same name comes next.
+func TestRetention_NumbersOfALostPart(t *testing.T) { test(t, lostPart) }
+
+func lostPart(t servicetest.T) {
+	for want, one := range map[string]bool{"t 4 kept missed 2": true, "t 2 kept": false} {
+		w := startLoose(t, 2, Config{})
+		if one {
+			w.form(w.All())
+			w.client(1, 99).want(service.OK, CallCreate, create("t"))
+		}
+		w.form(ids{1}, ids{2})
+		a, b := w.client(1, 99), w.client(2, 99)
+		if !one {
+			a.want(service.OK, CallCreate, create("t"))
+			b.want(service.OK, CallCreate, create("t"))
+		}
+		for range 3 {
+			a.publish("t", "lost")
+		}
+		a.keeps("kept", time.Hour)
+		b.subscribe("t").publish("t", "here")
+		w.form(w.All()) // the membership of node 2 counts as the latest
+		b.expect("t 1 here", want)
+	}
+}
+
 func TestScenario_P6_Numbers(t *testing.T) {
 	for seq, want := range map[uint64]int32{1: 1, 1<<31 - 1: 1<<31 - 1, 1 << 31: 1, 1<<31 + 4: 5} {
 		if got := Number(seq); got != want {

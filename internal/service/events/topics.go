@@ -327,6 +327,9 @@ func (s *Service) bringIn(b *brought) {
 		s.storeTopic(t)
 	}
 	if ev := b.event; ev != nil && (s.state.fresh(ev.id) || bug.Planted("events-union-twice")) {
+		if t.number != b.number {
+			ev.seq = 0 // the numbers of another topic by that name mean nothing here
+		}
 		ev.seq = max(ev.seq, t.seq+1)
 		s.record(t, ev, b.left, s.state.room(t, ev))
 	}

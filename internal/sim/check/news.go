@@ -147,10 +147,12 @@ type newsSub struct {
 	there  []uint32
 	waited int // messages that came when it took more
 
-	number uint64 // of the topic
-	at     uint64 // what of it was seen
-	lacks  uint64 // and not told
-	lost   bool   // events of it, since the queue of a client of the AIS was full
+	number  uint64 // of the topic
+	at      uint64 // what of it was seen
+	lacks   uint64 // and not told
+	gone    uint64 // of those: what is lost to all
+	excused uint64 // the same, of what is told now
+	lost    bool   // events of it, since the queue of a client of the AIS was full
 }
 
 // NewNews returns a checker; queue is how many messages wait for a subscription at
@@ -326,10 +328,13 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 	if h.stays {
 		return
 	}
+	h.evicted(false)
+	if !e.Adopts { // the others went on without it, but it has or gets all that they applied
+		return
+	}
 	for _, c := range h.mine {
 		c.adopted = true
 	}
-	h.evicted(false)
 	if o := n.lives[h.rings[e.Ring][e.Teller]]; o != nil && o != h && o.boards[key] != nil {
 		n.adopt(h, o.boards[key])
 	}
@@ -628,9 +633,11 @@ func (n *News) message(c *newsClient, s *newsSub, i *NewsItem) {
 	s.known, s.last = !c.stale && !s.call.Kept, i.Seq
 }
 
-// gap demands that a message says how many were left out.
+// gap demands that a message says how many were left out. Who takes everything misses
+// nothing but what died with another part of the cluster that had numbered it: the
+// event behind that was brought, under its number.
 func (n *News) gap(c *newsClient, s *newsSub, i *NewsItem) {
-	if i.Missed > 0 && !c.slow && !c.adopted && !s.call.First && s.call.From == 0 {
+	if i.Missed > s.excused && !c.slow && !c.adopted && !s.call.First && s.call.From == 0 {
 		n.failFor("EV5", c, i.Sub, "misses %d events of %s, and took everything", i.Missed, i.Topic)
 	}
 	if !s.known {

@@ -54,3 +54,37 @@ func TestNews(t *testing.T) {
 		}
 	}
 }
+
+// Who takes everything misses nothing but what another part of the cluster numbered and
+// nobody has any more: here 1 and 2 of topic t.
+func TestNews_BroughtNumbers(t *testing.T) {
+	for missed, want := range map[uint64]int{2: 0, 1: 1, 3: 2} {
+		n := paper()
+		b := n.lives[1].board
+		b.members[1] = 1
+		number := b.add("t", b.number(1)).number
+		brought := NewsPosting{ID: 2<<32 | 1009, Seq: 3, Text: "brought"}
+		for _, e := range []NewsEvent{
+			{Kind: NewsCalled, Client: 1, Call: &NewsCall{Want: WantTopic, Sub: 1, Name: "t"}},
+			{Kind: NewsOrdered, Op: &NewsOp{Do: "bring", From: 1, Born: 1, Name: "t", Number: number, Event: &brought}},
+			{Kind: NewsPush, Client: 1, Item: &NewsItem{Kind: ItemMessage, Sub: 1, Topic: "t", ID: brought.ID, Seq: 3, Text: "brought", Missed: missed}},
+		} {
+			e.Life = 1
+			n.Add(&e)
+		}
+		if len(n.Findings()) != want {
+			t.Errorf("%d missed: %v", missed, n.Findings())
+		}
+	}
+}
+
+// What another topic of that name was numbered means nothing.
+func TestNews_BroughtOfAnotherTopic(t *testing.T) {
+	b := newBoard()
+	b.members[1] = 1
+	u := b.add("t", b.number(1))
+	b.bring(&NewsOp{Name: "t", Number: 7, Event: &NewsPosting{ID: 2<<32 | 1009, Seq: 3}}, audience{NewNews(0, 0, 1), &newsNode{}})
+	if e := u.kept; u.seq != 1 || len(e) != 0 {
+		t.Errorf("topic is at %d", u.seq)
+	}
+}

@@ -13,7 +13,7 @@ const (
 	NewsView                    // Client, View: what its library makes of the fact before
 	NewsTook                    // Client: it got what it has granted with a call
 	NewsInit                    // a round begins: Ring, Round
-	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service, Teller
+	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service, Teller, Adopts
 	NewsConf                    // Transitional or not
 	NewsPassed                  // the ring is not primary
 	NewsCommit                  // before the message of the ring that says who the members are
@@ -41,6 +41,7 @@ type NewsEvent struct {
 	Round        uint32
 	Nodes        []NodeID
 	Teller       NodeID // of a round: whose state others took over; zero: nobody's
+	Adopts       bool   // this node did
 	Op           *NewsOp
 	View         *View
 	Transitional bool

@@ -12,6 +12,7 @@ type duty struct {
 	sub    *newsSub
 	event  *NewsPosting
 	missed uint64
+	gone   uint64 // of those: lost to all
 }
 
 func (d *duty) String() string {
@@ -282,6 +283,7 @@ func (n *News) catchUp(c *newsClient, subs []*newsSub, t *noted) {
 
 func (n *News) offer(c *newsClient, s *newsSub, e *NewsPosting) {
 	if e.Seq > s.at {
+		s.gone += min(e.gone, e.Seq-1-s.at)
 		n.skip(c, s, e.Seq-1)
 		s.at = e.Seq
 		n.give(c, s, e)
@@ -318,8 +320,8 @@ func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 		return
 	}
 	if !c.slow {
-		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks})
-		s.lacks = 0
+		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks, gone: s.gone})
+		s.lacks, s.gone = 0, 0
 	}
 }
 
@@ -463,6 +465,7 @@ func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
 	if e := d.event; same && e != nil {
 		same = e.ID == i.ID && e.Seq == i.Seq && e.Text == i.Text && d.missed == i.Missed && e.Priority == i.Priority && slices.Equal(e.Match, i.Match)
 	}
+	s.excused = d.gone
 	if same && i.Kind == ItemEnd {
 		same = i.Why == endDeleted
 	}

@@ -51,6 +51,8 @@ type NewsPosting struct {
 	Priority uint8
 	Text     string
 	Match    []string
+
+	gone uint64 // numbers right before it that only another part gave, whose events are lost
 }
 
 // board is what a node holds of topics and memberships. It follows from the messages
@@ -365,7 +367,11 @@ func (b *board) bring(op *NewsOp, l listeners) {
 	}
 	if op.Event != nil && b.learn(op.Event.ID) {
 		e := *op.Event
+		if t.number != op.Number {
+			e.Seq = 0 // of another topic
+		}
 		e.Seq = max(e.Seq, t.seq+1)
+		e.gone = e.Seq - t.seq - 1
 		t.post(&e)
 		l.posted(t, &e)
 	}
