@@ -46,8 +46,8 @@
 //
 // What it has not taken slows the ring down, like a slow client. It is ended, and
 // started again, when it holds 8 MiB of deliveries for 30 s in which it took less
-// than that, and when it answers nothing for longer than the configuration's
-// timeout, 30 s unless set. The agent never waits for it.
+// than that, and when it answers nothing, or does not come to Main, for longer than
+// the configuration's timeout, 30 s unless set. The agent never waits for it.
 //
 // All nodes of a cluster run a service in the same way: in processes, or inside of
 // members.

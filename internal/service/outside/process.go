@@ -72,6 +72,9 @@ func (p *process) gone(why string) {
 		return
 	}
 	s.proc = nil
+	if s.pid == p.conn.Cred().PID { // it registers once
+		s.pid = 0
+	}
 	for _, c := range slices.Clone(s.clients) {
 		c.conn.Close(fmt.Errorf("the process of service %s ended: %w", s.cfg.Name, service.ErrLibrary))
 	}
@@ -302,17 +305,27 @@ func (p *process) took(n uint64) error {
 	return nil
 }
 
-// watch asks the process now and then, and ends it when it does not answer.
+// watch asks the process now and then, and ends it when it does not answer, or was
+// there for all the time and did not register.
 func (s *Service) watch() {
 	s.x.After(s.cfg.Timeout, func() {
-		if p := s.proc; p != nil {
-			if p.ping != p.pong {
-				p.end(service.ErrTimeout, "it did not answer for "+s.cfg.Timeout.String())
-			} else {
-				p.ping++
-				p.tell(EventPing, Count{p.ping})
+		awaited := s.pid
+		switch p := s.proc; {
+		case p == nil && s.awaited == awaited && awaited != 0:
+			s.pid, awaited = 0, 0
+			if s.cfg.Gone != nil {
+				s.cfg.Gone(s.awaited, "it did not register for "+s.cfg.Timeout.String())
 			}
+		case p == nil:
+		case p.ping != p.pong:
+			awaited = 0
+			p.end(service.ErrTimeout, "it did not answer for "+s.cfg.Timeout.String())
+		default:
+			awaited = 0
+			p.ping++
+			p.tell(EventPing, Count{p.ping})
 		}
+		s.awaited = awaited
 		s.watch()
 	})
 }

@@ -1,6 +1,7 @@
 package outside
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -144,6 +145,26 @@ func TestProcess_DoesNotAnswer(t *testing.T) {
 	c.Advance(time.Second)
 	if p.Open() || len(*gone) != 1 {
 		t.Errorf("it goes on: %v", *gone)
+	}
+}
+
+// A process that is there but never registers is ended, once.
+func TestProcess_DoesNotRegister(t *testing.T) {
+	c, gone := alone(t)
+	c.Node(1).Service(id).(*Service).Expect(4711)
+	c.Advance(DefaultTimeout + time.Second)
+	if len(*gone) != 0 {
+		t.Errorf("too early: %v", *gone)
+	}
+	c.Advance(2 * DefaultTimeout)
+	if !slices.Equal(*gone, []int32{4711}) {
+		t.Errorf("%v", *gone)
+	}
+	p := process1(t, c)
+	p.Leave()
+	c.Advance(3 * DefaultTimeout)
+	if !slices.Equal(*gone, []int32{4711, int32(p.ID())}) {
+		t.Errorf("one that ended is awaited: %v", *gone)
 	}
 }
 

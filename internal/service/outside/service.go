@@ -18,7 +18,8 @@ type Config struct {
 	// Timeout is how long the process may take to answer; zero: DefaultTimeout.
 	Timeout time.Duration
 	// Gone is told, on the executive's goroutine, that the process that registered is
-	// not wanted any more or has gone: it is to be ended and started again. Optional.
+	// not wanted any more or has gone, or that the one that is expected does not
+	// register: it is to be ended and started again. Optional.
 	Gone func(pid int32, why string)
 }
 
@@ -43,6 +44,7 @@ type Service struct {
 	// Of this node.
 	proc    *process // nil: none
 	pid     int32    // of the process that may register
+	awaited int32    // that, if it had not registered when watch looked
 	lives   uint32
 	said    uint32 // number after the newest Roll that is out
 	owed    bool   // a Roll found no room
