@@ -488,6 +488,15 @@ func (s *suite) until(l *ledger, what string, right func(*ledger) bool) {
 	}
 }
 
+// certain reports whether all members of the last view have the state.
+func certain(l *ledger) bool {
+	if len(l.views) == 0 {
+		return false
+	}
+	v := l.views[len(l.views)-1]
+	return v.Majority && !slices.ContainsFunc(v.Members, func(p cpg.Peer) bool { return !p.HasState })
+}
+
 func lines(n int) func(*ledger) bool { return func(l *ledger) bool { return len(l.lines) == n } }
 
 var stateful = cpg.JoinConfig{Stateful: true}
@@ -610,7 +619,7 @@ func merge(s *suite) {
 	a, b, c := s.run(am, &ledger{}), s.run(bm, &ledger{}), s.run(cm, &ledger{})
 	s.send(am, "before")
 	for _, l := range []*ledger{a, b, c} {
-		s.until(l, "the first line", lines(1))
+		s.until(l, "the first line, and a state that a majority is certain of", func(l *ledger) bool { return lines(1)(l) && certain(l) })
 	}
 	s.c.Split([]cpg.NodeID{2, 3}, []cpg.NodeID{1})
 	s.send(am, "lost with the smaller side")
