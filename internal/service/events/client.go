@@ -294,9 +294,7 @@ func (c *client) enter(u *sub) {
 	switch u.class {
 	case Group:
 		s.groups[u.name] = append(s.groups[u.name], u)
-		s.retry(func() bool {
-			return u.ended || u.in || !s.live() || s.sayEntry(msgJoin, u.name, u.entrant()) == service.OK
-		})
+		s.sayJoin(u)
 	case Memb:
 		s.watches[Memb] = append(s.watches[Memb], u)
 		u.greet()

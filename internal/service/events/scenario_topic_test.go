@@ -599,3 +599,20 @@ func TestScenario_P6_Numbers(t *testing.T) {
 		}
 	}
 }
+
+// Who leaves a group and is in it again at once is in it, also when the leave found no
+// room before.
+func TestGroup_Again(t *testing.T) {
+	w := start(t, 2, Config{})
+	w.form(w.All())
+	l := w.client(1, 99).join("g")
+	w.Run()
+	l.expect("join 1/1 g")
+	w.Node(1).Full = true
+	l.must(CallEnd, SubRequest{1})
+	w.Node(1).Full = false
+	l.join("g")
+	w.rest()
+	w.client(2, 9).publish("g", "1")
+	l.expect("join 1/1 g", "g 1 1")
+}

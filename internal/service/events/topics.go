@@ -108,7 +108,10 @@ func (s *Service) leave(name string, who entrant) {
 		return
 	}
 	t.members = slices.DeleteFunc(t.members, func(e entrant) bool { return e == who })
-	if own := s.registration(name, who); own != nil && own.in {
+	if own := s.registration(name, who); own != nil {
+		if !own.in { // the leave of one with the same name found room after this one's join
+			s.sayJoin(own)
+		}
 		own.in = false // of a node that was thrown out: it is to come again
 	}
 	s.entered(t, EntryEvent{Process: who.Process, Group: name})
@@ -139,6 +142,14 @@ func (s *Service) registration(name string, who entrant) *sub {
 
 // entrant is how a registration is known to all.
 func (u *sub) entrant() entrant { return entrant{Process{u.c.s.self, u.c.pid}, u.c.id, u.id} }
+
+// sayJoin multicasts that a registration is in its group. Without room, or a membership,
+// that is said later.
+func (s *Service) sayJoin(u *sub) {
+	s.retry(func() bool {
+		return u.ended || u.in || !s.live() || s.sayEntry(msgJoin, u.name, u.entrant()) == service.OK
+	})
+}
 
 // sayLeave multicasts that a registration ended. What finds no room is said with
 // the next membership, or later.

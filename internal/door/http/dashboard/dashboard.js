@@ -354,13 +354,16 @@ function showTopics(topics) {
 }
 
 const topicRow = (topic) => row([quoted(topic.name), topic.unlinked ? faint(" (deleted)") : ""],
-  topic.created ? `${topic.kept} of ${topic.keep}${topic.durable ? ", durable" : ""}` : faint("a group"),
+  topic.created ? `${keptOf(topic)}${topic.durable ? ", durable" : ""}` : faint("a group"),
   String(topic.last), `${count(topic.members.length, "member")}, ${count(topic.opens, "open")}`);
+
+// keptOf leaves out how many a topic keeps if publishers had more of them kept.
+const keptOf = (topic) => topic.kept <= topic.keep && topic.keep > 0 ? `${topic.kept} of ${topic.keep}` : String(topic.kept);
 
 const slowRow = (subscriber) => row(String(subscriber.pid), quoted(subscriber.topic || subscriber.kind),
   subscriber.full ? mark("bad", `${subscriber.waiting}, no more may`) : String(subscriber.waiting), String(subscriber.missed));
 
-const endText = (end) => make("li", {}, at(end.time), " ", faint(end.reason), " ", quoted(end.text));
+const endText = (end) => make("li", {}, at(end.time), " ", faint(end.reason), ` process ${end.pid}, `, quoted(end.topic || end.kind), ": ", quoted(end.text));
 
 // ---- what happened ----
 
