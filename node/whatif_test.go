@@ -35,10 +35,12 @@ func five(t *testing.T) *Cluster {
 			t.Fatal(err)
 		}
 	}
-	testenv.Eventually(t, time.Minute, "the group of two nodes, and quorum", func() (bool, any) {
-		x, err := c.Node(1).WhatIf(t.Context(), url.Values{"cut": {"1,2,3", "4,5"}})
-		return err == nil && len(x.Sides) == 2 && x.Now.Votes == 5 && len(x.Sides[0].Groups) == 1 && x.Sides[0].Groups[0].Nodes == 2, x
-	})
+	for _, n := range c.Nodes() {
+		testenv.Eventually(t, time.Minute, "the group of two nodes, and quorum", func() (bool, any) {
+			x, err := n.WhatIf(t.Context(), url.Values{"cut": {"1,2,3", "4,5"}})
+			return err == nil && len(x.Sides) == 2 && x.Now.Votes == 5 && len(x.Sides[0].Groups) == 1 && x.Sides[0].Groups[0].Nodes == 2, x
+		})
+	}
 	return c
 }
 
