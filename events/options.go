@@ -63,7 +63,8 @@ func FromFirst() Option { return from("FromFirst", es.StartFirst, 0) }
 func FromRetained() Option { return from("FromRetained", es.StartKept, 0) }
 
 // FromOffset begins with the event that has an offset. What the topic does not keep any
-// more counts as missed.
+// more counts as missed. Subscribe fails with ErrInvalid if that event is neither
+// published nor the next one: the topic was made anew since the offset was noted.
 func FromOffset(offset uint64) Option { return from("FromOffset", es.StartAt, offset) }
 
 // Filter looks at one pattern of an event.

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -55,6 +56,9 @@ func (c *Client) subscribe(ctx context.Context, topic string, o *options) (*Subs
 	q.Sub, q.Topic = 1, []byte(topic)
 	if _, err := st.call(ctx, es.CallSubscribe, q.AppendTo(nil)); err != nil {
 		_ = st.fail(err)
+		if q.Start == es.StartAt && errors.Is(meaning(err), ErrInvalid) {
+			err = invalid("event %d is neither published nor the next one", q.Seq)
+		}
 		return nil, err
 	}
 	s := &Subscription{stream: st, overflow: o.overflow}
