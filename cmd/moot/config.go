@@ -100,7 +100,7 @@ func checkConfig(ctx context.Context, w io.Writer, name string, asJSON bool) err
 	}
 	if !asJSON {
 		token, source := c.TokenTimeout()
-		fmt.Fprintf(w, "%s is good: cluster %q with %d nodes, token timeout %d ms (%s).\n", name, c.Totem.ClusterName, len(c.Nodes), token.Milliseconds(), source)
+		fmt.Fprintf(w, "%s is good: cluster %q with %s, token timeout %d ms (%s).\n", name, c.Totem.ClusterName, count(len(c.Nodes), "node"), token.Milliseconds(), source)
 		writeLinks(w, c)
 	}
 	return nil
