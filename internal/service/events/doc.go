@@ -89,7 +89,9 @@
 // the latest commit tells what it holds; those that can not come to its state from
 // theirs adopt it, and are evicted if they were members. What such a node published
 // and had kept for a time or durably it brings to the others afterwards, which take
-// what they do not know. That matters where rings without quorum count, too.
+// what they do not know. Last it says what the highest number is that it was given, so
+// that none is given twice when the others forgot. That matters where rings without
+// quorum count, too.
 //
 // # Not here
 //

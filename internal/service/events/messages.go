@@ -195,9 +195,10 @@ func parseOffer(b []byte) (*offer, error) {
 	return o, r.Close()
 }
 
-// brought is what one message brings of a topic, and one of its events.
+// brought is what one message brings of a topic, and one of its events, or the highest
+// number that was given to something that a node did.
 type brought struct {
-	name   string
+	name   string // empty: number is such a one, and nothing else counts
 	number uint64
 	opts   Options
 	seq    uint64
@@ -220,7 +221,7 @@ func takeBrought(r *body.Reader) *brought {
 		t.event = takeEvent(r)
 		t.left = int64(r.U64())
 	}
-	if t.name == "" || t.left < 0 {
+	if t.name == "" && t.event != nil || t.left < 0 {
 		r.Fail("topic")
 	}
 	return t

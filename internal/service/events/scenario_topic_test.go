@@ -616,3 +616,26 @@ func TestGroup_Again(t *testing.T) {
 	w.client(2, 9).publish("g", "1")
 	l.expect("join 1/1 g", "g 1 1")
 }
+
+// Others that forgot all, and went on without a node, do not make it repeat the numbers
+// that its clients were told (openais-executive 7.7 and 14, 39).
+func TestNumbersOfWhoWasAway(t *testing.T) { test(t, numbersOfWhoWasAway) }
+
+func numbersOfWhoWasAway(t servicetest.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	l := w.client(3, 0)
+	l.want(service.OK, CallCreate, create("t"))
+	p := l.keeps("before", 0)
+	w.form(ids{1, 2}, ids{3})
+	w.Crash(1)
+	w.Crash(2)
+	w.Restart(1)
+	w.Restart(2)
+	w.form(ids{1, 2}, ids{3})
+	w.form(w.All())
+	l.want(service.OK, CallCreate, create("t"))
+	if q := l.keeps("after", 0); q.ID <= p.ID {
+		t.Fatalf("event %x after %x", q.ID, p.ID)
+	}
+}

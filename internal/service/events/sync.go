@@ -322,6 +322,12 @@ func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 			s.brings = append(s.brings, t)
 		}
 	}
+	for _, c := range old.counters { // last: what comes before is known from then on
+		id := uint64(c.node)<<32 | uint64(c.last)
+		if !d.knows(id) && (c.node == s.self || represents && !slices.Contains(present, c.node)) {
+			s.brings = append(s.brings, &brought{number: id})
+		}
+	}
 	s.remember(old, d)
 	s.state, s.fresh, s.limbo, s.rounds = d, true, false, nil
 	s.restore(old)

@@ -323,6 +323,10 @@ func (s *Service) timesOver() {
 // bringIn takes over what only another part had. What is known here stays as it
 // is, also when it is not kept any more.
 func (s *Service) bringIn(b *brought) {
+	if b.name == "" {
+		s.state.fresh(b.number)
+		return
+	}
 	t := s.state.topic(b.name)
 	if t == nil {
 		if !s.state.fresh(b.number) {

@@ -354,6 +354,10 @@ func (b *board) exit(t *noted, who NewsSeat, l listeners) {
 
 // bring takes over what only another part had.
 func (b *board) bring(op *NewsOp, l listeners) {
+	if op.Name == "" {
+		b.learn(op.Number)
+		return
+	}
 	t := b.find(0, op.Name)
 	if t == nil {
 		if !b.learn(op.Number) {
