@@ -107,7 +107,7 @@ var bodies = []servicetest.Body{
 		func(b []byte) (offerBody, error) { o, err := parseOffer(b); return offerBody{*o}, err }),
 	servicetest.A(toldBody{told{state: []byte("state"), at: place27, held: []entry{entry27}}},
 		func(b []byte) (toldBody, error) { t, err := parseTold(b); return toldBody{t}, err }),
-	servicetest.A(broughtBody{brought{"t", 1, Options{1, true}, 2, event27, 3}}, parseBrought),
+	servicetest.A(broughtBody{brought{"t", 1, true, Options{1, true}, 2, event27, 3}}, parseBrought),
 	servicetest.A(broughtBody{brought{name: "t", number: 1}}, parseBrought),
 	servicetest.A(state27, parseSnapshot),
 }
@@ -122,7 +122,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(msgCreate, false, append(head, CreateRequest{[]byte("t"), Options{1, false}}.AppendTo(nil)...))
 	f.Add(msgPublish, false, append(body.AppendU32(head, 1), PublishRequest{[]byte("g"), 0, content27}.AppendTo(nil)...))
 	f.Add(msgJoin, false, append(head, appendEntrant(body.AppendShort(nil, "x"), entrant{})...))
-	f.Add(msgBring, false, (&brought{"t", 1, Options{1, true}, 2, event27, 3}).appendTo(head))
+	f.Add(msgBring, false, (&brought{"t", 1, true, Options{1, true}, 2, event27, 3}).appendTo(head))
 	f.Add(msgExpire, false, body.AppendU64(body.AppendU32(head, 1), 7))
 	f.Add(msgCommit, false, (&commit{ring: ring27, members: []newcomer{{id: 1, name: "one", born: 1}}}).appendTo(nil))
 	f.Add(msgOffer, true, (&offer{}).appendTo(nil))

@@ -200,6 +200,7 @@ func parseOffer(b []byte) (*offer, error) {
 type brought struct {
 	name   string // empty: number is such a one, and nothing else counts
 	number uint64
+	anew   bool // the others have no such topic
 	opts   Options
 	seq    uint64
 	event  *event // nil: there is none
@@ -207,7 +208,7 @@ type brought struct {
 }
 
 func (t *brought) appendTo(b []byte) []byte {
-	b = appendOptions(body.AppendU64(appendName(b, t.name), t.number), t.opts)
+	b = appendOptions(body.AppendBool(body.AppendU64(appendName(b, t.name), t.number), t.anew), t.opts)
 	b = body.AppendBool(body.AppendU64(b, t.seq), t.event != nil)
 	if t.event != nil {
 		b = body.AppendU64(t.event.appendTo(b), uint64(t.left))
@@ -216,7 +217,7 @@ func (t *brought) appendTo(b []byte) []byte {
 }
 
 func takeBrought(r *body.Reader) *brought {
-	t := &brought{name: takeName(r), number: r.U64(), opts: takeOptions(r), seq: r.U64()}
+	t := &brought{name: takeName(r), number: r.U64(), anew: r.Bool(), opts: takeOptions(r), seq: r.U64()}
 	if r.Bool() {
 		t.event = takeEvent(r)
 		t.left = int64(r.U64())

@@ -17,7 +17,7 @@ type Applied struct {
 	Members []Member // of a commit, with Born alone; zero: it is new
 	Name    string   // of a topic or a group
 	Number  uint64   // of a topic; zero: the one with the name
-	Create  bool     // of enter
+	Create  bool     // of enter; of bring, that the others have no such topic
 	Options Options
 	Who     Process  // of publish, join, leave, enter, exit
 	Sub     uint32   // of join, leave, enter, exit
@@ -94,7 +94,7 @@ func (a *Applied) take(fn uint16, r *body.Reader) {
 func (a *Applied) seat(e entrant) { a.Who.PID, a.Sub = e.PID, e.sub }
 
 func (a *Applied) bring(t *brought) {
-	a.Name, a.Number, a.Options, a.Seq = t.name, t.number, t.opts, t.seq
+	a.Name, a.Number, a.Create, a.Options, a.Seq = t.name, t.number, t.anew, t.opts, t.seq
 	if e := t.event; e != nil {
 		a.Event = &Posted{e.id, e.seq, e.timed, e.content}
 	}

@@ -592,6 +592,23 @@ func lostPart(t servicetest.T) {
 	}
 }
 
+// All that a part kept is brought, also of topics that are older than what comes first.
+func TestRetention_TopicsOfAPart(t *testing.T) { test(t, topicsOfAPart) }
+
+func topicsOfAPart(t servicetest.T) {
+	w := startLoose(t, 2, Config{})
+	w.form(ids{1}, ids{2})
+	a := w.client(1, 99)
+	a.want(service.OK, CallCreate, create("u"))
+	a.want(service.OK, CallCreate, create("t"))
+	q := say("u", "first")
+	q.Content.Retention = int64(time.Hour)
+	a.want(service.OK, CallPublish, q)
+	a.keeps("second", time.Hour)
+	w.form(w.All())
+	w.client(2, 99).kept(1, 1).expect("t 1 second")
+}
+
 func TestScenario_P6_Numbers(t *testing.T) {
 	for seq, want := range map[uint64]int32{1: 1, 1<<31 - 1: 1<<31 - 1, 1 << 31: 1, 1<<31 + 4: 5} {
 		if got := Number(seq); got != want {

@@ -318,6 +318,9 @@ func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 		if d.knows(t.id()) && !bug.Planted("events-union-twice") {
 			continue
 		}
+		if t.anew = d.topic(t.name) == nil; t.anew && d.knows(t.number) {
+			continue // the others deleted it
+		}
 		if by == s.self || represents && !slices.Contains(present, by) {
 			s.brings = append(s.brings, t)
 		}

@@ -321,7 +321,8 @@ func (s *Service) timesOver() {
 }
 
 // bringIn takes over what only another part had. What is known here stays as it
-// is, also when it is not kept any more.
+// is, also when it is not kept any more. A topic is made whatever numbers are known:
+// others that are brought may have been given later.
 func (s *Service) bringIn(b *brought) {
 	if b.name == "" {
 		s.state.fresh(b.number)
@@ -329,9 +330,10 @@ func (s *Service) bringIn(b *brought) {
 	}
 	t := s.state.topic(b.name)
 	if t == nil {
-		if !s.state.fresh(b.number) {
+		if !b.anew {
 			return // it was deleted
 		}
+		s.state.fresh(b.number)
 		if t = s.state.add(b.name, b.number); t == nil {
 			return
 		}

@@ -112,7 +112,7 @@ type newsNode struct {
 	leaves bool
 	board  *board
 	boards map[epochKey]*board // as rounds began
-	brings map[uint64]string   // what it has to bring to the others
+	brings map[uint64]bringing // what it has to bring to the others
 }
 
 type newsClient struct {
@@ -181,7 +181,7 @@ func (n *News) Follow(e *Event) {
 	switch e.Kind {
 	case KindStart:
 		n.lives[e.Life] = &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
-			board: newBoard(), boards: make(map[epochKey]*board), brings: make(map[uint64]string)}
+			board: newBoard(), boards: make(map[epochKey]*board), brings: make(map[uint64]bringing)}
 	case KindCrash, KindStop:
 		h := n.lives[e.Life]
 		h.ended = true

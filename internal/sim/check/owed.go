@@ -129,7 +129,7 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 	switch op.Do {
 	case "bring":
 		if op.From == h.node && op.Born == h.board.members[h.node] {
-			delete(h.brings, op.id())
+			defer n.brought(h, op)
 		}
 	case "expire":
 		for _, id := range op.IDs {
@@ -146,6 +146,29 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 		if c.pending[op.Tag] != nil && c.conn == op.Conn {
 			c.verdicts[op.Tag] = v
 		}
+	}
+}
+
+// bringing is what a node has that the others have not.
+type bringing struct {
+	what string
+	anew bool // nor its topic
+}
+
+// brought demands that what is brought is there then, unless its topic was deleted
+// meanwhile.
+func (n *News) brought(h *newsNode, op *NewsOp) {
+	b, due := h.brings[op.id()]
+	delete(h.brings, op.id())
+	if !due || op.Name == "" {
+		return
+	}
+	if b.anew != op.Create {
+		n.fail("EV11", h, "brings %s as of a new topic: %v, and it is: %v", b.what, op.Create, b.anew)
+	}
+	t := h.board.find(0, op.Name)
+	if e := op.Event; t == nil && b.anew || t != nil && e != nil && e.Timed && !slices.ContainsFunc(t.kept, func(k *NewsPosting) bool { return k.ID == e.ID }) {
+		n.fail("EV11", h, "brings %s, and that is lost", b.what)
 	}
 }
 
@@ -172,12 +195,16 @@ func (n *News) punctual(h *newsNode, t *noted, id uint64) {
 func (n *News) adopt(h *newsNode, b *board) {
 	n.settle(h)
 	for _, t := range h.board.topics {
+		anew := b.find(0, t.name) == nil
+		if anew && b.knows(t.number) {
+			continue // it was deleted
+		}
 		if t.durable && NodeID(t.number>>32) == h.node && !b.knows(t.number) {
-			h.brings[t.number] = fmt.Sprintf("topic %s", t.name)
+			h.brings[t.number] = bringing{fmt.Sprintf("topic %s", t.name), anew}
 		}
 		for _, e := range t.kept {
 			if !t.unlinked && (t.durable || e.Timed) && NodeID(e.ID>>32) == h.node && !b.knows(e.ID) {
-				h.brings[e.ID] = fmt.Sprintf("event %x of %s", e.ID, t.name)
+				h.brings[e.ID] = bringing{fmt.Sprintf("event %x of %s", e.ID, t.name), anew}
 			}
 		}
 	}
@@ -504,7 +531,7 @@ type granted struct{ topic, text string }
 func (n *News) endOfTopics(h *newsNode) {
 	n.settle(h)
 	for _, id := range slices.Sorted(maps.Keys(h.brings)) {
-		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id])
+		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id].what)
 	}
 	for _, t := range h.board.topics {
 		for _, e := range t.kept {

@@ -360,9 +360,10 @@ func (b *board) bring(op *NewsOp, l listeners) {
 	}
 	t := b.find(0, op.Name)
 	if t == nil {
-		if !b.learn(op.Number) {
-			return
+		if !op.Create {
+			return // it was deleted
 		}
+		b.learn(op.Number)
 		t = b.add(op.Name, op.Number)
 		t.created, t.keep, t.durable, t.seq = true, op.Keep, op.Durable, op.Seq
 		if op.Event != nil {
