@@ -331,7 +331,7 @@ func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 			s.brings = append(s.brings, &brought{number: id})
 		}
 	}
-	s.remember(old, d)
+	s.remember(old)
 	s.state, s.fresh, s.limbo, s.rounds = d, true, false, nil
 	s.restore(old)
 	s.catchUp()
@@ -339,12 +339,13 @@ func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
 }
 
 // remember has subscriptions know what they got, or came too late for, of events that
-// come again when they are brought to the others.
-func (s *Service) remember(old, d *state) {
+// come again: when they are brought to the others, or because they were, and have another
+// number there.
+func (s *Service) remember(old *state) {
 	for t := range old.all() {
 		for _, e := range t.kept {
 			for _, u := range s.subs[t.number] {
-				if e.seq <= u.last && !d.knows(e.id) {
+				if e.seq <= u.last {
 					u.open.seen[e.id] = true
 				}
 			}

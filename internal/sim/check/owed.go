@@ -212,7 +212,7 @@ func (n *News) adopt(h *newsNode, b *board) {
 		for _, s := range c.order {
 			if t := h.board.find(s.number, ""); t != nil && s.call.Want == WantTopic {
 				for _, e := range t.kept {
-					if e.Seq <= s.at && !b.knows(e.ID) { // it was told, or before its time
+					if e.Seq <= s.at { // it was told, or before its time
 						c.through[s.call.Open][e.ID] = true
 					}
 				}
