@@ -609,6 +609,31 @@ func topicsOfAPart(t servicetest.T) {
 	w.client(2, 99).kept(1, 1).expect("t 1 second")
 }
 
+// An event that another part counts under a later number is not told again to who had
+// it (openais-executive 7.6 R4).
+func TestDurable_ToldUnderAnotherNumber(t *testing.T) { test(t, toldUnderAnother) }
+
+func toldUnderAnother(t servicetest.T) {
+	w := startLoose(t, 3, Config{Store: &memory{}})
+	w.form(w.All())
+	a, b, c := w.client(1, 99), w.client(2, 99), w.client(3, 99)
+	a.want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 9, Durable: true}})
+	publish := func(l *lib, data string) {
+		l.Call(CallPublish, say("t", data).AppendTo(nil))
+		w.Run()
+	}
+	a.subscribe("t")
+	w.form(ids{1, 2}, ids{3})
+	for _, data := range []string{"1", "2"} {
+		publish(b, data)
+		publish(c, "other "+data)
+	}
+	w.form(ids{1}, ids{2, 3}) // node 2 brings its events to node 3
+	w.form(w.All())
+	publish(b, "after")
+	a.expect("t 1 1", "t 2 2", "t 5 after")
+}
+
 func TestScenario_P6_Numbers(t *testing.T) {
 	for seq, want := range map[uint64]int32{1: 1, 1<<31 - 1: 1<<31 - 1, 1 << 31: 1, 1<<31 + 4: 5} {
 		if got := Number(seq); got != want {

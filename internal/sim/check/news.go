@@ -152,6 +152,8 @@ type newsSub struct {
 	lacks   uint64 // and not told
 	gone    uint64 // of those: what is lost to all
 	excused uint64 // the same, of what is told now
+	again   uint64 // not told, for it was under another number
+	repeats uint64 // the same, before what is told now
 	lost    bool   // events of it, since the queue of a client of the AIS was full
 }
 
@@ -655,7 +657,7 @@ func (n *News) gap(c *newsClient, s *newsSub, i *NewsItem) {
 			passed++
 		}
 	}
-	if i.Missed > between || i.Missed+passed < between {
+	if i.Missed > between || i.Missed+passed+s.repeats < between {
 		n.failFor("EV5", c, i.Sub, "is told %s %d after %d with %d missed", i.Topic, i.Seq, s.last, i.Missed)
 	}
 }

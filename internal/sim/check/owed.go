@@ -13,6 +13,7 @@ type duty struct {
 	event  *NewsPosting
 	missed uint64
 	gone   uint64 // of those: lost to all
+	again  uint64 // left out before it, as it was told under another number
 }
 
 func (d *duty) String() string {
@@ -338,7 +339,11 @@ func (n *News) lost(c *newsClient, s *newsSub) {
 // give tells an event, once for each open and to the first that it matches.
 func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 	through := c.through[s.call.Open]
-	if through[e.ID] || !newsMatches(s.call.Filters, e.Match) {
+	switch {
+	case through[e.ID]:
+		s.again++
+		return
+	case !newsMatches(s.call.Filters, e.Match):
 		return
 	}
 	through[e.ID] = true
@@ -347,8 +352,8 @@ func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 		return
 	}
 	if !c.slow {
-		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks, gone: s.gone})
-		s.lacks, s.gone = 0, 0
+		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks, gone: s.gone, again: s.again})
+		s.lacks, s.gone, s.again = 0, 0, 0
 	}
 }
 
@@ -492,7 +497,7 @@ func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
 	if e := d.event; same && e != nil {
 		same = e.ID == i.ID && e.Seq == i.Seq && e.Text == i.Text && d.missed == i.Missed && e.Priority == i.Priority && slices.Equal(e.Match, i.Match)
 	}
-	s.excused = d.gone
+	s.excused, s.repeats = d.gone, d.again
 	if same && i.Kind == ItemEnd {
 		same = i.Why == endDeleted
 	}
