@@ -188,8 +188,12 @@ func TestX14_05_SenderKilled(t *testing.T) {
 		defer cancel()
 		ended := make(chan bool)
 		for _, a := range s.agents {
+			count := 20_000
+			if a == c {
+				count *= 5 // it is not to be done when it is killed
+			}
 			go func() {
-				_, _ = s.try(ctx, a, first, probeSend, 20_000, 200) // the killed one's has no answer
+				_, _ = s.try(ctx, a, first, probeSend, count, 200) // the killed one's has no answer
 				ended <- true
 			}()
 		}
@@ -200,8 +204,8 @@ func TestX14_05_SenderKilled(t *testing.T) {
 		}
 		var both [2][]string
 		for i, a := range []*agent{a, b} {
-			lines := s.until(a, first, "all messages", func(lines []string) bool {
-				return beginning(lines, "message 1/") == 20_000 && beginning(lines, "message 2/") == 20_000
+			lines := s.until(a, first, "all messages, and the ring of two", func(lines []string) bool {
+				return beginning(lines, "message 1/") == 20_000 && beginning(lines, "message 2/") == 20_000 && beginning(lines, "regular 1 2 joined") > 0
 			})
 			clean(t, a, lines)
 			inOrder(t, messages(lines))
