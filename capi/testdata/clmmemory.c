@@ -2,30 +2,12 @@
  * other. Linked with --wrap for malloc, calloc and realloc. */
 #include <saClm.h>
 
+#include "lacks.h"
 #include "want.h"
 
 #include <poll.h>
 
-static int left;    /* allocations that succeed */
-static bool lacked; /* one did not */
 static bool view, node;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool lacks(void)
-{
-    lacked |= left == 0;
-    return left-- == 0;
-}
-
-void *__wrap_malloc(size_t n) { return lacks() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return lacks() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return lacks() ? NULL : __real_realloc(p, n); }
 
 /* Whether it was done; if not, there was no memory for it, or the connection ended. */
 static bool done(SaAisErrorT e)

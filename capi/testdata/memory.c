@@ -1,27 +1,9 @@
 /* memory.c - lives of which each lacks memory once, one later than the other. Linked
  * with --wrap for malloc, calloc and realloc. */
+#include "lacks.h"
 #include "test.h"
 
-static int  left;   /* allocations that succeed */
-static bool lacked; /* one did not */
 static bool approved, failed, told;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool lacks(void)
-{
-    lacked |= left == 0;
-    return left-- == 0;
-}
-
-void *__wrap_malloc(size_t n) { return lacks() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return lacks() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return lacks() ? NULL : __real_realloc(p, n); }
 
 /* Whether it was done; if not, there was no memory for it, or the connection ended. */
 static bool done(ha_gs_rc_t rc)
