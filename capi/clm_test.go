@@ -253,11 +253,11 @@ func TestClmTimeLimit(t *testing.T) {
 	binary := aisProgram(t, memory, "SaClm", "testdata/clm.c")
 	h := agents(t, 1)
 	m := h.talk(t, 1, binary).begin("")
-	h.agents[0].Signal(syscall.SIGSTOP)
+	h.agents[0].Stop()
 	for range 3 {
 		m.is("briefly 1", "briefly TIMEOUT")
 	}
-	h.agents[0].Signal(syscall.SIGCONT)
+	h.agents[0].Continue()
 	for range 2 {
 		if got := m.does("get 1"); !strings.HasPrefix(got, "get OK 1@") {
 			t.Error(got)

@@ -298,11 +298,11 @@ func TestEvtTimeLimit(t *testing.T) {
 	p := h.speaker(t, 1, binary)
 	p.again("init 0", "OK B31")
 	p.does("open 0 0 c psc", "close 0")
-	h.agents[0].Signal(syscall.SIGSTOP)
+	h.agents[0].Stop()
 	for range 3 {
 		p.does("open 0 0 c ps 50000000 -> TIMEOUT")
 	}
-	h.agents[0].Signal(syscall.SIGCONT)
+	h.agents[0].Continue()
 	p.does("open 0 0 c ps", "subscribe 0 1", "say 0 x 3 0 -", "hear 0 1 -> OK 1:x")
 	h.opens(t, 1, "c", 1)
 	p.does("close 0")

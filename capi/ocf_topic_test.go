@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/moothall/moothall/internal/testenv"
@@ -207,11 +206,11 @@ func TestEvents04_Scenario_32b_Delete(t *testing.T) {
 	h.topic(t, 3, "create", "t")
 	pulled, called, far := h.watch(1, binary, "pull", "t"), h.watch(2, binary, "call", "t"), h.watch(3, binary, "pull", "t")
 	all := []*watcher{pulled, called, far}
-	each(all, func(w *watcher) { w.Signal(syscall.SIGSTOP) }) // so that messages queue
+	each(all, func(w *watcher) { w.Stop() }) // so that messages queue
 	p := h.program(2, binary, "post", "t")
 	one, two := p.publish(0, "one"), p.publish(0, "two")
 	h.topic(t, 0, "delete", "t")
-	each(all, func(w *watcher) { w.Signal(syscall.SIGCONT) })
+	each(all, func(w *watcher) { w.Continue() })
 	each(all, func(w *watcher) {
 		w.next(fmt.Sprintf("MSG 1 %d 0 one", one), fmt.Sprintf("MSG 2 %d 0 two", two), "shut down")
 	})

@@ -277,7 +277,11 @@ func TestServiceInProcesses(t *testing.T) {
 
 	// Node 3's process hangs. Groups of programs do not notice, and the service goes
 	// on as soon as the process was found out.
-	kill(after[2].pid, syscall.SIGSTOP)
+	hung, err := os.FindProcess(after[2].pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.Stop(t, hung)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	m, err := cpg.New(h.nodes[2]).Join(ctx, "others", cpg.JoinConfig{})

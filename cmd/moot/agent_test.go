@@ -184,9 +184,9 @@ func TestAgentsFormAndLeave(t *testing.T) {
 	cora.start()
 	h.formed(1, 2, 3)
 
-	cora.process.Signal(syscall.SIGSTOP)
+	cora.process.Stop()
 	h.formed(1, 2)
-	cora.process.Signal(syscall.SIGCONT)
+	cora.process.Continue()
 	after := h.formed(1, 2, 3)
 	if st, err := cora.status(); err != nil || st.Watchdog.Gaps == 0 {
 		t.Errorf("the gap of the stopped process is not counted: %+v, %v (ring %v)", st.Watchdog, err, after.Ring.ID)

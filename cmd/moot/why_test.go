@@ -184,12 +184,12 @@ var causes = []struct {
 		c.says("left", "left", 1, 2)
 	}},
 	{"stopped for ten seconds", "", func(c *court) {
-		c.signal(3, syscall.SIGSTOP)
+		c.agents[2].Stop()
 		c.ring(1, 2)
 		ring := c.since()
 		c.says("left", "silent", 1, 2)
 		c.lasts(10 * time.Second)
-		c.signal(3, syscall.SIGCONT)
+		c.agents[2].Continue()
 		c.ring(1, 2, 3)
 		c.says("joined", "paused", 1, 2, 3)
 		c.saidOf(ring, "paused", 1, 2)
@@ -261,9 +261,9 @@ var causes = []struct {
 	}},
 	{"starved", "", func(c *court) {
 		for range 6 { // run for 60 ms every 1.6 s
-			c.signal(3, syscall.SIGSTOP)
+			c.agents[2].Stop()
 			c.lasts(1500 * time.Millisecond)
-			c.signal(3, syscall.SIGCONT)
+			c.agents[2].Continue()
 			c.lasts(60 * time.Millisecond)
 		}
 		c.ring(1, 2, 3)

@@ -267,8 +267,8 @@ func (s *soak) kill(m *machine, agent bool) {
 
 func (s *soak) stop(name string, p *testenv.Process) {
 	s.counts[name]++
-	p.Signal(syscall.SIGSTOP)
-	s.after(s.between(200*time.Millisecond, 5*time.Second), func() { p.Signal(syscall.SIGCONT) })
+	p.Stop()
+	s.after(s.between(200*time.Millisecond, 5*time.Second), p.Continue)
 }
 
 // cut loses what some nodes send to others, for a while.

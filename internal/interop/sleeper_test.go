@@ -3,7 +3,6 @@ package interop
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -43,20 +42,15 @@ func TestSleeper(t *testing.T) {
 				p.order("%s", order)
 			}
 		}
-		send := func(sig syscall.Signal) time.Duration {
-			if err := sleeper.cmd.Process.Signal(sig); err != nil {
-				t.Fatal(err)
-			}
-			return watch.counted(0).at
-		}
 		const stretch = 3 * time.Second
 
 		// Beside little traffic nobody notices.
 		all("send 200 200")
 		start := watch.counted(stretch).at
-		asleep := send(syscall.SIGSTOP)
+		testenv.Stop(t, sleeper.cmd.Process)
+		asleep := watch.counted(0).at
 		woken := watch.counted(stretch).at
-		send(syscall.SIGCONT)
+		testenv.Continue(t, sleeper.cmd.Process)
 		calm := [2]float64{watch.rate(start-stretch/2, start), watch.rate(asleep, woken)}
 		if calm[1] < calm[0]/4 { // a machine may have other work
 			t.Errorf("%.0f messages a second while a program is stopped, %.0f before", calm[1], calm[0])
@@ -66,7 +60,8 @@ func TestSleeper(t *testing.T) {
 		all("send 1000")
 		start = watch.counted(stretch).at
 		small := bench.PeakMemory(host.process.PID())
-		asleep = send(syscall.SIGSTOP)
+		testenv.Stop(t, sleeper.cmd.Process)
+		asleep = watch.counted(0).at
 		watch.until(joined, "members 3") // it is cut off
 		cut := watch.counted(0).at
 		end := watch.counted(stretch).at
@@ -94,7 +89,7 @@ func TestSleeper(t *testing.T) {
 			a, b, c := watch.counted(0), awake[1].counted(0), awake[2].counted(0)
 			return a.order == b.order && a.order == c.order, []count{a, b, c}
 		})
-		send(syscall.SIGCONT)
+		testenv.Continue(t, sleeper.cmd.Process)
 		if code := sleeper.exit(); code != 3 {
 			t.Errorf("the stopped program ended with %d, it should have lost its agent", code)
 		}

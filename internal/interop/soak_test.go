@@ -359,13 +359,13 @@ var faults = []struct {
 		return true
 	}},
 	{"stop", 10, func(x *soak, m *soaked) bool {
-		m.process.cmd.Process.Signal(syscall.SIGSTOP)
+		testenv.Stop(x.t, m.process.cmd.Process)
 		m.state = paused
 		p := m.process
 		x.after(x.between(50*time.Millisecond, 10*time.Second), func() {
 			if m.process == p && m.state == paused {
 				x.note(m, nil, "continued")
-				p.cmd.Process.Signal(syscall.SIGCONT)
+				testenv.Continue(x.t, p.cmd.Process)
 				m.state = up
 			}
 		})

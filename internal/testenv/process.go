@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -131,9 +130,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Signal sends a signal to a process that may have ended.
 func (p *Process) Signal(s os.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.t.Fatal(err)
-	}
+	tell(p.t, p.cmd.Process, s)
 }
 
 // Wait waits for the end and returns the exit status, -1 for a signal.

@@ -1,7 +1,11 @@
 package testenv
 
 import (
+	"encoding/binary"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -33,4 +37,51 @@ func TestStageHasItsNodes(t *testing.T) {
 			t.Errorf("%d nodes", len(s.Nodes))
 		}
 	})
+}
+
+// A process with many threads, each of which counts in a file.
+func TestStop(t *testing.T) {
+	const threads, file = 8, "MOOTHALL_TEST_COUNTS"
+	if path := os.Getenv(file); path != "" {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range threads {
+			go func() {
+				runtime.LockOSThread()
+				for n := uint64(1); ; n++ {
+					f.WriteAt(binary.BigEndian.AppendUint64(nil, n), int64(8*i))
+				}
+			}()
+		}
+		select {}
+	}
+	path := filepath.Join(t.TempDir(), "counts")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	counts := func() string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestStop$")
+	cmd.Env = append(os.Environ(), file+"="+path)
+	p := Start(t, cmd)
+	for range 10 {
+		last := counts()
+		Eventually(t, time.Minute, "the process counts", func() (bool, any) { return counts() > last, nil })
+		p.Stop()
+		if before, after := counts(), counts(); before != after {
+			t.Errorf("it counts on after Stop: %x, %x", before, after)
+		}
+		p.Continue()
+	}
+	p.Signal(syscall.SIGKILL)
+	p.Wait(time.Minute)
+	p.Stop() // it has ended
+	p.Continue()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/moothall/moothall/internal/door/corosync/qb/qbtest"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/quorum"
+	"github.com/moothall/moothall/internal/testenv"
 	"github.com/moothall/moothall/internal/vote"
 )
 
@@ -348,17 +349,13 @@ func TestLibcpg_StoppedClient(t *testing.T) {
 	a.line()
 	a.line()
 	b.line()
-	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Stop(t, b.cmd.Process)
 	const n = 5000
 	for i := range n {
 		fmt.Fprintln(a.in, i)
 		a.expect(fmt.Sprintf("message 1/%s %d %d", a.pid, len(fmt.Sprint(i)), i))
 	}
-	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Continue(t, b.cmd.Process)
 	for i := range n {
 		b.expect(fmt.Sprintf("message 1/%s %d %d", a.pid, len(fmt.Sprint(i)), i))
 	}
