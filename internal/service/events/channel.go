@@ -114,8 +114,30 @@ func (s *Service) unlink(name string) service.Code {
 	return service.OK
 }
 
+// exit is the end of an open that is to be said.
+type exit struct {
+	number uint64 // of the topic
+	who    entrant
+}
+
+// sayExit multicasts that an open ended, as soon as there is room; without a membership
+// it is said with the next. Nothing is opened here before that: clients may use their
+// names again.
 func (s *Service) sayExit(number uint64, who entrant) {
-	s.retry(func() bool { return !s.live() || s.sendExit(number, who) == service.OK })
+	s.exits = append(s.exits, exit{number, who})
+	if len(s.exits) == 1 {
+		s.retry(s.sayExits)
+	}
+}
+
+func (s *Service) sayExits() bool {
+	for len(s.exits) > 0 {
+		if e := s.exits[0]; s.live() && s.sendExit(e.number, e.who) != service.OK {
+			return false
+		}
+		s.exits = s.exits[1:]
+	}
+	return true
 }
 
 func (s *Service) sendExit(number uint64, who entrant) service.Code {

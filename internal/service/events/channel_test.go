@@ -106,6 +106,26 @@ func TestChannel_EndedBeforeItIsOpen(t *testing.T) {
 	l.must(CallEnd, SubRequest{1})
 }
 
+// A name under which something was open is free again when there was room to say that it
+// is not any more: what is opened by it then is open for all.
+func TestChannel_Again(t *testing.T) {
+	w := start(t, 2, Config{})
+	w.form(w.All())
+	l := w.client(1, 99)
+	number := l.channel(1, "t", true)
+	w.Node(1).Full = true
+	l.must(CallEnd, SubRequest{101})
+	l.must(CallEnd, SubRequest{1})
+	w.Node(1).Full = false
+	l.want(service.ErrAgain, CallEnter, EnterRequest{Sub: 1, Name: []byte("t")})
+	w.Advance(retryAfter)
+	l.channel(1, "t", false)
+	w.rest()
+	l.want(service.OK, CallUnlink, NameRequest{[]byte("t")})
+	l.want(service.OK, CallPublish, on(number, "still"))
+	l.expect("t 1 still")
+}
+
 // A client is told no lie when what it opened goes beyond its limit.
 func TestChannel_TooMany(t *testing.T) {
 	w := start(t, 1, Config{})

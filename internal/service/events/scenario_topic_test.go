@@ -659,6 +659,23 @@ func TestGroup_Again(t *testing.T) {
 	l.expect("join 1/1 g", "g 1 1")
 }
 
+// So it is when nobody could be told of the leave, because there was no quorum.
+func TestGroup_AgainInLimbo(t *testing.T) {
+	w := start(t, 3, Config{})
+	w.form(w.All())
+	l, other := w.client(1, 99).join("g"), w.client(2, 99).join("g")
+	w.Run()
+	w.form(ids{1}, ids{2}, ids{3})
+	l.must(CallEnd, SubRequest{1})
+	l.news()
+	other.news()
+	l.join("g")
+	w.form(w.All())
+	other.publish("g", "1")
+	l.expect("join 1/1 g", "g 1 1")
+	other.expect("leave 1/1 g", "join 1/1 g", "g 1 1")
+}
+
 // Others that forgot all, and went on without a node, do not make it repeat the numbers
 // that its clients were told (openais-executive 7.7 and 14, 39).
 func TestNumbersOfWhoWasAway(t *testing.T) { test(t, numbersOfWhoWasAway) }

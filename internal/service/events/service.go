@@ -85,6 +85,7 @@ type Service struct {
 	groups   map[string][]*sub
 	watches  [Group][]*sub // of Conn and Memb, in the order they came
 	channels map[uint64][]*sub
+	exits    []exit // that wait for room
 	expiry   service.Timer
 	expires  time.Time // when the first event's time is over, if expiry runs
 	dirty    []Write   // for the store
@@ -336,9 +337,9 @@ func (s *Service) born() uint32 {
 func (s *Service) live() bool { return s.born() != 0 && !s.limbo }
 
 // send multicasts a message with its head, if this node is in the primary
-// sub-cluster. What it brings goes first.
+// sub-cluster. What it brings goes first, and what was opened ends before it opens more.
 func (s *Service) send(fn uint16, src service.Source, parts ...[]byte) service.Code {
-	if !s.live() || len(s.brings) > 0 && fn != msgBring {
+	if !s.live() || len(s.brings) > 0 && fn != msgBring || len(s.exits) > 0 && fn == msgEnter {
 		return service.ErrAgain
 	}
 	s.scratch = body.AppendU32(s.scratch[:0], s.born())

@@ -167,7 +167,11 @@ func (s *Service) sayEntry(fn uint16, name string, who entrant) service.Code {
 func (s *Service) reconcile() bool {
 	for _, t := range s.state.topics {
 		for _, e := range t.members {
-			if e.Node == s.self && s.registration(t.name, e) == nil && !bug.Planted("events-ghost") && s.sayEntry(msgLeave, t.name, e) != service.OK {
+			if e.Node != s.self || bug.Planted("events-ghost") {
+				continue
+			}
+			own := s.registration(t.name, e)
+			if (own == nil || !own.in) && s.sayEntry(msgLeave, t.name, e) != service.OK { // one with the same name may be there now
 				return false
 			}
 		}
