@@ -57,6 +57,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 // Nodes asks for the configured nodes.
 func (c *Client) Nodes(ctx context.Context) (Nodes, error) { return get[Nodes](ctx, c, "/v1/nodes") }
 
+// Services asks for the services that the node runs.
+func (c *Client) Services(ctx context.Context) (Services, error) {
+	return get[Services](ctx, c, "/v1/services")
+}
+
 // Groups asks for the process groups.
 func (c *Client) Groups(ctx context.Context) (Groups, error) {
 	return get[Groups](ctx, c, "/v1/groups")

@@ -106,6 +106,27 @@ type Service struct {
 	Active  bool   `json:"active"`  // it acts on messages now
 	Epoch   uint64 `json:"epoch"`   // of its state
 	Clients int    `json:"clients"` // connections to it
+
+	Process *ServiceProcess `json:"process,omitempty"` // none: the agent itself runs it
+}
+
+// ServiceProcess is the process of a service that the agent keeps running.
+type ServiceProcess struct {
+	Command  []string  `json:"command"`
+	User     string    `json:"user,omitempty"` // none: the agent's own
+	State    string    `json:"state"`          // "running", "starting" before it has registered, or "waiting" to be started again
+	PID      int32     `json:"pid,omitempty"`
+	Since    time.Time `json:"since"`               // when it began or, while there is none, when the last one ended
+	LeftMS   int64     `json:"left_ms,omitempty"`   // until one is started again
+	Restarts uint64    `json:"restarts"`            // how often one ended, or could not begin, and another one was to follow
+	LastExit string    `json:"last_exit,omitempty"` // how that was the last time
+	Reason   string    `json:"reason,omitempty"`    // why the agent ended that one; none: it ended by itself
+}
+
+// Services answers GET /v1/services.
+type Services struct {
+	Time     time.Time `json:"time"`
+	Services []Service `json:"services"`
 }
 
 // KeptOut is a node that a ring does not let in for a while, because rings with
@@ -226,6 +247,7 @@ const (
 	EventQuorum   = "quorum"   // a decision about quorum
 	EventDecision = "decision" // any other decision
 	EventGroup    = "group"    // a process group changed
+	EventService  = "service"  // the process of a service came or ended
 )
 
 // Event is something that happened at a node.
@@ -239,6 +261,7 @@ type Event struct {
 	Gap      *Gap         `json:"gap,omitempty"`
 	Decision *Decision    `json:"decision,omitempty"` // with view, quorum and decision
 	Group    *GroupChange `json:"group,omitempty"`
+	Service  string       `json:"service,omitempty"` // its name
 }
 
 // Hello says whose events follow.

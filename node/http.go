@@ -53,6 +53,16 @@ func (f *front) Nodes(ctx context.Context) (out admin.Nodes, err error) {
 	return admin.Nodes{Ring: ring(st, decisions), Nodes: n.members(st)}, nil
 }
 
+// Services are those that this node runs.
+func (f *front) Services(ctx context.Context) (admin.Services, error) {
+	n := (*Node)(f)
+	out := admin.Services{Time: time.Now()}
+	if err := n.ask(ctx, func(core *executive.Core) { out.Services = n.runs(core.Status()) }); err != nil {
+		return admin.Services{Services: []admin.Service{}}, notNow(err)
+	}
+	return out, nil
+}
+
 // notNow is the error of a member that does not answer.
 func notNow(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {

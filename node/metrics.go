@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/obs"
@@ -139,10 +140,11 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	var views, decisions []labelled
 	var votes voteCounts
 	var told eventCounts
+	var run []admin.Service
 	err := n.ask(ctx, func(core *executive.Core) {
 		st = core.Status()
 		views, decisions = sorted(n.meters.views), sorted(n.meters.decisions)
-		votes, told = n.voteCounts(), n.eventCounts()
+		votes, told, run = n.voteCounts(), n.eventCounts(), n.runs(st)
 	})
 	p.One(obs.Gauge, "node_answering", "1 while the node does its work; the metrics of the ring are missing when it is 0.", obs.Flag(err == nil))
 	n.diskMetrics(p)
@@ -156,6 +158,7 @@ func (n *Node) metrics(ctx context.Context) *obs.Page {
 	votes.metrics(p)
 	told.metrics(p, n.topics.Size())
 	localMetrics(p, st, n.loop.Gaps(), decisions)
+	processMetrics(p, run)
 	return p
 }
 

@@ -8,10 +8,13 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"time"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
+	"github.com/moothall/moothall/internal/obs"
 	"github.com/moothall/moothall/internal/service/outside"
 	"github.com/moothall/moothall/internal/supervise"
 	"github.com/moothall/moothall/internal/totem"
@@ -78,8 +81,42 @@ func rights(name string) (*syscall.Credential, error) {
 
 // service makes the service of one life.
 func (o *outsider) service() service.Service {
-	o.present = outside.New(outside.Config{ID: o.cfg.ID, Name: o.cfg.Name, Timeout: o.cfg.Timeout, Gone: o.gone})
+	o.present = outside.New(outside.Config{ID: o.cfg.ID, Name: o.cfg.Name, Timeout: o.cfg.Timeout, Here: o.here, Gone: o.gone})
 	return o.present
+}
+
+// here tells of a process that runs the service now.
+func (o *outsider) here(pid int32) { o.tell("process %d runs it", pid) }
+
+// ended tells of the end of a process.
+func (o *outsider) ended(st supervise.Status) {
+	how := st.Last
+	if st.Why != "" {
+		how += ", as " + st.Why
+	}
+	o.tell("its process ended: %s; it is started again in %v", how, st.Next.Sub(st.Since))
+}
+
+func (o *outsider) tell(format string, args ...any) {
+	o.n.events.Publish(admin.Event{Time: time.Now(), Type: admin.EventService, Service: o.cfg.Name,
+		Text: fmt.Sprintf("Service %s: %s.", o.cfg.Name, fmt.Sprintf(format, args...))})
+}
+
+// describe is the process as documents have it, on the member's goroutine.
+func (o *outsider) describe() *admin.ServiceProcess {
+	st := supervise.Status{Since: o.n.started}
+	if o.keeper != nil {
+		st = o.keeper.Status()
+	}
+	out := &admin.ServiceProcess{Command: o.cfg.Command, User: o.cfg.User, State: "starting", PID: st.PID, Since: st.Since,
+		Restarts: st.Ended, LastExit: st.Last, Reason: st.Why}
+	switch {
+	case !st.Next.IsZero():
+		out.State, out.LeftMS = "waiting", max(0, time.Until(st.Next).Milliseconds())
+	case o.present.Registered():
+		out.State = "running"
+	}
+	return out
 }
 
 // gone ends a process, for another one to be started, unless the member ends.
@@ -90,7 +127,7 @@ func (o *outsider) gone(pid int32, why string) {
 		o.keeper.Retire()
 	default:
 		o.n.log.Warn("The process of a service is gone", "service", o.cfg.Name, "process", pid, "why", why)
-		o.keeper.Kill(pid)
+		o.keeper.Kill(pid, why)
 	}
 }
 
@@ -98,7 +135,7 @@ func (o *outsider) gone(pid int32, why string) {
 func (n *Node) startOutsiders() {
 	for _, o := range n.outsiders {
 		env := []string{remote.FDEnv + "=3", client.RunDirEnv + "=" + n.cfg.RunDir, "PATH=" + cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin")}
-		k := supervise.Start(supervise.Config{Command: o.cfg.Command, Env: env, Cred: o.cred, Started: o.started, Log: n.log.With("service", o.cfg.Name)})
+		k := supervise.Start(supervise.Config{Command: o.cfg.Command, Env: env, Cred: o.cred, Started: o.started, Ended: o.ended, Log: n.log.With("service", o.cfg.Name)})
 		n.post(func(*executive.Core) { o.keeper = k })
 		n.keepers = append(n.keepers, k)
 	}
@@ -125,4 +162,19 @@ func (n *Node) stopOutsiders() {
 	for _, k := range n.keepers {
 		k.Close()
 	}
+}
+
+// processMetrics are those of services in processes.
+func processMetrics(p *obs.Page, services []admin.Service) {
+	each := func(value func(*admin.ServiceProcess) float64) {
+		for _, s := range services {
+			if s.Process != nil {
+				p.Sample(value(s.Process), "service", s.Name)
+			}
+		}
+	}
+	p.Family(obs.Gauge, "service_up", "1 while the process of a service runs and has registered.")
+	each(func(s *admin.ServiceProcess) float64 { return obs.Flag(s.State == "running") })
+	p.Family(obs.Counter, "service_restarts_total", "Times that the process of a service ended, or could not begin, and was to be started again.")
+	each(func(s *admin.ServiceProcess) float64 { return float64(s.Restarts) })
 }

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moothall/moothall/admin"
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/cpg"
@@ -309,6 +311,25 @@ func TestServiceInProcesses(t *testing.T) {
 		return strings.Contains(h.log.String(), "It holds "), h.log
 	})
 
+	// Operators see what became of them.
+	if p := h.process(t, 1, "ledger"); p.Restarts == 0 || p.LastExit != "signal: killed" {
+		t.Errorf("killed: %+v", p)
+	}
+	if p := h.process(t, 2, "ledger"); p.Restarts == 0 || p.LastExit != "signal: killed" || p.Reason != "it did not answer for "+hangs.String() {
+		t.Errorf("ended by the agent: %+v", p)
+	}
+	agent := admin.New(h.runDirs[2])
+	happened, err := agent.Events(ctx, "")
+	ended := slices.IndexFunc(happened.Events, func(e admin.Event) bool {
+		return e.Type == admin.EventService && e.Service == "ledger" && strings.Contains(e.Text, "its process ended: signal: killed, as it did not answer for")
+	})
+	if err != nil || ended < 0 || !slices.ContainsFunc(happened.Events[ended:], func(e admin.Event) bool { return strings.Contains(e.Text, " runs it.") }) {
+		t.Errorf("%v %v", happened.Events, err)
+	}
+	if page := scrape(t, agent); page.value("moothall_service_up") < 0 || page.value("moothall_service_restarts_total") < 1 {
+		t.Error(page.text)
+	}
+
 	// All processes end with their agents.
 	for _, n := range h.nodes {
 		n.Halt()
@@ -431,6 +452,27 @@ func TestServiceInProcesses_BadCommand(t *testing.T) {
 	if _, err := h.nodes[0].OpenNamed(ctx, "ledger"); err != nil {
 		t.Error(err)
 	}
+	testenv.Eventually(t, patience, "the wait for the next attempt", func() (bool, any) { // each is longer than the one before
+		p := h.process(t, 0, "ledger")
+		return p.State == "waiting" && p.PID == 0 && p.LeftMS > 0 && p.Restarts >= 2 && strings.Contains(p.LastExit, "no such file") && p.Reason == "", p
+	})
+	if up := scrape(t, admin.New(h.runDirs[0])).value("moothall_service_up"); up != 0 {
+		t.Errorf("up: %v", up)
+	}
+}
+
+// process is how a node says that the process of a service does.
+func (h *hall) process(t *testing.T, i int, name string) admin.ServiceProcess {
+	t.Helper()
+	doc, err := admin.New(h.runDirs[i]).Services(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := slices.IndexFunc(doc.Services, func(s admin.Service) bool { return s.Name == name })
+	if k < 0 || doc.Services[k].Process == nil {
+		t.Fatalf("no process of %s in %+v", name, doc)
+	}
+	return *doc.Services[k].Process
 }
 
 func TestServicesInProcesses_NoRunDir(t *testing.T) {

@@ -60,6 +60,7 @@ func (n *Node) status(ctx context.Context) Status {
 	var decisions []executive.Decision
 	err := n.ask(ctx, func(core *executive.Core) {
 		st, decisions = core.Status(), core.Decisions(0)
+		out.Services = n.runs(st)
 	})
 	switch {
 	case errors.Is(err, errGone):
@@ -79,7 +80,6 @@ func (n *Node) status(ctx context.Context) Status {
 	out.Quorum = n.quorum(st)
 	out.Quarantine = n.keptOut(st)
 	out.Sync = admin.Sync{Ready: st.Ready, State: st.Round.State, Service: st.Round.Service, Missing: st.Round.Missing}
-	out.Services = services(st)
 	for _, q := range st.Queues {
 		out.Queues = append(out.Queues, Queue{Name: q.Name, Used: q.Used, Bound: q.Bound, Unit: q.Unit, BlockedBy: q.BlockedBy})
 	}
@@ -110,6 +110,19 @@ func ring(st executive.Status, decisions []executive.Decision) *Ring {
 		return nil
 	}
 	return &Ring{ID: st.Ring.String(), Seq: st.Ring.Seq, Rep: st.Ring.Rep, Members: st.Members, Since: formed(decisions, st.Ring)}
+}
+
+// runs are the services with their processes, on the member's goroutine.
+func (n *Node) runs(st executive.Status) []admin.Service {
+	out := services(st)
+	for i := range out {
+		for _, o := range n.outsiders {
+			if o.cfg.ID == out[i].ID {
+				out[i].Process = o.describe()
+			}
+		}
+	}
+	return out
 }
 
 func services(st executive.Status) []admin.Service {

@@ -39,7 +39,7 @@ func documents() (admin.Status, admin.Nodes, admin.Groups, []admin.Event) {
 		Node:   admin.Self{ID: 1, Name: "anna", Incarnation: 5, Started: noon.Add(-26 * time.Hour), PID: 4711},
 		Quorum: admin.Quorum{Provider: true, Quorate: true, Currency: "current", Expected: 3, Votes: 2, Needed: 2, Epoch: 42, Row: "majority", Reason: "2 of 3 votes, 2 are needed", DecidedInRingSeq: 42},
 		Sync:   admin.Sync{State: "working", Service: "cpg", Missing: []admin.NodeID{2}}, Token: admin.Token{TimeoutMS: 1010, Source: "default"},
-		Services: []admin.Service{{Name: "quorum", ID: 0, Active: true, Epoch: 42}, {Name: "cpg", ID: 2, Epoch: 38, Clients: 4}},
+		Services: serviceList(),
 		Queues:   []admin.Queue{{Name: "client.events", Used: 512, Bound: 67108864, Unit: "bytes", BlockedBy: "client 7 of cpg (process 815)"}},
 		Disk:     admin.Disk{StateDir: "/var/lib/moothall/hall", Saves: 12, LastMS: 0.8, SlowestMS: 14.2}, Watchdog: admin.Watchdog{Gaps: 1, LongestMS: 340},
 		Doors: []string{"corosync", "/run/moothall/admin.sock"}, Counters: []admin.Counter{{Name: "delivered", Value: 1234}, {Name: "gathers"}},
@@ -57,8 +57,26 @@ func documents() (admin.Status, admin.Nodes, admin.Groups, []admin.Event) {
 		{No: 3, Time: view.Time, Type: admin.EventView, Text: view.Text, Decision: &view},
 		{No: 4, Time: noon, Type: admin.EventGroup, Text: "Group db: process 815 of anna joined; it has 1 member.",
 			Group: &admin.GroupChange{Name: "db", Size: 1, Joined: []admin.Process{{Node: 1, NodeName: "anna", PID: 815, Reason: "join"}}}},
+		{No: 9, Time: noon, Type: admin.EventService, Service: "locks", Text: "Service locks: its process ended: exit status 3; it is started again in 100ms."},
 	}
 	return st, admin.Nodes{Ring: ring, Nodes: members}, groups, events
+}
+
+// serviceList is built in, as it should be, and in each kind of trouble.
+func serviceList() []admin.Service {
+	list := []admin.Service{{Name: "quorum", ID: 0, Active: true, Epoch: 42}, {Name: "cpg", ID: 2, Epoch: 38, Clients: 4}}
+	for i, p := range []admin.ServiceProcess{
+		{State: "running", PID: 4801, Since: noon.Add(-25 * time.Hour)},
+		{State: "running", PID: 4802, Since: noon.Add(-time.Hour), Restarts: 1, LastExit: "exit status 3"},
+		{State: "running", PID: 4803, Since: noon.Add(-5 * time.Second), Restarts: 12, LastExit: "exit status 3"},
+		{State: "starting", PID: 4804, Since: noon.Add(-20 * time.Second), Restarts: 2, LastExit: "signal: killed", Reason: "it did not register for 30s"},
+		{State: "waiting", Since: noon.Add(-4 * time.Second), LeftMS: 21000, Restarts: 9, LastExit: "fork/exec /usr/libexec/locks: no such file or directory"},
+		{State: "starting", Since: noon.Add(-time.Second)},
+	} {
+		p.Command = []string{"/usr/libexec/locks", "-v"}
+		list = append(list, admin.Service{Name: fmt.Sprint("locks", i), ID: uint16(40 + i), Active: true, Epoch: 42, Clients: i, Process: &p})
+	}
+	return list
 }
 
 // What commands print, as text and as JSON, changes only on purpose.
@@ -73,18 +91,22 @@ func TestPrinted(t *testing.T) {
 		"status-colour.txt": func(w io.Writer) error {
 			return writeStatus(&table{w: w, colour: true}, st, false)
 		},
-		"status.json":  func(w io.Writer) error { return writeJSON(w, st) },
-		"nodes.txt":    func(w io.Writer) error { return writeNodes(newTable(w), nodes) },
-		"nodes.json":   func(w io.Writer) error { return writeJSON(w, nodes) },
-		"groups.txt":   func(w io.Writer) error { return writeGroups(newTable(w), groups) },
-		"groups.json":  func(w io.Writer) error { return writeJSON(w, groups) },
-		"members.txt":  func(w io.Writer) error { return writeMembers(newTable(w), groups.Groups[0]) },
-		"members.json": func(w io.Writer) error { return writeJSON(w, groups.Groups[0]) },
-		"events.txt":   func(w io.Writer) error { return showAll(w, false, events) },
-		"events.json":  func(w io.Writer) error { return showAll(w, true, events) },
-		"topics.txt":   func(w io.Writer) error { return writeTopics(newTable(w), topicDocuments()) },
-		"topics.json":  func(w io.Writer) error { return writeJSON(w, topicDocuments()) },
-		"topic.txt":    func(w io.Writer) error { return writeTopic(newTable(w), topicDocuments()[1], topicHere()) },
+		"status.json": func(w io.Writer) error { return writeJSON(w, st) },
+		"nodes.txt":   func(w io.Writer) error { return writeNodes(newTable(w), nodes) },
+		"nodes.json":  func(w io.Writer) error { return writeJSON(w, nodes) },
+		"services.txt": func(w io.Writer) error {
+			return writeServices(newTable(w), admin.Services{Time: noon, Services: serviceList()})
+		},
+		"services.json": func(w io.Writer) error { return writeJSON(w, admin.Services{Time: noon, Services: serviceList()}) },
+		"groups.txt":    func(w io.Writer) error { return writeGroups(newTable(w), groups) },
+		"groups.json":   func(w io.Writer) error { return writeJSON(w, groups) },
+		"members.txt":   func(w io.Writer) error { return writeMembers(newTable(w), groups.Groups[0]) },
+		"members.json":  func(w io.Writer) error { return writeJSON(w, groups.Groups[0]) },
+		"events.txt":    func(w io.Writer) error { return showAll(w, false, events) },
+		"events.json":   func(w io.Writer) error { return showAll(w, true, events) },
+		"topics.txt":    func(w io.Writer) error { return writeTopics(newTable(w), topicDocuments()) },
+		"topics.json":   func(w io.Writer) error { return writeJSON(w, topicDocuments()) },
+		"topic.txt":     func(w io.Writer) error { return writeTopic(newTable(w), topicDocuments()[1], topicHere()) },
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {
@@ -156,6 +178,7 @@ func TestAskingCommands(t *testing.T) {
 		{[]string{"nodes", "anna", "1"}, 0, "this node", ""},
 		{[]string{"nodes", "bert"}, exitNotFound, "", `no node "bert" is configured`},
 		{[]string{"__complete", "nodes", ""}, 0, "anna\tnode 1\n", ""},
+		{[]string{"services"}, 0, "cpg ", ""},
 		{[]string{"groups"}, 0, "db     1        1", ""},
 		{[]string{"members", "db"}, 0, "815", ""},
 		{[]string{"members", "none"}, exitNotFound, "", `no process is in a group "none"`},
@@ -180,7 +203,7 @@ func TestAskingCommands(t *testing.T) {
 			t.Errorf("moot %v: %d\n%s%s\nwant %d with %q and %q", tc.args, code, stdout, stderr, tc.code, tc.stdout, tc.stderr)
 		}
 	}
-	for _, args := range [][]string{{"status"}, {"nodes"}, {"groups"}, {"members", "db"}, {"why"}} {
+	for _, args := range [][]string{{"status"}, {"nodes"}, {"services"}, {"groups"}, {"members", "db"}, {"why"}} {
 		_, stdout, _ := moot(t, insert(args, "--run="+runDir, "--json")...)
 		if !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: %s", args, stdout)

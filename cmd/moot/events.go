@@ -20,11 +20,11 @@ func newEventsCommand() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Print what happens to ring, quorum and process groups",
-		Long: `Print what happened to ring, quorum and process groups, one event a line, as the
-agent on this machine saw it: all that it keeps, which are the last 4096 events,
-or those after --since. With --follow it goes on with what happens, without
---since from now on, until it is interrupted or the agent ends.
+		Short: "Print what happens to ring, quorum, process groups and services",
+		Long: `Print what happened to ring, quorum, process groups and processes of services, one
+event a line, as the agent on this machine saw it: all that it keeps, which are the
+last 4096 events, or those after --since. With --follow it goes on with what happens,
+without --since from now on, until it is interrupted or the agent ends.
 
 Events have numbers, which the agent counts from 1 on in each of its lives. When
 events are missing that were asked for, a line in their place says so.

@@ -104,6 +104,7 @@ var commands = []func() *cobra.Command{
 	newReadmitCommand,
 	newReloadCommand,
 	newSendCommand,
+	newServicesCommand,
 	newSimCommand,
 	newStatusCommand,
 	newTopicCommand,

@@ -18,8 +18,9 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Ask the agent on this machine how it and its cluster are",
 		Long: `Ask the agent on this machine how it and its cluster are: ring, members, links,
-quorum with its reason, and what was decided lately. --all adds services, queues,
-disk and counters; --json prints everything as one document.
+quorum with its reason, and what was decided lately; a service whose process does
+not run, or was started again a moment ago. --all adds services, queues, disk and
+counters; --json prints everything as one document.
 
 EXIT STATUS
   0  the agent answered; whether the node is quorate is in the answer
@@ -72,6 +73,11 @@ func writeStatus(t *table, st admin.Status, all bool) error {
 	}
 	if st.Watchdog.Gaps > 0 {
 		t.row("not run", t.paint(yellow, fmt.Sprintf("%s, for %.0f ms at most: the machine is overloaded or was stopped", count(int(st.Watchdog.Gaps), "time"), st.Watchdog.LongestMS)))
+	}
+	for _, s := range st.Services {
+		if s.Process != nil && !fine(s.Process, st.Time) {
+			t.row("service", s.Name+": "+processText(t, s.Process, st.Time))
+		}
 	}
 	if len(st.Doors) > 0 {
 		t.row("doors", strings.Join(st.Doors, ", "))
@@ -204,10 +210,7 @@ func linkCells(t *table, l admin.Link) []string {
 
 func detailRows(t *table, st admin.Status) {
 	t.section()
-	t.head("SERVICE", "ACTIVE", "EPOCH", "CLIENTS")
-	for _, s := range st.Services {
-		t.row(s.Name, yes(s.Active), fmt.Sprint(s.Epoch), fmt.Sprint(s.Clients))
-	}
+	serviceRows(t, st.Services, st.Time)
 	t.section()
 	t.head("QUEUE", "USED", "BOUND", "UNIT", "BLOCKED BY")
 	for _, q := range st.Queues {

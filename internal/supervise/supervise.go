@@ -7,8 +7,8 @@
 // ends with it, ordinary scheduling, and no capabilities of this process. What it
 // prints goes to the log, line by line.
 //
-// A Keeper's methods may be called by several goroutines; its own one calls
-// Config.Started.
+// A Keeper's methods may be called by several goroutines; its own one calls the
+// functions of its Config.
 package supervise
 
 import (
@@ -34,10 +34,23 @@ type Config struct {
 	Env     []string
 	Cred    *syscall.Credential // nil: this process's
 	// Started is told of each run, and owns the socket.
-	Started  func(pid int32, socket int)
+	Started func(pid int32, socket int)
+	// Ended is told that a run ended, or could not begin, and is followed by another
+	// one. Optional.
+	Ended    func(Status)
 	Log      *slog.Logger
 	Min, Max time.Duration // of the pauses; 100 ms and 30 s
 	Patience time.Duration // of Close, before it kills; 3 s
+}
+
+// Status is how a command does.
+type Status struct {
+	PID   int32     // of the present run; zero: there is none
+	Since time.Time // when that began or, if there is none, when the last one ended
+	Next  time.Time // when the next one begins; zero while there is one
+	Ended uint64    // runs that ended, and attempts that failed
+	Last  string    // how the last one of these ended
+	Why   string    // why Kill ended it; empty: it did not
 }
 
 // Keeper keeps one command running.
@@ -49,7 +62,8 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards what follows
 	process *os.Process
-	pid     int32 // of process; zero: nothing runs
+	status  Status
+	killed  string // why Kill ended the present run
 }
 
 // Start starts the command. That it cannot be started is logged, and tried again.
@@ -57,17 +71,18 @@ func Start(c Config) *Keeper {
 	c.Min, c.Max = cmp.Or(c.Min, 100*time.Millisecond), cmp.Or(c.Max, 30*time.Second)
 	c.Patience = cmp.Or(c.Patience, 3*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
-	k := &Keeper{cfg: c, closed: make(chan struct{}), done: make(chan struct{})}
+	k := &Keeper{cfg: c, closed: make(chan struct{}), done: make(chan struct{}), status: Status{Since: time.Now()}}
 	go k.run()
 	return k
 }
 
-// Kill ends the run with that process id, if it is the present one. It does not
-// wait.
-func (k *Keeper) Kill(pid int32) {
+// Kill ends the run with that process id, if it is the present one, and Status tells
+// why. It does not wait.
+func (k *Keeper) Kill(pid int32, why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.pid == pid && pid != 0 {
+	if k.status.PID == pid && pid != 0 {
+		k.killed = why
 		_ = k.process.Kill()
 	}
 }
@@ -81,11 +96,11 @@ func (k *Keeper) Close() {
 	<-k.done
 }
 
-// Running is the process id of the present run; zero: there is none.
-func (k *Keeper) Running() int32 {
+// Status is how the command does now.
+func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.pid
+	return k.status
 }
 
 func (k *Keeper) run() {
@@ -102,6 +117,7 @@ func (k *Keeper) run() {
 		if time.Since(began) > k.cfg.Max {
 			pause = k.cfg.Min
 		}
+		k.ended(err, pause)
 		k.cfg.Log.Warn("The process of a service ended and is started again", "how", how(err), "in", pause)
 		select {
 		case <-time.After(pause):
@@ -109,6 +125,21 @@ func (k *Keeper) run() {
 			return
 		}
 		pause = min(2*pause, k.cfg.Max)
+	}
+}
+
+// ended notes that a run is over, and that another one follows.
+func (k *Keeper) ended(err error, pause time.Duration) {
+	now := time.Now()
+	k.mu.Lock()
+	st := Status{Since: now, Next: now.Add(pause), Ended: k.status.Ended + 1, Last: how(err)}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		st.Why = k.killed // else it was faster than Kill
+	}
+	k.status, k.killed = st, ""
+	k.mu.Unlock()
+	if k.cfg.Ended != nil {
+		k.cfg.Ended(st)
 	}
 }
 
@@ -141,7 +172,8 @@ func (k *Keeper) once() error {
 	}
 	pid := int32(cmd.Process.Pid)
 	k.mu.Lock()
-	k.process, k.pid = cmd.Process, pid
+	k.process = cmd.Process
+	k.status.PID, k.status.Since, k.status.Next = pid, time.Now(), time.Time{}
 	k.mu.Unlock()
 	k.cfg.Log.Info("The process of a service started", "process", pid)
 	k.cfg.Started(pid, fds[0])
@@ -157,7 +189,7 @@ func (k *Keeper) wait(cmd *exec.Cmd) error {
 	go func() { ended <- cmd.Wait() }()
 	defer func() {
 		k.mu.Lock()
-		k.process, k.pid = nil, 0
+		k.process, k.status.PID = nil, 0
 		k.mu.Unlock()
 	}()
 	select {

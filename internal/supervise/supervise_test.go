@@ -52,6 +52,26 @@ func TestKeeper_StartsAgain(t *testing.T) {
 	})
 }
 
+// A command that cannot be started is told of as one that ended.
+func TestKeeper_Status(t *testing.T) {
+	ended := make(chan Status, 8)
+	k, _ := keep(t, Config{Command: []string{"/nowhere/program"}, Min: time.Millisecond, Max: time.Hour, Ended: func(st Status) {
+		select {
+		case ended <- st:
+		default:
+		}
+	}})
+	for i := range 3 {
+		st := <-ended
+		if st.PID != 0 || st.Ended != uint64(i+1) || !strings.Contains(st.Last, "no such file") || st.Why != "" || st.Next.Sub(st.Since) != time.Millisecond<<i {
+			t.Errorf("%d: %+v", i, st)
+		}
+	}
+	if st := k.Status(); st.Ended < 3 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // The process has its end of the socket as descriptor 3.
 func TestKeeper_Socket(t *testing.T) {
 	got := make(chan string, 1)
@@ -68,13 +88,16 @@ func TestKeeper_Socket(t *testing.T) {
 	if s := <-got; s != "hello\n" {
 		t.Errorf("%q", s)
 	}
-	k.Kill(1) // some other process
-	pid := k.Running()
-	k.Kill(pid)
+	k.Kill(1, "not this one")
+	pid := k.Status().PID
+	k.Kill(pid, "it was in the way")
 	testenv.Eventually(t, patience, "another process", func() (bool, any) {
-		now := k.Running()
-		return now != 0 && now != pid, now
+		st := k.Status()
+		return st.PID != 0 && st.PID != pid, st
 	})
+	if st := k.Status(); st.Ended != 1 || st.Last != "signal: killed" || st.Why != "it was in the way" || !st.Next.IsZero() {
+		t.Errorf("%+v", st)
+	}
 	<-got
 }
 
@@ -82,8 +105,8 @@ func TestKeeper_CloseKillsInTheEnd(t *testing.T) {
 	k, out := keep(t, Config{Command: []string{"/bin/sh", "-c", `trap "" TERM; echo ready; while :; do sleep 1; done`}, Patience: 10 * time.Millisecond})
 	testenv.Eventually(t, patience, "the process", func() (bool, any) { return strings.Contains(out.String(), "ready"), out.String() })
 	k.Close()
-	if pid := k.Running(); pid != 0 {
-		t.Errorf("%d runs", pid)
+	if st := k.Status(); st.PID != 0 {
+		t.Errorf("%+v", st)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 type Backend interface {
 	Status(ctx context.Context) admin.Status
 	Nodes(ctx context.Context) (admin.Nodes, error)
+	Services(ctx context.Context) (admin.Services, error)
 	Groups(ctx context.Context) (admin.Groups, error)
 	Decisions(ctx context.Context, since uint64) (admin.Decisions, error)
 	Reload(ctx context.Context) (admin.Reloaded, error)

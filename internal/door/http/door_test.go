@@ -43,6 +43,10 @@ func (b *backend) Status(context.Context) admin.Status {
 	return admin.Status{Cluster: "hall", State: "operational"}
 }
 
+func (b *backend) Services(context.Context) (admin.Services, error) {
+	return admin.Services{Services: []admin.Service{{Name: "cpg", ID: 2}}}, b.err
+}
+
 func (b *backend) Nodes(ctx context.Context) (admin.Nodes, error) {
 	if b.stuck != nil {
 		<-b.stuck

@@ -23,6 +23,7 @@ func (d *Door) handler() http.Handler {
 		answer(w, http.StatusOK, d.c.Backend.Status(r.Context()))
 	})
 	get("/v1/nodes", func(w http.ResponseWriter, r *http.Request) { document(w, r, d.c.Backend.Nodes) })
+	get("/v1/services", func(w http.ResponseWriter, r *http.Request) { document(w, r, d.c.Backend.Services) })
 	get("/v1/groups", func(w http.ResponseWriter, r *http.Request) { document(w, r, d.c.Backend.Groups) })
 	get("/v1/groups/{name...}", d.group)
 	get("/v1/decisions", d.decisions)

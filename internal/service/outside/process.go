@@ -195,6 +195,9 @@ func (c *client) register(r *service.Request) {
 			k.announce()
 		}
 		s.changed()
+		if s.cfg.Here != nil {
+			s.cfg.Here(c.conn.Cred().PID)
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ type Config struct {
 	// not wanted any more or has gone, or that the one that is expected does not
 	// register: it is to be ended and started again. Optional.
 	Gone func(pid int32, why string)
+	// Here is told, likewise, that a process registered. Optional.
+	Here func(pid int32)
 }
 
 // DefaultTimeout is how long a process may take to answer.
@@ -137,6 +139,9 @@ func (s *Service) AskDump() {
 func (s *Service) Dump(w io.Writer) {
 	fmt.Fprintf(w, "configuration %v, processes on nodes %v\n", s.config, nodes(s.mates))
 }
+
+// Registered reports whether a process runs the service here.
+func (s *Service) Registered() bool { return s.proc != nil }
 
 // Expect says which process may register from now on.
 func (s *Service) Expect(pid int32) { s.pid = pid }

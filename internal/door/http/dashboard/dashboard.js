@@ -216,6 +216,7 @@ function warnings(status) {
     status.quorum.relies_on_fencing ? "Two sides of a split may both be quorate: that needs fencing." : "",
     status.watchdog.gaps > 0 ? `The process was not run in time, ${count(status.watchdog.gaps, "time")}; longest ${Math.round(status.watchdog.longest_ms)} ms.` : "",
     each(status.quarantine, keptOutText),
+    each(pick(status.services, (service) => service.process && (service.process.state !== "running" || isNew(service.process))), serviceText),
     each(pick(status.queues, (queue) => queue.used > queue.bound / 2), queueText),
   ].flat().filter((text) => text);
   return found.length > 0 ? [make("h3", {}, "To look at"), listed(found)] : "";
@@ -223,6 +224,13 @@ function warnings(status) {
 
 const keptOutText = (keptOut) => `${nameOf(keptOut.node)} is kept out${keptOut.by ? ` by the ring of ${nameOf(keptOut.by)}` : ""}: ${keptOut.text}${
   keptOut.void ? ", without effect now" : keptOut.left_ms > 0 ? `, ${spell(keptOut.left_ms)} more` : ", its time is over"}.`;
+
+// isNew is about one that was started again, and has yet to show that it lasts.
+const isNew = (life) => life.restarts > 0 && now() - Date.parse(life.since) < 60000;
+
+const serviceText = (service) => `Service ${service.name}: its process is ${service.process.state}, ${spell(now() - Date.parse(service.process.since))}${
+  service.process.restarts > 0 ? `; ${count(service.process.restarts, "time")} started again, last after ${service.process.last_exit}${
+    service.process.reason ? ` (${service.process.reason})` : ""}` : ""}.`;
 
 const queueText = (queue) => `Queue ${queue.name}: ${queue.used} of ${queue.bound} ${queue.unit}${queue.blocked_by ? `; ${queue.blocked_by}` : ""}.`;
 
@@ -472,6 +480,7 @@ const concerned = {
   quorum: ["/v1/why", "/v1/status"],
   decision: ["/v1/why", "/v1/status", "/v1/groupservices"],
   group: ["/v1/groups"],
+  service: ["/v1/status"],
 };
 
 function listen() {

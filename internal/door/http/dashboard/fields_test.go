@@ -15,7 +15,7 @@ import (
 var documents = map[string]reflect.Type{
 	"status": of[admin.Status](), "quorum": of[admin.Quorum](), "sync": of[admin.Sync](), "ring": of[admin.Ring](),
 	"member": of[admin.Member](), "missing": of[[]admin.Member](), "link": of[admin.Link](),
-	"keptOut": of[admin.KeptOut](), "queue": of[admin.Queue](), "decision": of[admin.Decision](),
+	"keptOut": of[admin.KeptOut](), "service": of[admin.Service](), "life": of[admin.ServiceProcess](), "queue": of[admin.Queue](), "decision": of[admin.Decision](),
 	"why": of[admin.Why](), "part": of[admin.WhyNode](), "evidence": of[admin.WhyEvidence](),
 	"groups": of[admin.Groups](), "group": of[admin.Group](), "process": of[admin.Process](),
 	"gs": of[admin.GroupServices](), "program": of[admin.GroupServicesClient](),
