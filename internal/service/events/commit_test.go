@@ -36,3 +36,22 @@ func otherLife(t servicetest.T) {
 		t.Fatalf("born %d, %d", born, s.bornBy(2, proto.RingID{}))
 	}
 }
+
+// Who learns in a round that the others went on without it is told that, and then of
+// the membership in which it comes back; not of those that it held and was thrown out of.
+func TestCommit_HeldAndThrownOut(t *testing.T) {
+	s, held := alone()
+	held.members[0].born, held.members[1].born = 0, 1
+	s.held[0].body = held.appendTo(nil)
+	s.state.members, s.fresh, s.rounds = []Member{{ID: 2, Born: 1}}, false, []proto.RingID{held.ring}
+	without := commit{ring: proto.RingID{Seq: 9, Rep: 1}, members: []newcomer{{id: 1, born: 1}}}
+	r := &round{ring: proto.RingID{Seq: 10, Rep: 1}, plan: &plan{sender: 1},
+		told: &told{held: append(s.held, entry{at: place{ring: without.ring}, fn: msgCommit, body: without.appendTo(nil)})}}
+	if !s.means(held) {
+		t.Fatal("it holds that it is a member")
+	}
+	s.stage(r)
+	if _, born := s.future(); !s.fresh || s.means(held) || born != 0 {
+		t.Errorf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
+	}
+}
