@@ -68,6 +68,7 @@ type epoch struct {
 	next    map[groupItem]string
 	digests map[int][32]byte
 	last    map[string]uint64 // by topic that is never deleted: highest number known
+	agreed  map[Life]bool     // members at which the round ended, or that stay
 }
 
 type citizen struct {
@@ -302,7 +303,7 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 	t := n.epochs[key]
 	if !t.counts(h.life) { // rings of lives that forgot theirs may have the name of an earlier one
 		t = &epoch{key: key, ids: make(map[uint64]publication), texts: make(map[string]uint64), seqs: make(map[topicSeq]uint64),
-			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64)}
+			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64), agreed: make(map[Life]bool)}
 		present := map[Life]NodeID{}
 		for _, id := range e.Nodes {
 			life := h.rings[e.Ring][id]
@@ -316,8 +317,9 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 		t.follow(present)
 		n.epochs[key] = t
 	}
+	t.agreed[h.life] = true
 	h.turn, h.awaits = t, true
-	h.stays = t.parent.counts(h.life)
+	h.stays = t.parent.stays(h.life)
 	if !t.parent.has(h.latest) { // what it told does not count any more
 		for _, c := range h.mine {
 			c.stale = c.stale || c.pushed >= c.granted
@@ -343,12 +345,13 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 }
 
 // follow makes the membership of those who are there: who was in the one before
-// stays.
+// stays. Who came with that, and fell away before the round ended at it, comes anew.
 func (t *epoch) follow(present map[Life]NodeID) {
 	if t.parent != nil {
 		t.seq = t.parent.seq
 		for _, c := range t.parent.members {
-			if present[c.life] != 0 {
+			if present[c.life] != 0 && t.parent.agreed[c.life] {
+				t.agreed[c.life] = true
 				t.members = append(t.members, c)
 				delete(present, c.life)
 			} else {
@@ -383,6 +386,9 @@ func (t *epoch) counts(life Life) bool {
 	return t != nil && slices.ContainsFunc(t.members, func(c citizen) bool { return c.life == life })
 }
 
+// stays reports whether a life is a member, and has agreed to be.
+func (t *epoch) stays(life Life) bool { return t != nil && t.agreed[life] }
+
 // has reports whether o is on the way to t.
 func (t *epoch) has(o *epoch) bool {
 	for ; t != nil && t != o; t = t.parent {
@@ -401,7 +407,7 @@ func (n *News) commit(h *newsNode) {
 		return // it waits for the next ring
 	}
 	way := []*epoch{t}
-	for p := t.parent; h.stays && p != h.at && p.counts(h.life); p = p.parent {
+	for p := t.parent; h.stays && p != h.at && p.stays(h.life); p = p.parent {
 		way = append(way, p)
 	}
 	slices.Reverse(way)
