@@ -46,6 +46,12 @@ func Retained(d time.Duration) PublishOption {
 	return func(c *es.Content) { c.Retention = int64(d) }
 }
 
+// Priority is 0, the highest, to 3, the lowest, as which an event goes without it. Handles
+// of the AIS get events in its order; subscriptions of this package do not care.
+func Priority(p uint8) PublishOption {
+	return func(c *es.Content) { c.Priority = p }
+}
+
 // Tagged gives the event patterns, which filters of subscriptions look at.
 func Tagged(patterns ...[]byte) PublishOption {
 	return func(c *es.Content) { c.Patterns = patterns }
@@ -88,6 +94,8 @@ func checkContent(topic string, q *es.Content) error {
 		return fmt.Errorf("%d bytes of data, %d are possible: %w", len(q.Data), es.MaxData, ErrTooBig)
 	case q.Retention < 0 || int32(q.Re) < 0:
 		return invalid("a time or an id below zero")
+	case q.Priority > es.Lowest:
+		return invalid("priority %d, %d to %d are possible", q.Priority, es.Highest, es.Lowest)
 	case len(q.Patterns) > es.MaxPatterns:
 		return invalid("%d patterns, %d are possible", len(q.Patterns), es.MaxPatterns)
 	}

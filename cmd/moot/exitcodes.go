@@ -16,7 +16,7 @@ has. They do not change their meaning.
    3  not quorate (status --check), or nobody would be (whatif); the topic is there
       already (topic create), or there is none (topic delete)
    4  what was asked for is not there (gs, members, nodes, readmit, send, topic
-      describe, whatif, why)
+      describe, topic listen, topic publish, whatif, why)
  130  interrupted, or nobody reads the output any more (play)
 
 Those of an agent are Corosync's where it has one for the case:

@@ -17,25 +17,26 @@ import (
 func newTopicCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topic",
-		Short: "Create, delete and list topics of events",
+		Short: "Create, delete and list topics of events, publish on them and listen",
 		Long: `Create, delete and list topics of events, which programs publish on and subscribe
-to. Topics are the same on all nodes; root and the agent's own user administer
-them. docs/events.md is a guide.` + "\n\n" + topicStatus,
+to, as the commands publish and listen do. Topics are the same on all nodes; root
+and the agent's own user administer them. docs/events.md is a guide.` + "\n\n" + topicStatus,
 		Args: subcommand,
 		RunE: func(*cobra.Command, []string) error {
-			return failed(exitUsage, errors.New("say what to do: moot topic create, delete, list or describe; moot topic --help tells more"))
+			return failed(exitUsage, errors.New("say what to do: moot topic create, delete, list, describe, publish or listen; moot topic --help tells more"))
 		},
 	}
-	cmd.AddCommand(newTopicCreateCommand(), newTopicDeleteCommand(), newTopicListCommand(), newTopicDescribeCommand())
+	cmd.AddCommand(newTopicCreateCommand(), newTopicDeleteCommand(), newTopicListCommand(), newTopicDescribeCommand(),
+		newTopicPublishCommand(), newTopicListenCommand())
 	return cmd
 }
 
 const topicStatus = `EXIT STATUS
-  0  done
-  1  no agent answered, it may not be done, or this node is not quorate
+  0  done, or interrupted (listen)
+  1  no agent answered, or it ended; it may not be done, or this node is not quorate
   2  wrong flag or argument, as a name that is reserved, or --durable without --keep
   3  there is such a topic already (create), or none (delete)
-  4  there is no such topic (describe)`
+  4  there is no such topic (describe, publish, listen)`
 
 // onTopics does something with the topics of an agent.
 func onTopics(cmd *cobra.Command, d *dialling, do func(context.Context, *events.Client) error) error {
@@ -49,13 +50,19 @@ func onTopics(cmd *cobra.Command, d *dialling, do func(context.Context, *events.
 	c := events.New(conn)
 	defer c.Close()
 	err = do(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the agent did not answer in %v, and what was asked for may be done yet: moot topic list tells, and moot status what goes on", answerWait)
+	}
+	return topicsProblem(err)
+}
+
+// topicsProblem is why something could not be done with topics.
+func topicsProblem(err error) error {
 	switch {
 	case errors.Is(err, events.ErrAgain):
 		return errors.New("nothing was done: this node is not quorate, or the nodes find out who is here; moot status tells more")
 	case errors.Is(err, events.ErrClosed):
 		return lost(err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the agent did not answer in %v, and what was asked for may be done yet: moot topic list tells, and moot status what goes on", answerWait)
 	case errors.Is(err, events.ErrTimeout):
 		return fmt.Errorf("%w; moot topic list tells", err)
 	case errors.Is(err, events.ErrInvalid):
