@@ -79,6 +79,10 @@ func TestEvents(t *testing.T) {
 			t.Errorf("told %x", ids)
 		}
 	}
+	var dump strings.Builder // logs are not for what programs say to each other
+	if err := a.Dump(ctx, &dump); err != nil || !strings.Contains(dump.String(), ": 5 bytes, 0 patterns\n") || strings.Contains(dump.String(), "hello") {
+		t.Errorf("%v\n%s", err, dump.String())
+	}
 }
 
 // A node says of its event service what there is, what waits for whom, and what ended,

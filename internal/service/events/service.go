@@ -425,7 +425,8 @@ func (s *Service) configured() bool {
 	return true
 }
 
-// Dump implements service.Dumper.
+// Dump implements service.Dumper. It tells how much events hold, and not what: that is
+// for those whom their publishers told.
 func (s *Service) Dump(w io.Writer) {
 	d := s.state
 	fmt.Fprintf(w, "view %v at %v seq %d trans %d fresh %v held %d\nmembers %v\nin %v\nout %v\neligible %v\ncounters %v\n",
@@ -433,7 +434,7 @@ func (s *Service) Dump(w io.Writer) {
 	for t := range d.all() {
 		fmt.Fprintf(w, "topic %q %x created %v %+v seq %d members %v opens %v\n", t.name, t.number, t.created, t.opts, t.seq, t.members, t.opens)
 		for _, e := range t.kept {
-			fmt.Fprintf(w, "  event %x seq %d of %v timed %v: %q\n", e.id, e.seq, e.from, e.timed, e.content.Data)
+			fmt.Fprintf(w, "  event %x seq %d of %v timed %v: %d bytes, %d patterns\n", e.id, e.seq, e.from, e.timed, len(e.content.Data), len(e.content.Patterns))
 		}
 	}
 }
