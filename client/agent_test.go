@@ -16,7 +16,7 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 var welcome = frame.Welcome{Version: 1, Packet: frame.MaxPacket, Message: frame.MaxMessage, Node: 1, Inc: 2, Agent: "fake", Name: "one", Cluster: "c"}
 

@@ -138,7 +138,7 @@ func joinerSilent(s *scene) {
 	at := limited(gN, limit)
 	a := s.members(1, at)[0]
 	b := s.join(2, at) // and does not receive
-	a.sees("NP join 1 none: proposed membership cur=[1/1] chg=[1/2] within 3s")
+	a.sees("NP join 1 none: proposed membership cur=[1/1] chg=[1/2] within 5s")
 	vote(yes, a)
 	a.sees("AP join 1 default approve|time limit exceeded: updated membership cur=[1/1 1/2] chg=[1/2]", "AN time limit exceeded [1/2]")
 	b.next()

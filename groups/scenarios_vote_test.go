@@ -161,7 +161,7 @@ func votes(s *scene) {
 
 // limit is how long the silent are waited for: long enough for the others, on a busy
 // machine too.
-const limit = 3 * time.Second
+const limit = 5 * time.Second
 
 // late has a vote on a state value within the limit, in which the second one is
 // silent.
@@ -169,7 +169,7 @@ func (s *scene) late(at groups.Attributes, options ...groups.VoteOption) []*acto
 	s.Helper()
 	ab := s.members(2, at)
 	must(s.T, ab[0].ProposeState(s.ctx, []byte("x"), groups.Voted(limit)))
-	all(ab, `NP state 1 none: proposed state cur=[1/1 1/2] prop="x" within 3s`)
+	all(ab, `NP state 1 none: proposed state cur=[1/1 1/2] prop="x" within 5s`)
 	must(s.T, ab[0].Vote(s.ctx, yes, options...))
 	return ab
 }
@@ -192,9 +192,9 @@ func lateOtherDefault(s *scene) {
 func lateOnce(s *scene) {
 	ab := s.members(2, g1)
 	must(s.T, ab[0].ProposeState(s.ctx, []byte("x"), groups.Voted(limit)))
-	all(ab, `NP state 1 none: proposed state cur=[1/1 1/2] prop="x" within 3s`)
+	all(ab, `NP state 1 none: proposed state cur=[1/1 1/2] prop="x" within 5s`)
 	vote(more, ab[0])
-	all(ab, `NP state 2 default approve|time limit exceeded: ongoing state cur=[1/1 1/2] prop="x" within 3s`)
+	all(ab, `NP state 2 default approve|time limit exceeded: ongoing state cur=[1/1 1/2] prop="x" within 5s`)
 	vote(yes, ab...)
 	all(ab, `AP state 2 default approve|time limit exceeded: updated state cur=[1/1 1/2] state="x" prop="x"`, "AN time limit exceeded [1/2]")
 }

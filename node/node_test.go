@@ -28,7 +28,7 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // cluster is a configuration of n nodes with so many links, on free ports.
 func cluster(t *testing.T, n, links int) *config.Config {

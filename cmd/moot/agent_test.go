@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds what takes a second on a machine with time to spare.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // hall is three agents as real processes on loopback addresses, without the
 // Corosync door, of which a network namespace has only one.

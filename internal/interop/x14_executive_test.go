@@ -564,9 +564,7 @@ func TestX14_11_DumpBySignal(t *testing.T) {
 			a.process.WaitOutput(patience, text)
 		}
 		for _, builtIn := range []string{"quorum", "cpg", "events"} { // they say what they hold, too
-			if !strings.Contains(a.process.Output(), builtIn) {
-				t.Errorf("no dump of %s", builtIn)
-			}
+			a.process.WaitOutput(patience, builtIn)
 		}
 		s.ask(a, first, probeSend, 1, 10)
 		for _, a := range s.agents {

@@ -279,6 +279,10 @@ func TestX14_15_NotPrimary(t *testing.T) {
 		s.link(c, true)
 		s.together(1, 2, 3)
 		s.ask(c, quorate, probeSend, 1, 10)
+		testenv.Eventually(t, patience, "CLM goes on", func() (bool, any) { // its round is another one than that of the probes
+			_, err := members.NodeGet(ctx, 3)
+			return !errors.Is(err, ais.ErrTryAgain), err
+		})
 		if _, err := members.NodeGet(ctx, 3); err != nil {
 			t.Error(err)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/moothall/moothall/internal/testenv"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // shell writes an executable shell script.
 func shell(t *testing.T, text string) string {

@@ -13,7 +13,7 @@ import (
 	"github.com/moothall/moothall/internal/testenv"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 type log struct {
 	mu sync.Mutex

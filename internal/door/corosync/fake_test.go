@@ -21,7 +21,7 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // fake is a Backend: node 1 of a cluster in memory, with the real services. The
 // loop's goroutine owns the cluster; after each function the cluster runs until

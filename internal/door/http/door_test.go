@@ -30,7 +30,7 @@ import (
 	"github.com/moothall/moothall/internal/testenv"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // backend is a node that says what the test wants.
 type backend struct {

@@ -31,7 +31,7 @@ import (
 // The door of a whole member, alone in its cluster, and package client.
 
 const (
-	patience = 20 * time.Second
+	patience = 60 * time.Second
 	actEnv   = "MOOT_TEST_NATIVE_ACT" // what this program is to do as a client of its own
 	socket   = "MOOTHALL_SOCKET"
 )

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { qbtest.Main(func() { os.Exit(m.Run()) }) }
 
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // loop is an owner goroutine.
 type loop struct {
