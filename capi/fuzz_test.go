@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,9 +66,11 @@ type liar struct {
 	packet uint32
 	told   int // fewer events than that go before an answer; 0: than 3
 	heard  func(frame.Call)
-	script func(frame.Call) [][]byte // the events behind an answer; nil: any, around it
-	reply  func(frame.Call) (service.Code, []byte)
-	calls  int // how many it answers, if not a dozen
+	script func(frame.Call) [][]byte               // the events behind an answer; nil: any, around it
+	reply  func(frame.Call) (service.Code, []byte) // code 0: no answer
+	credit func(size uint32) uint32                // what it gives for a call; nil: what that took
+	window uint32                                  // of requests; 0: 64 KiB
+	calls  int                                     // how many it answers, if not a dozen
 }
 
 // twist changes a packet, or does not.
@@ -149,7 +150,7 @@ func (l *liar) serve(all [][]byte) {
 			p = rest
 			switch m.Kind {
 			case frame.KindOpen:
-				if !l.send(frame.Opened{ID: 1, Window: 1 << 16}.AppendTo(nil, 1)) {
+				if !l.send(frame.Opened{ID: 1, Window: cmp.Or(l.window, 1<<16)}.AppendTo(nil, 1)) {
 					return
 				}
 			case frame.KindCall:
@@ -183,10 +184,19 @@ func (l *liar) answer(m frame.Message, all [][]byte) bool {
 	if l.reply == nil {
 		l.reply = l.answerAsGroups
 	}
+	credit := uint32(m.Size())
+	if l.credit != nil {
+		credit = l.credit(credit)
+	}
 	code, body := l.reply(q)
+	if code == 0 {
+		return true
+	}
 	out := frame.NewPacker(frame.MaxPacket)
 	out.Answer(1, frame.Answer{ID: q.ID, Code: code, Body: body})
-	out.Credit(1, frame.Credit{Bytes: uint32(m.Size())})
+	if credit > 0 {
+		out.Credit(1, frame.Credit{Bytes: credit})
+	}
 	return l.send(slices.Concat(out.Next(), slices.Concat(behind...)))
 }
 
@@ -210,12 +220,18 @@ func pretend(t *testing.T, source string, sessions int, serve func(n int, sock n
 // pretendTo is the same for any program.
 func pretendTo(t *testing.T, binary string, sessions int, serve func(n int, sock net.Conn)) *testenv.Process {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gs")
-	if err != nil {
+	p, _ := impostor(t, serve).client(1, binary, fmt.Sprint(sessions))
+	return p
+}
+
+// impostor is a hall of one node, where sessions are served as serve says.
+func impostor(t *testing.T, serve func(n int, sock net.Conn)) *hall {
+	t.Helper()
+	h := emptyHall(t, 1)
+	if err := os.Mkdir(h.runDir(1), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := net.Listen("unixpacket", filepath.Join(dir, "agent.sock"))
+	listener, err := net.Listen("unixpacket", filepath.Join(h.runDir(1), "agent.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,9 +245,7 @@ func pretendTo(t *testing.T, binary string, sessions int, serve func(n int, sock
 			serve(n, sock)
 		}
 	}()
-	cmd := exec.Command(binary, fmt.Sprint(sessions))
-	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+dir)
-	return testenv.Start(t, cmd)
+	return h
 }
 
 // A program that uses the library survives an agent that says anything: it is told

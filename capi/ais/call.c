@@ -22,7 +22,11 @@ static SaAisErrorT error_of(const struct ais *h, enum native_error e)
 {
     if (e == NATIVE_OK)
         return SA_AIS_OK;
-    return e == NATIVE_MEMORY ? SA_AIS_ERR_NO_MEMORY : h->finalized ? SA_AIS_ERR_BAD_HANDLE : SA_AIS_ERR_LIBRARY;
+    if (e == NATIVE_MEMORY)
+        return SA_AIS_ERR_NO_MEMORY;
+    if (e == NATIVE_LATE)
+        return SA_AIS_ERR_TIMEOUT;
+    return h->finalized ? SA_AIS_ERR_BAD_HANDLE : SA_AIS_ERR_LIBRARY;
 }
 
 /* The codes of the door are those of the AIS. */
@@ -37,10 +41,10 @@ static void answered(struct native_request *n, struct native_answer *a)
     q->answered(q, a != NULL ? error_of_code(a->code) : SA_AIS_ERR_LIBRARY, a);
 }
 
-SaAisErrorT ais_begin(struct ais *h, struct request *q, uint16_t function, struct writer *w)
+SaAisErrorT ais_begin(struct ais *h, struct request *q, uint16_t function, struct writer *w, const struct timespec *deadline)
 {
     q->native.answered = answered;
-    enum native_error e = w->failed ? NATIVE_MEMORY : native_begin(h->native, &q->native, function, w->data, w->len);
+    enum native_error e = w->failed ? NATIVE_MEMORY : native_begin(h->native, &q->native, function, w->data, w->len, deadline);
     write_free(w);
     return error_of(h, e);
 }
@@ -76,7 +80,7 @@ SaAisErrorT ais_call(struct ais *h, uint16_t function, struct writer *w, const s
         return SA_AIS_ERR_NO_MEMORY;
     }
     c->request.answered = end_call;
-    SaAisErrorT e = ais_begin(h, &c->request, function, w);
+    SaAisErrorT e = ais_begin(h, &c->request, function, w, deadline);
     bool in_time = e == SA_AIS_OK;
     while (in_time && !c->done)
         in_time = ais_wait(h, deadline);
@@ -92,6 +96,13 @@ SaAisErrorT ais_call(struct ais *h, uint16_t function, struct writer *w, const s
         free(c->answer.body);
     free(c);
     return e;
+}
+
+SaAisErrorT ais_try(struct ais *h, struct request *q, uint16_t function, struct writer *w)
+{
+    static const struct timespec past = { 0 };
+    SaAisErrorT e = ais_begin(h, q, function, w, &past);
+    return e == SA_AIS_ERR_TIMEOUT ? SA_AIS_ERR_TRY_AGAIN : e;
 }
 
 SaAisErrorT ais_cast(struct ais *h, uint16_t function, struct writer *w)

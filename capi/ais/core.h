@@ -179,7 +179,9 @@ struct request {
     struct native_request native;
     void (*answered)(struct request *q, SaAisErrorT e, struct native_answer *a);
 };
-/* Sends it; w is freed. On failure it is never answered. */
-SaAisErrorT ais_begin(struct ais *h, struct request *q, uint16_t function, struct writer *w);
+/* Sends it; w is freed. On failure it is never answered. TIMEOUT: it was not sent. */
+SaAisErrorT ais_begin(struct ais *h, struct request *q, uint16_t function, struct writer *w, const struct timespec *deadline);
+/* Sends it without waiting. TRY_AGAIN: the agent lets no more come now. */
+SaAisErrorT ais_try(struct ais *h, struct request *q, uint16_t function, struct writer *w);
 
 #endif

@@ -132,7 +132,7 @@ static bool fetch(struct ais *a)
         h->taking = true;
         h->unsure = false;
         h->take.answered = taken;
-        if (ais_begin(a, &h->take, CALL_TAKE, &w) != SA_AIS_OK) {
+        if (ais_begin(a, &h->take, CALL_TAKE, &w, NULL) != SA_AIS_OK) {
             h->taking = false;
             native_end(a->native);
         }
@@ -156,10 +156,19 @@ static bool arrived(struct ais *a, const struct native_event *e)
     return true;
 }
 
-static void free_evt(struct ais *a) { free(a); }
+static void free_evt(struct ais *a)
+{
+    struct evt *h = (struct evt *)a;
+    while (h->backs != NULL) {
+        struct taking_back *t = h->backs;
+        h->backs = t->next;
+        free(t);
+    }
+    free(h);
+}
 
 static const struct ais_service service = {
-    .kind = KIND_EVT, .version = { 'B', 3, 1 }, .ranked = true, .arrived = arrived, .more = more, .fetch = fetch, .free = free_evt,
+    .kind = KIND_EVT, .version = { 'B', 3, 1 }, .ranked = true, .arrived = arrived, .more = more, .fetch = fetch, .tidy = evt_tidy, .free = free_evt,
 };
 
 SaAisErrorT evt_primary(struct evt *h)

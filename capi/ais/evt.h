@@ -21,6 +21,13 @@ enum { MAX_CHANNELS = 4096, MAX_PATTERNS = 64, MAX_PATTERN = 1024, RESERVED_ID =
 struct channel;
 struct event;
 
+/* An open that ran out of time, and is to be ended at the service. */
+struct taking_back {
+    struct request request;
+    struct taking_back *next;
+    uint32_t sub;
+};
+
 struct evt {
     struct ais ais;
     SaEvtCallbacksT callbacks;
@@ -31,6 +38,7 @@ struct evt {
     bool unsure;              /* or may have, and was not asked since */
     bool taking;              /* it is asked for one */
     struct request take;
+    struct taking_back *backs; /* that wait to be sent */
 };
 
 /* evt.c */
@@ -63,13 +71,15 @@ struct channel {
 
     /* Opening. */
     struct request request;
-    bool answered, forgotten;
+    bool answered;
     SaAisErrorT error;
     bool async;
     SaInvocationT invocation;
     struct callback callback;
 };
 
+/* Sends what takes opens back, as far as the agent lets it come. */
+void evt_tidy(struct ais *h);
 /* Takes a channel that is open, like enter. */
 struct channel *enter_channel(SaEvtChannelHandleT handle, SaAisErrorT *e);
 /* Ends a channel and what belongs to it on this side; its names at the service are

@@ -70,19 +70,36 @@ static void forget_answer(struct request *q, SaAisErrorT e, struct native_answer
     free(q);
 }
 
-/* Takes an open back that may not be ordered yet. */
-static void take_back(struct channel *c)
+void evt_tidy(struct ais *a)
 {
-    struct writer w = { 0 };
-    struct request *q = calloc(1, sizeof *q);
-    write_u32(&w, c->sub);
-    if (q == NULL) {
-        write_free(&w);
-        return; /* it stays until the end of the handle */
+    struct evt *h = (struct evt *)a;
+    struct taking_back *t;
+    while ((t = h->backs) != NULL) {
+        struct writer w = { 0 };
+        h->backs = t->next;
+        write_u32(&w, t->sub);
+        SaAisErrorT e = ais_try(a, &t->request, CALL_END, &w);
+        if (e == SA_AIS_ERR_TRY_AGAIN) {
+            t->next = h->backs;
+            h->backs = t;
+            return;
+        }
+        if (e != SA_AIS_OK)
+            free(t);
     }
-    q->answered = forget_answer;
-    if (ais_begin(c->object.ais, q, CALL_END, &w) != SA_AIS_OK)
-        free(q);
+}
+
+/* Takes an open back that may not be ordered yet; later, if the agent lets nothing come
+ * now. */
+static void take_back(const struct channel *c)
+{
+    struct evt *h = evt_of(&c->object);
+    struct taking_back *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return; /* it stays until the end of the handle */
+    *t = (struct taking_back){ .request = { .answered = forget_answer }, .next = h->backs, .sub = c->sub };
+    h->backs = t;
+    evt_tidy(&h->ais);
 }
 
 static void run_opened(struct callback *callback)
@@ -122,10 +139,10 @@ static void opened(struct request *q, SaAisErrorT e, struct native_answer *a)
         object_unref(&c->object);
 }
 
-/* Makes a channel, and sends the request for it. The caller has a reference to *out,
- * unless that is NULL. */
-static SaAisErrorT begin_open(struct evt *h, const SaNameT *name, SaEvtChannelOpenFlagsT flags, const SaInvocationT *async,
-                              struct channel **out)
+/* Makes a channel, and sends the request for it, up to the deadline, or with async
+ * without waiting. The caller has a reference to *out, unless that is NULL. */
+static SaAisErrorT begin_open(struct evt *h, const SaNameT *name, SaEvtChannelOpenFlagsT flags, const struct timespec *deadline,
+                              const SaInvocationT *async, struct channel **out)
 {
     struct channel *c = *out = calloc(1, sizeof *c);
     if (c == NULL)
@@ -149,7 +166,7 @@ static SaAisErrorT begin_open(struct evt *h, const SaNameT *name, SaEvtChannelOp
     write_u8(&w, (flags & SA_EVT_CHANNEL_CREATE) != 0);
     write_u32(&w, 0); /* events that are kept for their number */
     write_u8(&w, 0);  /* and durably */
-    SaAisErrorT e = ais_begin(&h->ais, &c->request, CALL_ENTER, &w);
+    SaAisErrorT e = async != NULL ? ais_try(&h->ais, &c->request, CALL_ENTER, &w) : ais_begin(&h->ais, &c->request, CALL_ENTER, &w, deadline);
     if (e != SA_AIS_OK) {
         end_channel(c);
         object_unref(&c->object);
@@ -201,7 +218,8 @@ PUBLIC SaAisErrorT saEvtChannelOpen(SaEvtHandleT evtHandle, const SaNameT *chann
     if (e != SA_AIS_OK)
         return leave(o, e);
     struct channel *c;
-    e = begin_open(evt_of(o), channelName, channelOpenFlags, NULL, &c);
+    evt_tidy(o->ais);
+    e = begin_open(evt_of(o), channelName, channelOpenFlags, deadline, NULL, &c);
     if (e == SA_AIS_OK)
         e = wait_open(c, deadline, channelHandle);
     if (c != NULL)
@@ -226,7 +244,7 @@ PUBLIC SaAisErrorT saEvtChannelOpenAsync(SaEvtHandleT evtHandle, SaInvocationT i
     if (e != SA_AIS_OK)
         return leave(o, e);
     struct channel *c;
-    e = begin_open(evt_of(o), channelName, channelOpenFlags, &invocation, &c);
+    e = begin_open(evt_of(o), channelName, channelOpenFlags, NULL, &invocation, &c);
     if (c != NULL)
         object_unref(&c->object);
     return leave(o, e);

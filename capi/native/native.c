@@ -28,28 +28,58 @@ void fail(struct native *n, uint16_t code)
     native_changed(n);
 }
 
-bool send_packet(struct native *n, const void *data, size_t len)
+/* What is left up to the deadline; NULL: no end. */
+static const struct timespec *time_left(const struct timespec *deadline, struct timespec *left)
 {
+    if (deadline == NULL)
+        return NULL;
+    clock_gettime(CLOCK_MONOTONIC, left);
+    left->tv_sec = deadline->tv_sec - left->tv_sec;
+    left->tv_nsec = deadline->tv_nsec - left->tv_nsec;
+    if (left->tv_nsec < 0) {
+        left->tv_sec--;
+        left->tv_nsec += 1000000000;
+    }
+    if (left->tv_sec < 0)
+        *left = (struct timespec){ 0 };
+    return left;
+}
+
+/* Waits for news; false: the time is over. */
+static bool wait_for_news(struct native *n, const struct timespec *deadline)
+{
+    if (deadline != NULL)
+        return pthread_cond_timedwait(&n->change, &n->lock, deadline) == 0;
+    pthread_cond_wait(&n->change, &n->lock);
+    return true;
+}
+
+enum native_error send_packet(struct native *n, const void *data, size_t len, const struct timespec *deadline)
+{
+    bool in_time = true;
     while (!n->ended) {
         if (send(n->socket, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-            return true;
+            return NATIVE_OK;
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN && errno != ENOBUFS) {
             receive(n); /* the agent may have said why */
             fail(n, 0);
-            return false;
+            break;
         }
+        if (!in_time)
+            return NATIVE_LATE;
         struct pollfd p = { .fd = n->socket, .events = POLLOUT };
+        struct timespec left;
         native_unlock(n);
-        poll(&p, 1, -1);
+        in_time = ppoll(&p, 1, time_left(deadline, &left), NULL) != 0;
         native_lock(n);
     }
-    return false;
+    return NATIVE_ENDED;
 }
 
 /* Sends a message in pieces that the agent takes. */
-static bool send_parts(struct native *n, const uint8_t *data, size_t len)
+static enum native_error send_parts(struct native *n, const uint8_t *data, size_t len, const struct timespec *deadline)
 {
     const size_t fields = HEADER_LEN + 8, room = n->agent_packet - fields;
     for (size_t at = 0; at < len;) {
@@ -59,28 +89,29 @@ static bool send_parts(struct native *n, const uint8_t *data, size_t len)
         write_u32(&w, (uint32_t)len);
         write_u32(&w, (uint32_t)at);
         write_bytes(&w, data + at, piece);
-        bool sent = !w.failed && send_packet(n, w.data, w.len);
         if (w.failed)
             fail(n, 0);
+        enum native_error e = send_packet(n, w.data, w.len, at == 0 ? deadline : NULL);
         write_free(&w);
-        if (!sent)
-            return false;
+        if (e != NATIVE_OK)
+            return e;
         at += piece;
     }
-    return true;
+    return NATIVE_OK;
 }
 
-bool send_message(struct native *n, const void *data, size_t len)
+enum native_error send_message(struct native *n, const void *data, size_t len, const struct timespec *deadline)
 {
     while (n->writing && !n->ended)
-        pthread_cond_wait(&n->change, &n->lock);
+        if (!wait_for_news(n, deadline) && n->writing)
+            return NATIVE_LATE;
     if (n->ended)
-        return false;
+        return NATIVE_ENDED;
     n->writing = true;
-    bool sent = len <= n->agent_packet ? send_packet(n, data, len) : send_parts(n, data, len);
+    enum native_error e = len <= n->agent_packet ? send_packet(n, data, len, deadline) : send_parts(n, data, len, deadline);
     n->writing = false;
     pthread_cond_broadcast(&n->change);
-    return sent;
+    return e;
 }
 
 static bool take_opened(struct native *n, struct reader *r)
@@ -245,35 +276,16 @@ static void end_polling(void *arg)
     native_changed(n);
 }
 
-/* What is left up to the deadline; NULL: no end. */
-static const struct timespec *time_left(const struct timespec *deadline, struct timespec *left)
-{
-    if (deadline == NULL)
-        return NULL;
-    clock_gettime(CLOCK_MONOTONIC, left);
-    left->tv_sec = deadline->tv_sec - left->tv_sec;
-    left->tv_nsec = deadline->tv_nsec - left->tv_nsec;
-    if (left->tv_nsec < 0) {
-        left->tv_sec--;
-        left->tv_nsec += 1000000000;
-    }
-    if (left->tv_sec < 0)
-        *left = (struct timespec){ 0 };
-    return left;
-}
-
 /* A thread that is cancelled while it waits has the lock when its cleanup handlers run. */
 static bool wait_for(struct native *n, bool events, int cancel, const struct timespec *deadline)
 {
-    int before, over = 0;
+    int before;
+    bool in_time;
     if (n->polling || n->ended) {
         pthread_setcancelstate(cancel, &before);
-        if (deadline == NULL)
-            pthread_cond_wait(&n->change, &n->lock);
-        else
-            over = pthread_cond_timedwait(&n->change, &n->lock, deadline);
+        in_time = wait_for_news(n, deadline);
         pthread_setcancelstate(before, NULL);
-        return over == 0;
+        return in_time;
     }
     struct pollfd p[] = { { .fd = n->socket, .events = POLLIN }, { .fd = n->kick, .events = POLLIN }, { .fd = n->wakeup, .events = POLLIN } };
     n->polling = true;
@@ -281,11 +293,11 @@ static bool wait_for(struct native *n, bool events, int cancel, const struct tim
     pthread_cleanup_push(end_polling, n);
     pthread_setcancelstate(cancel, &before);
     struct timespec left;
-    over = ppoll(p, events ? 3 : 2, time_left(deadline, &left), NULL) == 0;
+    in_time = ppoll(p, events ? 3 : 2, time_left(deadline, &left), NULL) != 0;
     pthread_setcancelstate(before, NULL);
     pthread_cleanup_pop(1);
     native_pump(n);
-    return !over;
+    return in_time;
 }
 
 void native_wait(struct native *n, bool for_events) { wait_for(n, for_events, PTHREAD_CANCEL_DISABLE, NULL); }
@@ -295,24 +307,34 @@ bool native_wait_until(struct native *n, const struct timespec *deadline) { retu
 void native_idle(struct native *n, int cancel) { wait_for(n, true, cancel, NULL); }
 
 /* Waits for credit and sends a request. */
-static bool send_request(struct native *n, const struct writer *w)
+static enum native_error send_request(struct native *n, const struct writer *w, const struct timespec *deadline)
 {
-    while (!n->ended && n->credit <= 0)
-        native_wait(n, false);
+    bool in_time = true;
+    while (!n->ended && n->credit <= 0) {
+        if (!in_time)
+            return NATIVE_LATE;
+        in_time = native_wait_until(n, deadline);
+    }
     if (n->ended || w->len > n->agent_message)
-        return false;
+        return NATIVE_ENDED;
     n->credit -= (int64_t)w->len;
-    return send_message(n, w->data, w->len);
+    enum native_error e = send_message(n, w->data, w->len, deadline);
+    if (e == NATIVE_LATE) {
+        n->credit += (int64_t)w->len;
+        native_changed(n);
+    }
+    return e;
 }
 
-static enum native_error request(struct native *n, struct writer *w)
+static enum native_error request(struct native *n, struct writer *w, const struct timespec *deadline)
 {
-    enum native_error e = w->failed ? NATIVE_MEMORY : send_request(n, w) ? NATIVE_OK : NATIVE_ENDED;
+    enum native_error e = w->failed ? NATIVE_MEMORY : send_request(n, w, deadline);
     write_free(w);
     return e;
 }
 
-enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len)
+enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len,
+                               const struct timespec *deadline)
 {
     uint32_t number = q->number = ++n->last_call;
     q->next = n->calls;
@@ -323,7 +345,7 @@ enum native_error native_begin(struct native *n, struct native_request *q, uint1
     write_u16(&w, function);
     write_u16(&w, 0);
     write_bytes(&w, body, len);
-    enum native_error e = request(n, &w);
+    enum native_error e = request(n, &w, deadline);
     /* If it is not under way any more it was answered, or told the end. */
     return e != NATIVE_OK && unlink_request(n, number) == NULL ? NATIVE_OK : e;
 }
@@ -347,7 +369,7 @@ static void end_call(struct native_request *q, struct native_answer *a)
 enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a)
 {
     struct call c = { .request.answered = end_call, .answer = a };
-    enum native_error e = native_begin(n, &c.request, function, body, len);
+    enum native_error e = native_begin(n, &c.request, function, body, len, NULL);
     while (e == NATIVE_OK && !c.done)
         native_wait(n, false);
     return e == NATIVE_OK && c.lost ? NATIVE_ENDED : e;
@@ -361,7 +383,7 @@ enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag,
     write_u16(&w, function);
     write_u16(&w, 0);
     write_bytes(&w, body, len);
-    return request(n, &w);
+    return request(n, &w, NULL);
 }
 
 void native_end(struct native *n) { fail(n, NATIVE_CODE_OK); }
@@ -385,7 +407,7 @@ static enum native_error open_service(struct native *n, uint16_t *code)
     bool failed = w.failed;
     native_lock(n);
     if (!failed)
-        send_message(n, w.data, w.len);
+        send_message(n, w.data, w.len, NULL);
     while (!failed && !n->open && !n->ended)
         native_wait(n, false);
     *code = n->code;

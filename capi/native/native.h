@@ -58,7 +58,8 @@ enum native_error {
     NATIVE_SOCKET,  /* there is no socket to be had */
     NATIVE_SETUP,   /* nor what belongs to it */
     NATIVE_CONNECT, /* no agent, or it refuses; the code tells more */
-    NATIVE_ENDED    /* the connection has ended */
+    NATIVE_ENDED,   /* the connection has ended */
+    NATIVE_LATE     /* the time is over, and nothing was sent */
 };
 
 /* Codes of the door and its services that libraries act upon. */
@@ -95,8 +96,11 @@ int native_descriptor(const struct native *n);
 
 /* Sends a request and waits for its answer. */
 enum native_error native_call(struct native *n, uint16_t function, const void *body, size_t len, struct native_answer *a);
-/* Sends a request and does not wait for its answer. On failure there is none. */
-enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len);
+/* Sends a request and does not wait for its answer. On failure there is none. The agent
+ * has to let requests come: until then, or until the deadline by CLOCK_MONOTONIC, it
+ * waits; NULL: for ever. */
+enum native_error native_begin(struct native *n, struct native_request *q, uint16_t function, const void *body, size_t len,
+                               const struct timespec *deadline);
 /* Sends a request without an answer; tag is below 2^63. */
 enum native_error native_cast(struct native *n, uint16_t function, uint64_t tag, const void *body, size_t len);
 

@@ -47,7 +47,7 @@ void settle(struct native *n)
     }
     n->window += due;
     n->due = n->taken = 0;
-    send_message(n, w.data, w.len);
+    send_message(n, w.data, w.len, NULL);
     write_free(&w);
 }
 

@@ -68,9 +68,10 @@ struct native {
 /* What a packet has in front of a message. */
 void put_header(struct writer *w, size_t size, enum kind kind, uint16_t connection);
 /* Sends one packet, waiting for room. With the lock held. */
-bool send_packet(struct native *n, const void *data, size_t len);
-/* Sends one message, in parts if need be. With the lock held. */
-bool send_message(struct native *n, const void *data, size_t len);
+enum native_error send_packet(struct native *n, const void *data, size_t len, const struct timespec *deadline);
+/* Sends one message, in parts if need be: what has begun goes on beyond the deadline.
+ * With the lock held. */
+enum native_error send_message(struct native *n, const void *data, size_t len, const struct timespec *deadline);
 /* Takes what the socket has. With the lock held. */
 void receive(struct native *n);
 void fail(struct native *n, uint16_t code);
