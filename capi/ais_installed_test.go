@@ -123,7 +123,7 @@ func TestInstalledEventLibrariesLink(t *testing.T) {
 		{"oc_event", "_oc_event", "#define OC_EVENT_API 20\n#include <ocf/oc_event.h>\nint main(void) { oc_ev_t *t; return oc_ev_register(&t) != 0; }\n"},
 	} {
 		pc, err := os.ReadFile(filepath.Join(lib, "pkgconfig", l.pc+".pc"))
-		if err != nil || !strings.Contains(string(pc), " -l"+l.library+"\n") || !strings.Contains(string(pc), "prefix=/opt/ha\n") {
+		if err != nil || !strings.Contains(string(pc), "\nName: "+l.pc+"\n") || !strings.Contains(string(pc), " -l"+l.library+"\n") || !strings.Contains(string(pc), "prefix=/opt/ha\n") {
 			t.Errorf("%s, %v", pc, err)
 		}
 		for how, link := range map[string]string{"shared": "-l" + l.library, "static": filepath.Join(lib, "lib"+l.library+".a")} {

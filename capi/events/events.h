@@ -176,8 +176,10 @@ struct record *record_03(const struct native_event *e, size_t front, bool *skip)
 
 /* register.c */
 bool right_name(const char *name);
-/* Registers for a class or a group. */
+/* Registers for a class or a group. ECONNREFUSED: the agent is about to end. */
 int call_register(struct handle *h, const char *name, bool special);
+/* Subscribes to a topic; the same holds. */
+int call_subscribe(struct handle *h, const char *topic);
 int code_error(uint16_t code);
 
 #endif

@@ -17,19 +17,6 @@ static int failure(int e)
     return -1;
 }
 
-static int subscribe(struct handle *h, const char *topic)
-{
-    struct writer w = { 0 };
-    write_u32(&w, SUB);
-    write_u32(&w, SUB); /* the open that subscriptions share */
-    write_text(&w, topic, strlen(topic));
-    write_u64(&w, 0); /* the topic that has the name */
-    write_u8(&w, 0);  /* from now on */
-    write_u64(&w, 0);
-    write_u32(&w, 0); /* no filters */
-    return handle_call(h, CALL_SUBSCRIBE, &w);
-}
-
 PUBLIC int oc_ev_subscribe(const char *topic, oc_ev_on_event_t *fn)
 {
     SHIELD;
@@ -41,7 +28,7 @@ PUBLIC int oc_ev_subscribe(const char *topic, oc_ev_on_event_t *fn)
         return failure(e);
     h->fn = (any_fn *)fn;
     snprintf(h->topic, sizeof h->topic, "%s", topic);
-    e = subscribe(h, topic);
+    e = call_subscribe(h, topic);
     if (e != 0) {
         close(h->fd);
         handle_unref(h);

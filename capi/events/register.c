@@ -26,6 +26,13 @@ int code_error(uint16_t code)
     return EINVAL;
 }
 
+/* Nobody is registered by an agent that is about to end; it is not asked for more. */
+static int enter(struct handle *h, uint16_t function, struct writer *w)
+{
+    int e = handle_call(h, function, w);
+    return e == EAGAIN ? ECONNREFUSED : e;
+}
+
 bool right_name(const char *name)
 {
     if (name == NULL)
@@ -48,5 +55,18 @@ int call_register(struct handle *h, const char *name, bool special)
     write_u8(&w, class);
     write_text(&w, name, class == CLASS_GROUP ? strlen(name) : 0);
     write_u8(&w, special);
-    return handle_call(h, CALL_REGISTER, &w);
+    return enter(h, CALL_REGISTER, &w);
+}
+
+int call_subscribe(struct handle *h, const char *topic)
+{
+    struct writer w = { 0 };
+    write_u32(&w, SUB);
+    write_u32(&w, SUB); /* the open that subscriptions share */
+    write_text(&w, topic, strlen(topic));
+    write_u64(&w, 0); /* the topic that has the name */
+    write_u8(&w, 0);  /* from now on */
+    write_u64(&w, 0);
+    write_u32(&w, 0); /* no filters */
+    return enter(h, CALL_SUBSCRIBE, &w);
 }
