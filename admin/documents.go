@@ -29,7 +29,8 @@ type Status struct {
 	Queues         []Queue    `json:"queues"`
 	Disk           Disk       `json:"disk"`
 	Watchdog       Watchdog   `json:"watchdog"`
-	Doors          []string   `json:"doors"` // ways for clients to connect
+	Warnings       []string   `json:"warnings"` // what of the configuration is not in force, with the place and what helps
+	Doors          []string   `json:"doors"`    // ways for clients to connect
 	Counters       []Counter  `json:"counters"`
 	Decisions      []Decision `json:"decisions"` // the last ones, newest last
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,13 @@ func (l *keyList) events(e Events) {
 			l.str(under+"durable", "yes")
 		}
 	}
+}
+
+// TopicWarning is about a topic of the file that is not there.
+func (c *Config) TopicWarning(name, why, fix string) *Problem {
+	i := slices.IndexFunc(c.Events.Topics, func(t Topic) bool { return t.Name == name })
+	return &Problem{Pos: c.at(fmt.Sprintf("events.topic.%d.name", i)), Severity: Warning,
+		What: fmt.Sprintf("events.topic.name %q: the topic is not there: %s", name, why), Fix: fix}
 }
 
 // events checks bounds of queues, and topics as moot topic create does.

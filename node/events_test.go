@@ -3,7 +3,10 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -151,5 +154,33 @@ func TestTopicsDocument(t *testing.T) {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("no %q", want)
 		}
+	}
+}
+
+// A topic of the configuration that the cluster has no room for is in the log, with its
+// place and what helps, and in the status.
+func TestTopicsOfConfiguration_TooMany(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "moot.toml")
+	text := fmt.Sprintf("[totem]\ncluster_name = \"hall\"\n[[totem.interface]]\nmcastport = %d\n[[nodelist.node]]\nnodeid = 1\nname = \"anna\"\nring0_addr = \"127.0.0.1\"\n", freePort(t))
+	for i := range events.MaxTopics + 1 {
+		text += fmt.Sprintf("[[events.topic]]\nname = \"t%04d\"\n", i)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, problems := config.Load(file)
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	log := &lockedLog{}
+	n := start(t, node.Config{Cluster: c, Self: 1, Key: make([]byte, 32), Log: slog.New(slog.NewTextHandler(log, nil))})
+	const place, want = ":8202:1: ", `events.topic.name "t4096": the topic is not there: the cluster has 4096 topics and groups, and no more are possible; remove some with moot topic delete`
+	testenv.Eventually(t, 2*patience, "the warning", func() (bool, any) {
+		w := n.Status().Warnings
+		return len(w) == 1 && strings.HasPrefix(w[0], file+place+want), w
+	})
+	if !strings.Contains(log.String(), strings.ReplaceAll(want, `"`, `\"`)) {
+		t.Error(log)
 	}
 }

@@ -54,13 +54,13 @@ func (n *Node) status(ctx context.Context) Status {
 		Version: n.cfg.Version, Time: time.Now(), Cluster: n.Cluster(), Authentication: n.authentication(),
 		Node:  Self{ID: n.self.ID, Name: n.self.Name, Started: n.started, PID: os.Getpid()},
 		Token: Token{TimeoutMS: token.Milliseconds(), Source: source},
-		Disk:  n.disk(), Doors: n.doors(), Members: []Member{}, Quarantine: []KeptOut{}, Services: []admin.Service{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
+		Disk:  n.disk(), Doors: n.doors(), Warnings: []string{}, Members: []Member{}, Quarantine: []KeptOut{}, Services: []admin.Service{}, Queues: []Queue{}, Counters: []Counter{}, Decisions: []Decision{},
 	}
 	var st executive.Status
 	var decisions []executive.Decision
 	err := n.ask(ctx, func(core *executive.Core) {
 		st, decisions = core.Status(), core.Decisions(0)
-		out.Services = n.runs(st)
+		out.Services, out.Warnings = n.runs(st), n.warnings()
 	})
 	switch {
 	case errors.Is(err, errGone):

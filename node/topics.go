@@ -1,12 +1,16 @@
 package node
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/executive"
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/seal"
@@ -21,6 +25,7 @@ func (n *Node) eventService() service.Service {
 	store := &lifeStore{n: n}
 	s := events.New(events.Config{
 		Settings: n.topicSettings(), Allow: mayUseTopics, Store: store, Addr: n.cfg.Cluster.Addr(n.self, 0).Addr(), Boot: booted(),
+		Unmade: n.topicUnmade,
 	})
 	store.of = s
 	n.keys.topics, n.keys.near = s, nearby{}
@@ -36,6 +41,36 @@ func (n *Node) topicSettings() events.Settings {
 	}
 	return s
 }
+
+// topicUnmade warns of a topic of the configuration that could not be made.
+func (n *Node) topicUnmade(name string, why service.Code) {
+	n.log.Warn(n.topicWarning(name, why).Error())
+}
+
+func (n *Node) topicWarning(name string, why service.Code) *config.Problem {
+	if why == service.ErrNoSpace {
+		return n.keys.current.TopicWarning(name, fmt.Sprintf("the cluster has %d topics and groups, and no more are possible", events.MaxTopics),
+			"remove some with moot topic delete, and make it with moot topic create; the next ring makes it as well")
+	}
+	return n.keys.current.TopicWarning(name, why.Error(), "give it another name or other options")
+}
+
+// warnings are what of the configuration is not in force, on the member's goroutine.
+func (n *Node) warnings() []string {
+	out := []string{}
+	unmade := n.keys.topics.Unmade()
+	names := slices.Sorted(maps.Keys(unmade))
+	for i, name := range names {
+		if i == maxWarnings {
+			return append(out, fmt.Sprintf("%d more topics of the configuration are not there", len(names)-i))
+		}
+		out = append(out, n.topicWarning(name, unmade[name]).Error())
+	}
+	return out
+}
+
+// maxWarnings is how many anybody reads.
+const maxWarnings = 8
 
 // booted is when this machine was started, in nanoseconds since 1970 by the clock of
 // the first call; zero: it is not known.

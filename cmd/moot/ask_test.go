@@ -44,6 +44,7 @@ func documents() (admin.Status, admin.Nodes, admin.Groups, []admin.Event) {
 		Disk:     admin.Disk{StateDir: "/var/lib/moothall/hall", Saves: 12, LastMS: 0.8, SlowestMS: 14.2}, Watchdog: admin.Watchdog{Gaps: 1, LongestMS: 340},
 		Doors: []string{"corosync", "/run/moothall/admin.sock"}, Counters: []admin.Counter{{Name: "delivered", Value: 1234}, {Name: "gathers"}},
 		Decisions: []admin.Decision{view}, BlockedBy: 2,
+		Warnings: []string{`/etc/moothall/moot.toml:31:1: events.topic.name "audit": the topic is not there: the cluster has 4096 topics and groups, and no more are possible; remove some`},
 	}
 	groups := admin.Groups{Groups: []admin.Group{
 		{Name: "db", Members: []admin.Process{

@@ -19,7 +19,8 @@ func newStatusCommand() *cobra.Command {
 		Short: "Ask the agent on this machine how it and its cluster are",
 		Long: `Ask the agent on this machine how it and its cluster are: ring, members, links,
 quorum with its reason, and what was decided lately; a service whose process does
-not run, or was started again a moment ago. --all adds services, queues, disk and
+not run, or was started again a moment ago; and what of its configuration is not in
+force. --all adds services, queues, disk and
 counters; --json prints everything as one document.
 
 EXIT STATUS
@@ -78,6 +79,9 @@ func writeStatus(t *table, st admin.Status, all bool) error {
 		if s.Process != nil && !fine(s.Process, st.Time) {
 			t.row("service", s.Name+": "+processText(t, s.Process, st.Time))
 		}
+	}
+	for _, w := range st.Warnings {
+		t.row("warning", t.paint(yellow, w))
 	}
 	if len(st.Doors) > 0 {
 		t.row("doors", strings.Join(st.Doors, ", "))

@@ -2,6 +2,8 @@ package events
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +134,50 @@ func TestScenario_26_UnknownTopic(t *testing.T) {
 	a.want(service.ErrInvalidParam, CallCreate, create("__x"))
 	a.want(service.ErrNotSupported, CallCreate, CreateRequest{[]byte("t"), Options{1, true}})
 	a.want(service.ErrInvalidParam, CallPublish, say(MembTopic, "x"))
+}
+
+// Topics of the settings for which there is no room are told of once, at all nodes, and
+// made with a later ring when there is.
+func TestTopicsOfSettings_TooMany(t *testing.T) {
+	settings := map[string]Options{}
+	for i := range MaxTopics + 2 {
+		settings[fmt.Sprintf("t%04d", i)] = Options{}
+	}
+	told := map[string]int{}
+	w := startLoose(t, 2, Config{Settings: Settings{Topics: settings}, Unmade: func(name string, why service.Code) {
+		if why != service.ErrNoSpace {
+			t.Errorf("%s: %v", name, why)
+		}
+		told[name]++
+	}})
+	last := fmt.Sprintf("t%04d", MaxTopics+1)
+	missing := func(want ...string) {
+		t.Helper()
+		for _, n := range []servicetest.NodeID{1, 2} {
+			got := slices.Sorted(maps.Keys(w.service(n).Unmade()))
+			if !slices.Equal(got, want) {
+				t.Errorf("node %d: %q are not made, want %q", n, got, want)
+			}
+		}
+	}
+	clear(told) // of each alone
+	w.form(ids{1, 2})
+	missing(fmt.Sprintf("t%04d", MaxTopics), last)
+	if told[last] > 2 {
+		t.Errorf("told %d times", told[last])
+	}
+	c := w.client(1, 64)
+	delete(settings, "t0000")
+	c.want(service.OK, CallDelete, NameRequest{[]byte("t0000")})
+	w.form(ids{1}, ids{2})
+	w.form(ids{1, 2})
+	missing(last)
+	c = w.client(1, 64)
+	delete(settings, "t0001")
+	c.want(service.OK, CallDelete, NameRequest{[]byte("t0001")})
+	c.want(service.OK, CallCreate, create(last))
+	w.rest()
+	missing()
 }
 
 func TestScenario_29_SlowSubscriber(t *testing.T) { test(t, slowSubscriber) }

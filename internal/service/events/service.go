@@ -25,6 +25,9 @@ type Config struct {
 	// Addr and Boot are what the others are told of this node, see Member.
 	Addr netip.Addr
 	Boot int64
+	// Unmade is told once of each topic of the settings that could not be made; nil:
+	// nobody is.
+	Unmade func(name string, why service.Code)
 	// Observe is told each ordered message before it is applied; nil: nobody is.
 	Observe func(*Applied)
 }
@@ -93,6 +96,7 @@ type Service struct {
 	scratch  []byte
 	counts   Counts
 	ended    []EndView
+	unmade   map[string]service.Code // topics of the settings that could not be made
 	encoded  encoded
 }
 
@@ -245,10 +249,13 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		if err != nil {
 			return service.ErrInvalidParam, nil, err
 		}
-		if code := nameable(q.Name); code != service.OK {
-			return code, nil, nil
+		if code = nameable(q.Name); code == service.OK {
+			code = s.create(e.from, string(q.Name), q.Options)
 		}
-		return s.create(e.from, string(q.Name), q.Options), nil, nil
+		if e.src == (service.Source{}) {
+			s.made(string(q.Name), code)
+		}
+		return code, nil, nil
 	case msgDelete:
 		q, err := ParseName(r.Rest())
 		if err != nil {
@@ -423,6 +430,24 @@ func (s *Service) configured() bool {
 		}
 	}
 	return true
+}
+
+// made notes what became of a topic of the settings.
+func (s *Service) made(name string, code service.Code) {
+	_, ours := s.cfg.Topics[name]
+	_, known := s.unmade[name]
+	switch {
+	case code == service.OK || code == service.ErrExist:
+		delete(s.unmade, name)
+	case ours && !known:
+		if s.unmade == nil {
+			s.unmade = map[string]service.Code{}
+		}
+		s.unmade[name] = code
+		if s.cfg.Unmade != nil {
+			s.cfg.Unmade(name, code)
+		}
+	}
 }
 
 // Dump implements service.Dumper. It tells how much events hold, and not what: that is

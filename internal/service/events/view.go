@@ -143,3 +143,16 @@ func (s *Service) Local() (l Local) {
 	}
 	return l
 }
+
+// Unmade are the topics of the settings that could not be made and are not there, with
+// the reason.
+func (s *Service) Unmade() map[string]service.Code {
+	out := map[string]service.Code{}
+	for name, code := range s.unmade {
+		_, ours := s.cfg.Topics[name]
+		if t := s.state.topic(name); ours && (t == nil || !t.created) {
+			out[name] = code
+		}
+	}
+	return out
+}

@@ -215,6 +215,7 @@ function warnings(status) {
     status.authentication === "none" ? "Authentication: none. Anybody who knows the cluster's name is heard." : "",
     status.quorum.relies_on_fencing ? "Two sides of a split may both be quorate: that needs fencing." : "",
     status.watchdog.gaps > 0 ? `The process was not run in time, ${count(status.watchdog.gaps, "time")}; longest ${Math.round(status.watchdog.longest_ms)} ms.` : "",
+    (status.warnings ?? []).map((text) => quoted(text)),
     each(status.quarantine, keptOutText),
     each(pick(status.services, (service) => service.process && (service.process.state !== "running" || isNew(service.process))), serviceText),
     each(pick(status.queues, (queue) => queue.used > queue.bound / 2), queueText),
