@@ -1,7 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -80,6 +83,31 @@ func (v *validator) services() {
 			v.fail(key("timeout"), "write a second or more, or leave it out for 30 s", "service.timeout is %v", s.Timeout)
 		}
 	}
+}
+
+// CheckServices looks whether the commands of services could be started on this
+// machine. What it finds are warnings: files are also checked where no node runs.
+func (c *Config) CheckServices() Problems {
+	var ps Problems
+	for i, s := range c.Services {
+		if len(s.Command) == 0 {
+			continue
+		}
+		warn := func(fix, format string, args ...any) {
+			ps.add(Warning, c.at(fmt.Sprintf("service.%d.command", i)), fmt.Sprintf("service.command: %s %s", s.Command[0], fmt.Sprintf(format, args...)), fix)
+		}
+		switch info, err := os.Stat(s.Command[0]); {
+		case errors.Is(err, fs.ErrNotExist):
+			warn("install it on every node; until then the agent tries to start it again and again", "is not on this machine")
+		case err != nil:
+			warn("check as root", "is not checked: %v", errors.Unwrap(err))
+		case !info.Mode().IsRegular():
+			warn("name the program itself", "is no file")
+		case info.Mode().Perm()&0o111 == 0:
+			warn("run chmod +x "+s.Command[0], "cannot be executed (mode %04o)", info.Mode().Perm())
+		}
+	}
+	return ps
 }
 
 // minServiceTimeout leaves a process time on a busy machine.

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +51,32 @@ user = "root"
 	for _, change := range config.Compare(again, c, 1, nil) {
 		if change.Verdict != config.Stays {
 			t.Error(change)
+		}
+	}
+}
+
+// A command that this machine could not start is a warning, with its place.
+func TestCheckServices(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"good": 0o755, "bad": 0o644} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		dir + "/good":   "",
+		dir + "/none":   dir + "/none is not on this machine; install it on every node",
+		dir + "/bad":    dir + "/bad cannot be executed (mode 0644); run chmod +x " + dir + "/bad",
+		dir:             dir + " is no file; name the program itself",
+		dir + "/good/x": dir + "/good/x is not checked: not a directory",
+	} {
+		c, problems := decoder.Decode("moot.toml", []byte(withServices+"[[service]]\nname = \"locks\"\nid = 40\ncommand = [\""+path+"\", \"-v\"]\n"))
+		if err := problems.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := c.CheckServices()
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0].Severity != config.Warning || !strings.Contains(got[0].Error(), "moot.toml:9:1: service.command: "+want)) {
+			t.Errorf("%s: %v, want %q", path, got, want)
 		}
 	}
 }

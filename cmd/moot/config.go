@@ -53,7 +53,8 @@ func newConfigCheckCommand() *cobra.Command {
 		Long: fmt.Sprintf(`Read a configuration as the agent does and print every problem with its place and
 what to write instead. Unknown keys and an unknown quorum provider, of
 which the agent only warns, are errors here, and so is a key file that no agent
-takes; one that is not on this machine is a warning. FILE is
+takes; one that is not on this machine is a warning, and so is a command of a
+[[service]] that could not be started here. FILE is
 %s unless given, or
 %s where there is none.
 
@@ -86,7 +87,7 @@ func checkConfig(ctx context.Context, w io.Writer, name string, asJSON bool) err
 	}
 	if err == nil {
 		key := c.CheckKey(os.Getenv("MOOTHALL_KEY"))
-		problems, err = append(problems, key...), key.Err()
+		problems, err = append(append(problems, key...), c.CheckServices()...), key.Err()
 	}
 	if asJSON {
 		if err := writeJSON(w, checkDocument(name, problems)); err != nil {
