@@ -7,7 +7,8 @@
 // here: an error is an [ErrTimeout] when its deadline has passed, and then it is open
 // whether the call had an effect. Contexts that were cancelled give their own error.
 //
-// Outside of the primary part of the cluster calls are refused with [ErrTryAgain], and
-// nothing has happened (openais-executive 5.3); [Retry] waits. Receiving, and ending something, goes on
-// there.
+// Outside of the primary part of the cluster all calls are refused with [ErrTryAgain], also
+// Initialize and what ends something, and nothing has happened (openais-executive 5.3);
+// [Retry] waits. Receiving goes on there, and so do Finalize, TrackStop, and what has no
+// error to say it with.
 package ais

@@ -104,7 +104,8 @@ type Handle struct {
 const window = 64
 
 // Initialize begins to use the service through one member of the cluster. The version
-// is the one that the program is written for, or else Version.
+// is the one that the program is written for, or else Version. ErrTryAgain: the member is
+// not in the primary part of the cluster, or not yet.
 func Initialize(ctx context.Context, s session.Session, want ais.Version) (*Handle, error) {
 	if err := Version.Agree(want); err != nil {
 		return nil, told("initialize", err)

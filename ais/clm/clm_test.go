@@ -98,8 +98,11 @@ func onAgents(t *testing.T) (*bench, *agents.Hall) {
 
 func (b *bench) begin(s session.Session) {
 	b.Helper()
-	h, err := clm.Initialize(b.ctx, s, clm.Version)
-	must(b.T, err)
+	var h *clm.Handle
+	must(b.T, ais.Retry(b.ctx, func() (err error) {
+		h, err = clm.Initialize(b.ctx, s, clm.Version)
+		return err
+	}))
 	b.Cleanup(func() { h.Finalize() })
 	b.handles = append(b.handles, h)
 }
@@ -211,6 +214,11 @@ func TestScenario_19_20_Changes(t *testing.T) {
 			return errors.Is(err, ais.ErrTryAgain), err
 		})
 		fails(b.T, away.Track(b.ctx, clm.Current), ais.ErrTryAgain)
+		early, cancel := context.WithDeadline(b.ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		if _, err := away.Recv(early); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ais.ErrTimeout) { // nothing was asked for
+			b.Error(err)
+		}
 		b.cluster.Heal()
 		n = b.told(only)
 		b.is(n, 3, item(3, clm.Joined))

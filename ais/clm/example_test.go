@@ -19,14 +19,17 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer cluster.Close()
-	h, err := clm.Initialize(ctx, cluster.Node(1), clm.Version)
+	var h *clm.Handle
+	err = ais.Retry(ctx, func() (err error) { // until the cluster has begun
+		h, err = clm.Initialize(ctx, cluster.Node(1), clm.Version)
+		return err
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer h.Finalize()
 
-	err = ais.Retry(ctx, func() error { return h.Track(ctx, clm.Current|clm.ChangesOnly) }) // until the cluster has begun
-	if err != nil {
+	if err := h.Track(ctx, clm.Current|clm.ChangesOnly); err != nil {
 		log.Fatal(err)
 	}
 	for ev, err := range h.All(ctx) {

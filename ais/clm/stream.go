@@ -7,31 +7,33 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/ais"
+	"github.com/moothall/moothall/ais/internal/library"
 	"github.com/moothall/moothall/internal/service/events"
 	"github.com/moothall/moothall/internal/service/events/views"
 	"github.com/moothall/moothall/internal/session"
 )
 
-// Recv waits for the next event. After an error of ctx it may be called again.
+// Recv waits for the next event. After an error of ctx, which is context.Canceled or
+// context.DeadlineExceeded itself, it may be called again.
 // ErrBadHandle: Finalize was called. ErrLibrary: the agent is gone.
 func (h *Handle) Recv(ctx context.Context) (Event, error) {
 	for {
 		if err := h.begin(ctx); err != nil {
-			return nil, told("receive", err)
+			return nil, told("receive", library.Unheard(ctx, err))
 		}
 		if info, ok := h.info(); ok {
 			return info, nil
 		}
 		raw, ok, err := h.next(ctx)
 		if err != nil {
-			return nil, told("receive", err)
+			return nil, told("receive", library.Unheard(ctx, err))
 		}
 		if !ok {
 			continue
 		}
 		n, ok, err := h.understand(raw)
 		if err != nil {
-			return nil, told("receive", err)
+			return nil, told("receive", library.Unheard(ctx, err))
 		}
 		if ok {
 			return n, nil

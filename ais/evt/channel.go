@@ -33,6 +33,13 @@ func (c *Channel) alive() error {
 	return nil
 }
 
+// ready is the last check of calls: ErrTryAgain outside of the primary part of the cluster
+// (openais-executive 5.3).
+func (c *Channel) ready(ctx context.Context) error {
+	_, err := c.h.conn.Present(ctx)
+	return err
+}
+
 func (c *Channel) told(what string, err error) error {
 	if err == nil {
 		return nil
@@ -43,7 +50,11 @@ func (c *Channel) told(what string, err error) error {
 // Close ends what was opened, subscribed to and allocated by it, and what waits for it
 // is not delivered any more.
 func (c *Channel) Close(ctx context.Context) error {
-	if err := c.alive(); err != nil {
+	err := c.alive()
+	if err == nil {
+		err = c.ready(ctx)
+	}
+	if err != nil {
 		return c.told("close", err)
 	}
 	var first error
@@ -97,7 +108,7 @@ func (c *Channel) subscribe(ctx context.Context, id SubscriptionID, filters []Fi
 	if err := c.h.note(s); err != nil {
 		return err
 	}
-	_, err := c.h.conn.Present(ctx)
+	err := c.ready(ctx)
 	if err == nil {
 		q := events.SubscribeRequest{Sub: s.sub, Open: c.sub, Topic: []byte(c.name), Number: c.number, Start: events.StartKept, Filters: filters}
 		if err = c.h.conn.Do(ctx, events.CallSubscribe, q.AppendTo(nil)); err != nil && ctx.Err() != nil {
@@ -128,22 +139,35 @@ func (h *Handle) note(s *subscription) error {
 // Unsubscribe ends a subscription. What waits for it is delivered to another one of the
 // same open that matches, or not at all. ErrNotExist: there is none with the id.
 func (c *Channel) Unsubscribe(ctx context.Context, id SubscriptionID) error {
-	err := c.alive()
-	if err == nil {
-		err = ais.ErrNotExist
-		if sub, found := c.h.take(c, id); found {
-			err = c.h.conn.End(ctx, sub)
-		}
-	}
-	return c.told("unsubscribe from", err)
+	return c.told("unsubscribe from", c.unsubscribe(ctx, id))
 }
 
-func (h *Handle) take(c *Channel, id SubscriptionID) (uint32, bool) {
+func (c *Channel) unsubscribe(ctx context.Context, id SubscriptionID) error {
+	if err := c.alive(); err != nil {
+		return err
+	}
+	if _, found := c.h.find(c, id, false); !found {
+		return ais.ErrNotExist
+	}
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	sub, found := c.h.find(c, id, true)
+	if !found { // it has ended meanwhile
+		return ais.ErrNotExist
+	}
+	return c.h.conn.End(ctx, sub)
+}
+
+// find is the service's name for a subscription, which it may take out.
+func (h *Handle) find(c *Channel, id SubscriptionID, take bool) (number uint32, found bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for number, s := range h.subs {
 		if s.channel == c && s.id == id {
-			delete(h.subs, number)
+			if take {
+				delete(h.subs, number)
+			}
 			return number, true
 		}
 	}
@@ -170,21 +194,28 @@ func (c *Channel) ClearRetention(ctx context.Context, id EventID) error {
 // Allocate makes an event to publish: with the lowest priority, without patterns, not
 // kept.
 func (c *Channel) Allocate() (*Event, error) {
-	if err := c.alive(); err != nil {
+	err := c.alive()
+	if err == nil {
+		err = c.ready(c.h.conn.Life())
+	}
+	if err != nil {
 		return nil, c.told("allocate on", err)
 	}
 	return &Event{channel: c, attrs: Attributes{Priority: Lowest}}, nil
 }
 
-// Publish makes an event with attributes and data and publishes it once.
+// Publish makes an event with attributes and data and publishes it once. The errors are
+// those of [Event.SetAttributes] and [Event.Publish].
 func (c *Channel) Publish(ctx context.Context, a Attributes, data []byte) (EventID, error) {
-	e, err := c.Allocate()
+	err := c.alive()
+	if err == nil {
+		err = a.check()
+	}
 	if err != nil {
-		return 0, err
+		return 0, c.told("publish on", err)
 	}
-	if err := e.SetAttributes(a); err != nil {
-		return 0, err
-	}
+	a.Published, a.ID = time.Time{}, NoEvent
+	e := Event{channel: c, attrs: a}
 	return e.Publish(ctx, data)
 }
 
@@ -208,12 +239,23 @@ const (
 
 // Attributes are those of an event.
 type Attributes struct {
-	Patterns  [][]byte
+	Patterns  [][]byte      // bytes like those of filters, no text: all count (openais-executive 7.4)
 	Priority  uint8         // Highest to Lowest
 	Retention time.Duration // how long it is kept for those who subscribe later
 	Publisher []byte        // a name
 	Published time.Time     // by the publisher's clock; zero: unknown
 	ID        EventID
+}
+
+// check refuses what no event may have: ErrInvalidParam, ErrTooBig.
+func (a *Attributes) check() error {
+	switch {
+	case a.Priority > Lowest || a.Retention < 0 || len(a.Publisher) > MaxPublisher:
+		return ais.ErrInvalidParam
+	case len(a.Patterns) > MaxPatterns || slices.ContainsFunc(a.Patterns, func(p []byte) bool { return len(p) > MaxPattern }):
+		return ais.ErrTooBig
+	}
+	return nil
 }
 
 func (a Attributes) clone() Attributes {

@@ -44,6 +44,9 @@ func (e *Event) alive() error {
 	return e.channel.alive()
 }
 
+// ready is the last check of calls.
+func (e *Event) ready() error { return e.channel.ready(e.channel.h.conn.Life()) }
+
 // Lost reports whether the event says that others were lost.
 func (e *Event) Lost() bool { return e.Attributes().ID == LostEvent }
 
@@ -67,14 +70,16 @@ func (e *Event) set(a Attributes, patternless bool) error {
 	if err := e.alive(); err != nil {
 		return err
 	}
-	if a.Priority > Lowest || a.Retention < 0 || len(a.Publisher) > MaxPublisher {
-		return ais.ErrInvalidParam
-	}
-	if e.received {
+	switch err := a.check(); {
+	case err == ais.ErrInvalidParam:
+		return err
+	case e.received:
 		return ais.ErrAccess
+	case err != nil:
+		return err
 	}
-	if len(a.Patterns) > MaxPatterns || slices.ContainsFunc(a.Patterns, func(p []byte) bool { return len(p) > MaxPattern }) {
-		return ais.ErrTooBig
+	if err := e.ready(); err != nil {
+		return err
 	}
 	if patternless {
 		a.Patterns = e.attrs.Patterns
@@ -139,15 +144,20 @@ func (e *Event) CopyData(dst []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	err := e.alive()
+	if err == nil && e.attrs.ID == NoEvent {
+		err = ais.ErrBadHandle
+	}
+	if err == nil {
+		err = e.ready()
+	}
 	switch {
 	case err != nil:
-	case e.attrs.ID == NoEvent:
-		err = ais.ErrBadHandle
+		return 0, e.channel.told("copy data of an event on", err)
 	case len(dst) < len(e.data):
 		copy(dst, e.data)
 		return len(e.data), e.channel.told("copy data of an event on", ais.ErrNoSpace)
 	}
-	return copy(dst, e.data), e.channel.told("copy data of an event on", err)
+	return copy(dst, e.data), nil
 }
 
 // Free ends the event. Who does not call it leaves that to the garbage collector.
@@ -155,6 +165,9 @@ func (e *Event) Free() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	err := e.alive()
-	e.freed = true
+	if err == nil {
+		err = e.ready()
+	}
+	e.freed = err == nil || e.freed
 	return e.channel.told("free an event of", err)
 }

@@ -46,7 +46,8 @@ type subscription struct {
 }
 
 // Initialize begins to use the service through one member of the cluster. The version
-// is the one that the program is written for, or else Version.
+// is the one that the program is written for, or else Version. ErrTryAgain: the member is
+// not in the primary part of the cluster, or not yet.
 func Initialize(ctx context.Context, s session.Session, want ais.Version) (*Handle, error) {
 	if err := Version.Agree(want); err != nil {
 		return nil, fmt.Errorf("evt: initialize: %w", err)
@@ -187,26 +188,27 @@ func (h *Handle) All(ctx context.Context) iter.Seq2[Delivery, error] {
 	}
 }
 
-// Recv waits for the next event. After an error of ctx it may be called again.
+// Recv waits for the next event. After an error of ctx, which is context.Canceled or
+// context.DeadlineExceeded itself, it may be called again.
 // ErrBadHandle: Finalize was called. ErrLibrary: the agent is gone.
 func (h *Handle) Recv(ctx context.Context) (Delivery, error) {
 	if d, ok, err := h.leftover(ctx); ok || err != nil {
-		return d, received(err)
+		return d, received(ctx, err)
 	}
 	for {
 		if err := h.want(ctx); err != nil {
-			return Delivery{}, received(err)
+			return Delivery{}, received(ctx, err)
 		}
 		raw, err := h.conn.Recv(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				_ = h.conn.Cast(events.CallRecall, nil) // else the next Recv does it
 			}
-			return Delivery{}, received(err)
+			return Delivery{}, received(ctx, err)
 		}
 		h.wanted = false
 		if d, ok, err := h.understand(raw); ok || err != nil {
-			return d, received(err)
+			return d, received(ctx, err)
 		}
 	}
 }
@@ -224,12 +226,12 @@ func (h *Handle) Poll(ctx context.Context) (Delivery, bool, error) {
 		}
 		d, ok, err = h.understand(raw)
 	}
-	return d, ok, received(err)
+	return d, ok, received(ctx, err)
 }
 
-func received(err error) error {
+func received(ctx context.Context, err error) error {
 	if err != nil {
-		return fmt.Errorf("evt: receive: %w", err)
+		return fmt.Errorf("evt: receive: %w", library.Unheard(ctx, err))
 	}
 	return nil
 }

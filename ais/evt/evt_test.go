@@ -104,8 +104,11 @@ func setUp(t *testing.T, dial bool) *bench {
 // handle begins at a node, when that is in the primary part.
 func (b *bench) handle(n int) *evt.Handle {
 	b.Helper()
-	h, err := evt.Initialize(b.ctx, b.sessions[n-1], evt.Version)
-	must(b.T, err)
+	var h *evt.Handle
+	b.again(func() (err error) {
+		h, err = evt.Initialize(b.ctx, b.sessions[n-1], evt.Version)
+		return err
+	})
 	b.Cleanup(func() { h.Finalize() })
 	return h
 }
@@ -550,6 +553,8 @@ func TestScenario_15_Partition(t *testing.T) {
 	a, h := b.handle(1), b.handle(3)
 	p, c := b.open(a, "c", everything), b.open(h, "c", everything)
 	must(t, c.Subscribe(b.ctx, 1))
+	b.say(p, "before")
+	got, own := b.hears(h, "before").Event, allocated(t, c)
 	b.cluster.Split([]ais.NodeID{1, 2}, []ais.NodeID{3})
 	must(t, b.cluster.Node(3).AwaitRing(b.ctx, []ais.NodeID{3}))
 	_, err := h.Open(b.ctx, "c", everything)
@@ -561,7 +566,31 @@ func TestScenario_15_Partition(t *testing.T) {
 		}
 		return errors.Is(err, ais.ErrTryAgain), err
 	})
-	fails(t, h.Unlink(b.ctx, "c"), ais.ErrTryAgain)
+	for what, call := range map[string]func() error{
+		"initialize":     func() error { _, err := evt.Initialize(b.ctx, b.sessions[2], evt.Version); return err },
+		"unlink":         func() error { return h.Unlink(b.ctx, "c") },
+		"close":          func() error { return c.Close(b.ctx) },
+		"unsubscribe":    func() error { return c.Unsubscribe(b.ctx, 1) },
+		"clear":          func() error { return c.ClearRetention(b.ctx, 1<<32|2000) },
+		"allocate":       func() error { _, err := c.Allocate(); return err },
+		"publish":        func() error { _, err := c.Publish(b.ctx, evt.Attributes{}, nil); return err },
+		"publish again":  func() error { _, err := own.Publish(b.ctx, nil); return err },
+		"set attributes": func() error { return own.SetAttributes(evt.Attributes{}) },
+		"copy data":      func() error { _, err := got.CopyData(make([]byte, 9)); return err },
+		"free":           func() error { return got.Free() },
+	} {
+		if err := call(); !errors.Is(err, ais.ErrTryAgain) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// What the library sees by itself comes first, and what has no error answers.
+	fails(t, got.SetAttributes(evt.Attributes{}), ais.ErrAccess)
+	fails(t, own.SetAttributes(evt.Attributes{Priority: 9}), ais.ErrInvalidParam)
+	fails(t, c.Unsubscribe(b.ctx, 7), ais.ErrNotExist)
+	if string(got.Data()) != "before" || got.Attributes().ID == evt.NoEvent {
+		t.Errorf("%q, %+v", got.Data(), got.Attributes())
+	}
+	b.silent(h)
 	b.cluster.Heal()
 	must(t, b.cluster.Formed(b.ctx))
 	b.again(func() error {
@@ -569,6 +598,30 @@ func TestScenario_15_Partition(t *testing.T) {
 		return err
 	})
 	b.hears(h, "together")
+}
+
+func allocated(t *testing.T, c *evt.Channel) *evt.Event {
+	t.Helper()
+	e, err := c.Allocate()
+	must(t, err)
+	return e
+}
+
+// Who waits up to a deadline asked for nothing that may have happened.
+func TestRecv_Deadline(t *testing.T) {
+	b := setUp(t, false)
+	h := b.handle(1)
+	for range 2 {
+		early, cancel := context.WithDeadline(b.ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		if _, err := h.Recv(early); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ais.ErrTimeout) {
+			t.Error(err)
+		}
+		if _, _, err := h.Poll(early); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ais.ErrTimeout) {
+			t.Error(err)
+		}
+	}
+	b.silent(h)
 }
 
 func TestScenario_23_Version(t *testing.T) {

@@ -23,13 +23,17 @@ func Example() {
 	var channels []*evt.Channel
 	var subscriber *evt.Handle
 	for _, n := range cluster.Nodes() {
-		h, err := evt.Initialize(ctx, n, evt.Version)
+		var h *evt.Handle
+		err := ais.Retry(ctx, func() (err error) { // until the cluster has begun
+			h, err = evt.Initialize(ctx, n, evt.Version)
+			return err
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
 		defer h.Finalize()
 		var c *evt.Channel
-		err = ais.Retry(ctx, func() (err error) { // until the cluster has begun
+		err = ais.Retry(ctx, func() (err error) {
 			c, err = h.Open(ctx, "alarms", evt.Create|evt.Publisher|evt.Subscriber)
 			return err
 		})

@@ -239,6 +239,10 @@ func TestX14_15_NotPrimary(t *testing.T) {
 		if err := members.Track(ctx, clm.Changes); err != nil {
 			t.Fatal(err)
 		}
+		h, err := evt.Initialize(ctx, c.dial(t), evt.Version)
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.ask(c, quorate, probeSend, 1, 10)
 
 		s.link(c, false)
@@ -259,13 +263,11 @@ func TestX14_15_NotPrimary(t *testing.T) {
 		_, err = members.NodeGet(ctx, 3)
 		again("CLM NodeGet", err, ais.ErrTryAgain)
 		again("CLM TrackStop", members.TrackStop(ctx), nil)
-		if h, err := evt.Initialize(ctx, c.dial(t), evt.Version); err == nil {
-			_, err = h.Open(ctx, "x", evt.Create|evt.Publisher)
-			again("EVT ChannelOpen", err, ais.ErrTryAgain)
-			again("EVT Finalize", h.Finalize(), nil)
-		} else {
-			again("EVT Initialize", err, ais.ErrTryAgain)
-		}
+		_, err = h.Open(ctx, "x", evt.Create|evt.Publisher)
+		again("EVT ChannelOpen", err, ais.ErrTryAgain)
+		again("EVT Finalize", h.Finalize(), nil)
+		_, err = evt.Initialize(ctx, c.dial(t), evt.Version)
+		again("EVT Initialize", err, ais.ErrTryAgain)
 		m, err := cpg.New(c.dial(t)).Join(ctx, "apart", cpg.JoinConfig{})
 		if err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ type Conn struct {
 	next  int             // of batch
 }
 
-// Open connects.
+// Open connects. ErrTryAgain: this node is not in the primary part.
 func Open(ctx context.Context, s session.Session, q events.OpenRequest) (*Conn, error) {
 	conn, err := s.Open(ctx, events.ID)
 	if err != nil {
@@ -41,6 +41,9 @@ func Open(ctx context.Context, s session.Session, q events.OpenRequest) (*Conn, 
 		var reply events.OpenReply
 		reply, err = events.ParseOpenReply(b)
 		c.self = reply.Self
+	}
+	if err == nil {
+		_, err = c.Present(ctx)
 	}
 	if err != nil {
 		c.Close()
@@ -158,3 +161,12 @@ func fault(err error) error {
 
 // Fault is the error of a context.
 func Fault(ctx context.Context) error { return fault(ctx.Err()) }
+
+// Unheard is the error of who received up to the end of ctx: nothing was asked for that
+// could have happened, so it is that of ctx.
+func Unheard(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ais.ErrBadHandle) || errors.Is(err, ais.ErrLibrary) {
+		return err
+	}
+	return ctx.Err()
+}
