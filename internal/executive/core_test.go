@@ -565,6 +565,24 @@ func TestDecisionLogIsBounded(t *testing.T) {
 	}
 }
 
+// No ring of a start is left for a cause that is not known, with others and without.
+func TestRingsOfAStartAreExplained(t *testing.T) {
+	for n, want := range map[int]string{1: "one member: this member started and found nobody else.", 2: "was left because others were found."} {
+		w := newWorld(t, n).start()
+		all := []NodeID{1, 2}[:n]
+		w.until("the ring", func() bool { return w.together(all...) })
+		var views []string
+		for _, d := range w.nodes[1].core.Decisions(0) {
+			if d.Kind == DecisionView {
+				views = append(views, d.Text)
+			}
+		}
+		if last := views[len(views)-1]; !strings.HasSuffix(last, want) || strings.Contains(strings.Join(views, "\n"), "not known") {
+			t.Errorf("%d nodes: %q, want %q at the end", n, views, want)
+		}
+	}
+}
+
 func TestHeaderRoundTrip(t *testing.T) {
 	for _, h := range []header{
 		{kind: kindRound}, {kind: kindMark},

@@ -115,6 +115,9 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 	case conf.Prev.IsZero():
 		v.Reason = totem.ReasonStart.String()
 		b.WriteString(": this member started.")
+	case conf.Reason == totem.ReasonNone && len(conf.Members) == 1: // the ring before is the one that each start begins with
+		v.Reason = totem.ReasonAlone.String()
+		b.WriteString(": this member started and found nobody else.")
 	case cause == "" && len(v.Left) == 0 && len(v.Joined) > 0:
 		fmt.Fprintf(&b, ". Ring %v was left because others were found.", v.Prev)
 	default:
@@ -124,7 +127,7 @@ func (c *Core) viewChanged(conf *totem.Configuration) {
 		Text: b.String(), Evidence: c.evidence, View: v})
 	c.evidence = nil
 	c.log.Info("membership", "ring", conf.Ring, "members", conf.Members, "joined", v.Joined, "left", v.Left,
-		"why", conf.Reason.String())
+		"why", v.Reason)
 	c.testify(conf)
 }
 
