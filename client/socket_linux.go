@@ -24,7 +24,45 @@ type socket struct {
 	raw      syscall.RawConn
 	readable watch
 	writable watch // holds the socket only while write waits
+
+	in, out transfer
 }
+
+// transfer is one direction. What it hands to the runtime is made once, for a closure
+// of each system call would be allocated.
+type transfer struct {
+	s           *socket
+	call, flags uintptr
+	b           []byte // what is moved now, and what became of it
+	n           int
+	errno       syscall.Errno
+	once        func(fd uintptr)
+	unlessFull  func(fd uintptr) bool // or empty
+}
+
+func (t *transfer) begin(s *socket, call, flags uintptr) {
+	*t = transfer{s: s, call: call, flags: flags | unix.MSG_DONTWAIT}
+	t.once = func(fd uintptr) {
+		for {
+			r, _, errno := syscall.RawSyscall6(t.call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.b))), uintptr(len(t.b)), t.flags, 0, 0)
+			if t.n, t.errno = int(r), errno; errno != unix.EINTR {
+				return
+			}
+		}
+	}
+	t.unlessFull = func(uintptr) bool { return t.try() != unix.EAGAIN }
+}
+
+// try moves b by one system call that does not wait.
+func (t *transfer) try() syscall.Errno {
+	if err := t.s.raw.Control(t.once); err != nil {
+		t.n, t.errno = 0, unix.EBADF
+	}
+	return t.errno
+}
+
+// wait moves b as soon as a watch says that it can be.
+func (t *transfer) wait(w watch) error { return w.raw.Read(t.unlessFull) }
 
 // watch is an epoll that the runtime's poller watches as a whole.
 type watch struct {
@@ -67,6 +105,8 @@ func newSocket(conn *net.UnixConn) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{file: os.NewFile(uintptr(fd), "agent")}
+	s.in.begin(s, unix.SYS_RECVFROM, 0)
+	s.out.begin(s, unix.SYS_SENDTO, unix.MSG_NOSIGNAL)
 	s.readable, err = newWatch()
 	if err == nil {
 		if s.writable, err = newWatch(); err == nil {
@@ -97,68 +137,49 @@ func (s *socket) close() {
 	}
 }
 
-// try is one system call on the socket that does not wait.
-func (s *socket) try(call uintptr, b []byte, flags uintptr) (n int, errno syscall.Errno) {
-	err := s.raw.Control(func(fd uintptr) {
-		for {
-			var r uintptr
-			r, _, errno = syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags|unix.MSG_DONTWAIT, 0, 0)
-			if n = int(r); errno != unix.EINTR {
-				return
-			}
-		}
-	})
-	if err != nil {
-		return 0, unix.EBADF
-	}
-	return n, errno
-}
-
 // read waits for one packet; io.EOF: the agent has closed.
 func (s *socket) read(b []byte) (n int, err error) {
-	var errno syscall.Errno
-	err = s.readable.raw.Read(func(uintptr) bool {
-		n, errno = s.try(unix.SYS_RECVFROM, b, 0)
-		return errno != unix.EAGAIN
-	})
-	switch {
+	s.in.b = b
+	err = s.in.wait(s.readable)
+	s.in.b = nil
+	switch errno := s.in.errno; {
 	case err != nil || errno == unix.EBADF:
 		return 0, net.ErrClosed
 	case errno != 0:
 		return 0, os.NewSyscallError("read", errno)
-	case n == 0:
+	case s.in.n == 0:
 		return 0, io.EOF
 	}
-	return n, nil
+	return s.in.n, nil
 }
 
 // tryWrite writes a packet; false: it can not be written at once.
 func (s *socket) tryWrite(b []byte) bool {
-	_, errno := s.try(unix.SYS_SENDTO, b, unix.MSG_NOSIGNAL)
+	s.out.b = b
+	errno := s.out.try()
+	s.out.b = nil
 	return errno == 0
 }
 
 // write writes a packet, and waits for room until the deadline.
 func (s *socket) write(b []byte) error {
-	_, errno := s.try(unix.SYS_SENDTO, b, unix.MSG_NOSIGNAL)
+	s.out.b = b
+	defer func() { s.out.b = nil }()
+	errno := s.out.try()
 	if errno == unix.EAGAIN {
-		return s.waitWrite(b)
+		return s.waitWrite()
 	}
 	return writeError(errno)
 }
 
-func (s *socket) waitWrite(b []byte) error {
+func (s *socket) waitWrite() error {
 	err := s.raw.Control(func(fd uintptr) {
 		_ = unix.EpollCtl(s.writable.fd, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLOUT})
 	})
 	if err != nil {
 		return net.ErrClosed
 	}
-	var errno syscall.Errno
-	err = s.writable.raw.Read(func(uintptr) bool {
-		_, errno = s.try(unix.SYS_SENDTO, b, unix.MSG_NOSIGNAL)
-		return errno != unix.EAGAIN
-	})
+	err = s.out.wait(s.writable)
 	_ = s.raw.Control(func(fd uintptr) {
 		_ = unix.EpollCtl(s.writable.fd, unix.EPOLL_CTL_DEL, int(fd), nil)
 	})
@@ -168,7 +189,7 @@ func (s *socket) waitWrite(b []byte) error {
 	case err != nil:
 		return net.ErrClosed
 	}
-	return writeError(errno)
+	return writeError(s.out.errno)
 }
 
 func writeError(errno syscall.Errno) error {

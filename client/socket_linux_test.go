@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pair is a socket and the other end of it.
@@ -41,6 +43,36 @@ func full(s *socket, packet []byte) (n int) {
 		n++
 	}
 	return n
+}
+
+// Neither direction allocates for a packet.
+func TestSocket_AllocatesNothing(t *testing.T) {
+	s, other := pair(t)
+	raw, err := other.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet, buf := make([]byte, 64), make([]byte, 64)
+	echo := func(fd uintptr) bool {
+		n, err := unix.Read(int(fd), buf)
+		if err == nil {
+			_, err = unix.Write(int(fd), buf[:n])
+		}
+		return !errors.Is(err, unix.EAGAIN)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := s.write(packet); err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Read(echo); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.read(packet); n != len(packet) || err != nil {
+			t.Fatal(n, err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for a packet in each direction", n)
+	}
 }
 
 // What does not fit is written when the other end has read; packets stay whole and

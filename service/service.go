@@ -28,6 +28,17 @@ const (
 	Transitional                   // those of its members that go on together, before the next regular one
 )
 
+// String is the kind as a word.
+func (k ConfigKind) String() string {
+	switch k {
+	case Regular:
+		return "regular"
+	case Transitional:
+		return "transitional"
+	}
+	return "configuration-" + strconv.Itoa(int(k))
+}
+
 // ConfigChange announces a configuration. Lists are ascending and not to be
 // kept.
 type ConfigChange struct {
