@@ -337,7 +337,9 @@ func (s *Service) bringIn(b *brought) {
 		if !b.anew {
 			return // it was deleted
 		}
-		s.state.fresh(b.number)
+		if b.event == nil { // else what its node did before is perhaps still to come
+			s.state.fresh(b.number)
+		}
 		if t = s.state.add(b.name, b.number); t == nil {
 			return
 		}

@@ -62,6 +62,7 @@ type board struct {
 	members  map[NodeID]uint32 // when they came
 	counters map[NodeID]uint32
 	topics   []*noted
+	let      func(id uint64) // is told when an event is not kept any more
 }
 
 // noted is one topic, or one live group.
@@ -74,26 +75,28 @@ type noted struct {
 	seq              uint64
 	kept             []*NewsPosting
 	members, opens   []NewsSeat
+	on               *board
 }
 
 // outcome is how a call ends that was ordered.
 type outcome struct {
 	ok              bool
 	id, seq, number uint64
+	at              *epoch // in which that was
 }
 
 // reserved is the highest number that no event has.
 const reserved = 1000
 
-func newBoard() *board {
-	return &board{members: make(map[NodeID]uint32), counters: make(map[NodeID]uint32)}
+func newBoard(let func(uint64)) *board {
+	return &board{let: let, members: make(map[NodeID]uint32), counters: make(map[NodeID]uint32)}
 }
 
 func (b *board) clone() *board {
-	o := &board{seq: b.seq, members: maps.Clone(b.members), counters: maps.Clone(b.counters)}
+	o := &board{let: b.let, seq: b.seq, members: maps.Clone(b.members), counters: maps.Clone(b.counters)}
 	for _, t := range b.topics {
 		u := *t
-		u.members, u.opens, u.kept = slices.Clone(t.members), slices.Clone(t.opens), nil
+		u.on, u.members, u.opens, u.kept = o, slices.Clone(t.members), slices.Clone(t.opens), nil
 		for _, e := range t.kept {
 			f := *e
 			u.kept = append(u.kept, &f)
@@ -115,7 +118,7 @@ func (b *board) find(number uint64, name string) *noted {
 
 // add makes a topic. Topics are in the order of their names, then those without.
 func (b *board) add(name string, number uint64) *noted {
-	t := &noted{name: name, number: number}
+	t := &noted{name: name, number: number, on: b}
 	b.topics = append(b.topics, t)
 	b.sort()
 	return t
@@ -153,7 +156,13 @@ func (b *board) learn(id uint64) bool {
 
 // sweep lets go what is kept neither for a time nor as one of the last.
 func (t *noted) sweep() {
-	t.kept = slices.DeleteFunc(t.kept, func(e *NewsPosting) bool { return !e.Timed && e.Seq+uint64(t.keep) <= t.seq })
+	t.kept = slices.DeleteFunc(t.kept, func(e *NewsPosting) bool {
+		goes := !e.Timed && e.Seq+uint64(t.keep) <= t.seq
+		if goes {
+			t.on.let(e.ID)
+		}
+		return goes
+	})
 }
 
 func (t *noted) post(e *NewsPosting) {
@@ -363,7 +372,9 @@ func (b *board) bring(op *NewsOp, l listeners) {
 		if !op.Create {
 			return // it was deleted
 		}
-		b.learn(op.Number)
+		if op.Event == nil { // else what its node did before may come yet
+			b.learn(op.Number)
+		}
 		t = b.add(op.Name, op.Number)
 		t.created, t.keep, t.durable, t.seq = true, op.Keep, op.Durable, op.Seq
 		if op.Event != nil {
