@@ -20,6 +20,18 @@ func TestEvents_Seeds(t *testing.T) {
 	}
 }
 
+// TestEvents_WithoutQuorum runs plans in which every part goes on, and all come together
+// again; 694 once lost an event that was to be kept for a time.
+func TestEvents_WithoutQuorum(t *testing.T) {
+	for _, s := range []uint64{1, 2, 3, 122, 131, 159, 170, 266, 694} {
+		p := DrawEvents(s)
+		p.Quorum.None = true
+		if r := Run(p, Options{Fast: true}); r.Failed() {
+			t.Errorf("seed %d: %v", s, r.Findings[0])
+		}
+	}
+}
+
 // TestEvents_SwarmReaches holds that plans about cluster events come to what their
 // checker is there for.
 func TestEvents_SwarmReaches(t *testing.T) {

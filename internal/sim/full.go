@@ -159,7 +159,7 @@ func (f *full) config(r record) executive.Config {
 // votes is the configuration of the quorum service.
 func (w *world) votes(own, expected uint32) quorum.Config {
 	q := &w.plan.Quorum
-	c := quorum.Config{Provider: true, Window: time.Duration(q.Window), Vote: vote.Config{Votes: own, Expected: cmp.Or(q.Expected, expected+q.Device),
+	c := quorum.Config{Provider: !q.None, Window: time.Duration(q.Window), Vote: vote.Config{Votes: own, Expected: cmp.Or(q.Expected, expected+q.Device),
 		TwoNode: q.TwoNode, WaitForAll: q.WaitForAll, LastMan: q.LastMan, Downscale: q.Downscale, Tracking: q.Tracking, Device: q.Device}}
 	if q.Tie != "" {
 		c.Vote.Tie, _ = vote.ParseTie(q.Tie) // the plan is valid

@@ -56,6 +56,7 @@ type Drop struct {
 
 // Quorum is the vote configuration of whole nodes.
 type Quorum struct {
+	None       bool   `json:"none,omitempty"` // no votes are counted: every ring is primary
 	TwoNode    bool   `json:"twoNode,omitempty"`
 	WaitForAll bool   `json:"waitForAll,omitempty"`
 	Tie        string `json:"tie,omitempty"` // as auto_tie_breaker_node; empty: a tie is not broken

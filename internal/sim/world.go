@@ -123,6 +123,9 @@ func newWorld(p *Plan, o Options) *world {
 	}
 	if p.news() {
 		w.news = check.NewNews(p.Events.Queue, p.Events.Ranked, 1)
+		if p.Quorum.None {
+			w.news.Loose()
+		}
 	}
 	w.noise = make([]byte, 64<<10)
 	r := newStream(0, "noise")

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,7 +43,8 @@ type News struct {
 	refused  map[string]bool // texts that are never to be told
 	told     map[string]bool
 	first    map[uint64]Tick    // when an event came about
-	seqs     map[uint64]uint64  // its latest number
+	let      map[uint64]bool    // one that its topic did not keep any more, on some way
+	loose    bool               // every ring is primary
 	durable  map[uint64]granted // by event
 	forgets  bool               // a disk did
 	ordered  bool               // what nodes apply is told
@@ -69,6 +71,7 @@ type epoch struct {
 	digests map[int][32]byte
 	last    map[string]uint64 // by topic that is never deleted: highest number known
 	agreed  map[Life]bool     // members at which the round ended, or that stay
+	posted  map[uint64]uint64 // the number of each event that came about
 }
 
 type citizen struct {
@@ -148,21 +151,20 @@ type newsSub struct {
 	there  []uint32
 	waited int // messages that came when it took more
 
-	number  uint64 // of the topic
-	at      uint64 // what of it was seen
-	lacks   uint64 // and not told
-	gone    uint64 // of those: what is lost to all
-	excused uint64 // the same, of what is told now
-	again   uint64 // not told, for it was under another number
-	repeats uint64 // the same, before what is told now
-	lost    bool   // events of it, since the queue of a client of the AIS was full
+	number  uint64          // of the topic
+	at      uint64          // what of it was seen
+	lacks   uint64          // and not told
+	gone    uint64          // of those: what is lost to all
+	excused uint64          // the same, of what is told now
+	again   map[uint64]bool // numbers of what is not told, for it was under others
+	lost    bool            // events of it, since the queue of a client of the AIS was full
 }
 
 // NewNews returns a checker; queue is how many messages wait for a subscription at
 // most, zero if that is not known, ranked how many for a client of the AIS, limit the
 // number of findings after which it stops, zero is one.
 func NewNews(queue, ranked, limit int) *News {
-	return &News{queue: queue, ranked: ranked, max: max(1, limit), first: make(map[uint64]Tick), seqs: make(map[uint64]uint64), durable: make(map[uint64]granted), pids: make(map[uint32]*newsClient), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
+	return &News{queue: queue, ranked: ranked, max: max(1, limit), first: make(map[uint64]Tick), let: make(map[uint64]bool), durable: make(map[uint64]granted), pids: make(map[uint32]*newsClient), lives: make(map[Life]*newsNode), epochs: make(map[epochKey]*epoch), refused: make(map[string]bool), told: make(map[string]bool)}
 }
 
 // Findings returns the violations found so far.
@@ -183,13 +185,18 @@ func (n *News) Follow(e *Event) {
 	n.now = e.At
 	switch e.Kind {
 	case KindStart:
-		n.lives[e.Life] = &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
-			board: newBoard(), boards: make(map[epochKey]*board), brings: make(map[uint64]bringing)}
+		h := &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
+			boards: make(map[epochKey]*board), brings: make(map[uint64]bringing)}
+		h.board = newBoard(func(id uint64) { n.letGo(h, id) })
+		n.lives[e.Life] = h
 	case KindCrash, KindStop:
 		h := n.lives[e.Life]
 		h.ended = true
 		for _, c := range h.mine {
 			c.closed = true
+		}
+		for id := range h.brings {
+			n.let[id] = n.let[id] || n.loose
 		}
 	case KindConf:
 		if h := n.lives[e.Life]; !e.Transitional {
@@ -248,6 +255,7 @@ func (n *News) Add(e *NewsEvent) {
 		n.viewed(c, e.View)
 	case NewsTook:
 		c.takes = false
+		c.stale = c.stale && c.pushed >= c.granted // else it has all that waited
 	case NewsClosed:
 		c.closed = true
 		h.mine = slices.DeleteFunc(h.mine, func(o *newsClient) bool { return o == c })
@@ -303,7 +311,7 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 	t := n.epochs[key]
 	if !t.counts(h.life) { // rings of lives that forgot theirs may have the name of an earlier one
 		t = &epoch{key: key, ids: make(map[uint64]publication), texts: make(map[string]uint64), seqs: make(map[topicSeq]uint64),
-			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64), agreed: make(map[Life]bool)}
+			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64), agreed: make(map[Life]bool), posted: make(map[uint64]uint64)}
 		present := map[Life]NodeID{}
 		for _, id := range e.Nodes {
 			life := h.rings[e.Ring][id]
@@ -324,7 +332,7 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 		for _, c := range h.mine {
 			c.stale = c.stale || c.pushed >= c.granted
 			for _, s := range c.subs {
-				s.known = false
+				s.known, s.again = false, make(map[uint64]bool)
 			}
 		}
 	}
@@ -466,7 +474,8 @@ func factText(kind uint8, seq uint64, members, in, out []NewsMember) string {
 func (n *News) called(c *newsClient, q *NewsCall) {
 	switch q.Want {
 	case WantMembership, WantGroup, WantTopic:
-		s := &newsSub{id: q.Sub, call: q, ids: make(map[uint64]bool), items: make(map[string]bool), known: q.From > 0, last: q.From - 1}
+		s := &newsSub{id: q.Sub, call: q, ids: make(map[uint64]bool), again: make(map[uint64]bool), items: make(map[string]bool),
+			known: q.From > 0, last: q.From - 1}
 		c.subs[q.Sub] = s
 		if q.Tracked && c.watched[q.Sub] == nil {
 			c.watched[q.Sub] = &watched{}
@@ -490,7 +499,7 @@ func (n *News) called(c *newsClient, q *NewsCall) {
 
 func (n *News) answered(c *newsClient, e *NewsEvent) {
 	q := e.Call
-	n.verdict(c, e)
+	at := n.verdict(c, e)
 	switch q.Want {
 	case WantMembership, WantGroup, WantTopic:
 		if !e.OK {
@@ -500,14 +509,10 @@ func (n *News) answered(c *newsClient, e *NewsEvent) {
 		if s := c.subs[q.Sub]; s != nil && e.OK {
 			s.over = true
 		}
-	case WantMore:
-		if c.stale && c.granted > c.pushed {
-			c.stale = false
-		}
 	case WantPublish:
 		switch {
 		case e.OK && c.node.at != nil && c.node.in:
-			n.know(c, 0, q.Name, e.ID, e.Seq, q.Text, q.Match, q.Fixed)
+			n.know(c, 0, cmp.Or(at, c.node.latest), q.Name, e.ID, e.Seq, q.Text, q.Match, q.Fixed)
 		case !e.OK && !e.Unsure:
 			n.refused[q.Text] = true
 			if n.told[q.Text] {
@@ -635,7 +640,7 @@ func (n *News) message(c *newsClient, s *newsSub, i *NewsItem) {
 		n.failFor("EV6", c, i.Sub, "is told %q, which its filters refuse", i.Text)
 	}
 	if !c.stale && c.node.latest != nil {
-		n.know(c, i.Sub, i.Topic, i.ID, i.Seq, i.Text, i.Match, s.call.Fixed)
+		n.know(c, i.Sub, c.node.latest, i.Topic, i.ID, i.Seq, i.Text, i.Match, s.call.Fixed)
 		n.gap(c, s, i)
 	}
 	s.known, s.last = !c.stale && !s.call.Kept, i.Seq
@@ -656,14 +661,14 @@ func (n *News) gap(c *newsClient, s *newsSub, i *NewsItem) {
 		return
 	}
 	between := i.Seq - s.last - 1
-	passed := uint64(0) // that filters refuse, for sure or perhaps
-	for seq := s.last + 1; seq < i.Seq && len(s.call.Filters) > 0; seq++ {
+	passed := uint64(0) // that were told under other numbers, or filters refuse, for sure or perhaps
+	for seq := s.last + 1; seq < i.Seq; seq++ {
 		p, ok := c.node.latest.find(i.Topic, seq)
-		if !ok || !newsMatches(s.call.Filters, p.match) {
+		if s.again[seq] || len(s.call.Filters) > 0 && (!ok || !newsMatches(s.call.Filters, p.match)) {
 			passed++
 		}
 	}
-	if i.Missed > between || i.Missed+passed+s.repeats < between {
+	if i.Missed > between || i.Missed+passed < between {
 		n.failFor("EV5", c, i.Sub, "is told %s %d after %d with %d missed", i.Topic, i.Seq, s.last, i.Missed)
 	}
 }
@@ -678,12 +683,12 @@ func (t *epoch) find(topic string, seq uint64) (publication, bool) {
 }
 
 // know notes an event, and compares with what was known of it.
-func (n *News) know(c *newsClient, sub uint32, topic string, id, seq uint64, text string, match []string, fixed bool) {
+func (n *News) know(c *newsClient, sub uint32, at *epoch, topic string, id, seq uint64, text string, match []string, fixed bool) {
 	p := publication{topic, seq, text, match}
 	if !fixed {
 		p.seq = 0
 	}
-	for t := c.node.latest; t != nil; t = t.parent {
+	for t := at; t != nil; t = t.parent {
 		if o, ok := t.ids[id]; ok {
 			if o.topic != p.topic || o.seq != p.seq || o.text != p.text {
 				n.failFor("EV4", c, sub, "event %x of %s is %d %q and %d %q", id, topic, p.seq, p.text, o.seq, o.text)
@@ -699,11 +704,10 @@ func (n *News) know(c *newsClient, sub uint32, topic string, id, seq uint64, tex
 			return
 		}
 	}
-	t := c.node.latest
-	t.ids[id], t.texts[text] = p, id
+	at.ids[id], at.texts[text] = p, id
 	if fixed {
-		t.seqs[topicSeq{topic, seq}] = id
-		t.last[topic] = max(t.last[topic], seq)
+		at.seqs[topicSeq{topic, seq}] = id
+		at.last[topic] = max(at.last[topic], seq)
 	}
 }
 
@@ -762,6 +766,26 @@ func (n *News) End(at Tick, drained bool) {
 	}
 	if all && first != nil {
 		n.endOfDurable(first)
+	}
+}
+
+// Loose says that every ring is primary: parts number events without each other. What
+// only one of them keeps dies with who is to bring it to the others, and whom an event was
+// told that its node does not keep any more is told again when others bring it.
+func (n *News) Loose() { n.loose = true }
+
+// letGo notes that a node does not keep an event any more.
+func (n *News) letGo(h *newsNode, id uint64) {
+	n.let[id] = true
+	for _, c := range h.mine {
+		for open, through := range c.through {
+			if forgets, told := through[id]; n.loose && told && forgets {
+				delete(c.through[open], id)
+				for _, s := range c.order {
+					delete(s.ids, id)
+				}
+			}
+		}
 	}
 }
 

@@ -80,10 +80,10 @@ func TestNews_BroughtNumbers(t *testing.T) {
 
 // What another topic of that name was numbered means nothing.
 func TestNews_BroughtOfAnotherTopic(t *testing.T) {
-	b := newBoard()
+	b := newBoard(func(uint64) {})
 	b.members[1] = 1
 	u := b.add("t", b.number(1))
-	b.bring(&NewsOp{Name: "t", Number: 7, Event: &NewsPosting{ID: 2<<32 | 1009, Seq: 3}}, audience{NewNews(0, 0, 1), &newsNode{}})
+	b.bring(&NewsOp{Name: "t", Number: 7, Event: &NewsPosting{ID: 2<<32 | 1009, Seq: 3}}, audience{NewNews(0, 0, 1), &newsNode{at: &epoch{posted: make(map[uint64]uint64)}}})
 	if e := u.kept; u.seq != 1 || len(e) != 0 {
 		t.Errorf("topic is at %d", u.seq)
 	}

@@ -13,7 +13,6 @@ type duty struct {
 	event  *NewsPosting
 	missed uint64
 	gone   uint64 // of those: lost to all
-	again  uint64 // left out before it, as it was told under another number
 }
 
 func (d *duty) String() string {
@@ -29,7 +28,7 @@ type shelf struct {
 	conn     uint64
 	ranked   bool
 	order    []*newsSub                 // subscriptions and opens of topics, oldest first
-	through  map[uint32]map[uint64]bool // by open: what was told
+	through  map[uint32]map[uint64]bool // by open: what was told; true: and is forgotten when it is not kept any more
 	queues   [4][]duty                  // by priority
 	waiting  int                        // messages there
 	blocked  bool
@@ -65,7 +64,7 @@ type audience struct {
 
 func (a audience) posted(t *noted, e *NewsPosting) {
 	n := a.n
-	n.seqs[e.ID] = e.Seq
+	a.h.at.posted[e.ID] = e.Seq
 	if _, ok := n.first[e.ID]; !ok {
 		n.first[e.ID] = n.now
 	}
@@ -140,6 +139,7 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 		}
 	}
 	v := h.board.apply(op, audience{n, h})
+	v.at = h.at
 	if op.Do == "enter" && h.leaves {
 		v = outcome{} // it is taken back
 	}
@@ -214,13 +214,15 @@ func (n *News) adopt(h *newsNode, b *board) {
 			if t := h.board.find(s.number, ""); t != nil && s.call.Want == WantTopic {
 				for _, e := range t.kept {
 					if e.Seq <= s.at { // it was told, or before its time
-						c.through[s.call.Open][e.ID] = true
+						c.through[s.call.Open][e.ID] = false
 					}
 				}
 			}
 		}
 	}
+	let := h.board.let
 	h.board = b.clone()
+	h.board.let = let
 	for _, c := range h.mine {
 		for _, s := range slices.Clone(c.order) {
 			if t := h.board.find(s.number, ""); t == nil {
@@ -339,9 +341,10 @@ func (n *News) lost(c *newsClient, s *newsSub) {
 // give tells an event, once for each open and to the first that it matches.
 func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 	through := c.through[s.call.Open]
+	_, told := through[e.ID]
 	switch {
-	case through[e.ID]:
-		s.again++
+	case told:
+		s.again[e.Seq] = true
 		return
 	case !newsMatches(s.call.Filters, e.Match):
 		return
@@ -352,8 +355,8 @@ func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 		return
 	}
 	if !c.slow {
-		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks, gone: s.gone, again: s.again})
-		s.lacks, s.gone, s.again = 0, 0, 0
+		c.due = append(c.due, duty{kind: ItemMessage, sub: s, event: e, missed: s.lacks, gone: s.gone})
+		s.lacks, s.gone = 0, 0
 	}
 }
 
@@ -428,8 +431,12 @@ func (n *News) unblock(c *newsClient) {
 	}
 }
 
-// close ends what a client has of a topic that is gone; it is told.
+// close ends what a client has of a topic that is gone; it is told. What was told
+// through an open that ends is forgotten with it.
 func (n *News) close(c *newsClient, s *newsSub) {
+	if s.call.Want == WantOpen {
+		delete(c.through, s.id)
+	}
 	c.order = slices.DeleteFunc(c.order, func(o *newsSub) bool { return o == s })
 	d := duty{kind: ItemEnd, sub: s}
 	switch {
@@ -497,7 +504,7 @@ func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
 	if e := d.event; same && e != nil {
 		same = e.ID == i.ID && e.Seq == i.Seq && e.Text == i.Text && d.missed == i.Missed && e.Priority == i.Priority && slices.Equal(e.Match, i.Match)
 	}
-	s.excused, s.repeats = d.gone, d.again
+	s.excused = d.gone
 	if same && i.Kind == ItemEnd {
 		same = i.Why == endDeleted
 	}
@@ -506,8 +513,9 @@ func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
 	}
 }
 
-// verdict holds the answer of a call against what became of it.
-func (n *News) verdict(c *newsClient, e *NewsEvent) {
+// verdict holds the answer of a call against what became of it, and returns where that
+// was.
+func (n *News) verdict(c *newsClient, e *NewsEvent) *epoch {
 	q := e.Call
 	delete(c.pending, q.Tag)
 	v, known := c.verdicts[q.Tag]
@@ -516,10 +524,10 @@ func (n *News) verdict(c *newsClient, e *NewsEvent) {
 	case WantTopic:
 	case WantPublish, WantOpen, WantChange:
 		if e.Unsure || !known && !e.OK {
-			return
+			return nil
 		}
 	default:
-		return
+		return nil
 	}
 	if v.ok != e.OK || e.OK && (v.id != e.ID || v.seq != e.Seq || v.number != e.Number) {
 		n.failFor("EV7", c, q.Sub, "%s %q is answered %v %x %d %x, it came to %v %x %d %x", q.Want, q.Name, e.OK, e.ID, e.Seq, e.Number, v.ok, v.id, v.seq, v.number)
@@ -527,6 +535,7 @@ func (n *News) verdict(c *newsClient, e *NewsEvent) {
 	if e.OK && q.Want == WantPublish && q.Durable {
 		n.durable[e.ID] = granted{q.Name, q.Text}
 	}
+	return v.at
 }
 
 // granted is what a client was told to be durable.
@@ -576,9 +585,20 @@ func (n *News) endOfDurable(h *newsNode) {
 			return
 		}
 		there := slices.ContainsFunc(t.kept, func(e *NewsPosting) bool { return e.Text == g.text })
-		if !there && n.seqs[id]+uint64(t.keep) > t.seq {
-			n.fail("EV12", h, "event %x %q of %s was granted as durable at %d, and is gone at %d", id, g.text, g.topic, n.seqs[id], t.seq)
+		seq, came := h.at.number(id)
+		if !there && (came && seq+uint64(t.keep) > t.seq || !came && !n.let[id]) {
+			n.fail("EV12", h, "event %x %q of %s was granted as durable, and is gone at %d; it is known as %d", id, g.text, g.topic, t.seq, seq)
 			return
 		}
 	}
+}
+
+// number is an event's latest number on the way to an epoch, if it came about there.
+func (t *epoch) number(id uint64) (seq uint64, came bool) {
+	for ; t != nil; t = t.parent {
+		if seq, came = t.posted[id]; came {
+			return seq, true
+		}
+	}
+	return 0, false
 }

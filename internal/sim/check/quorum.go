@@ -28,6 +28,7 @@ type decision struct {
 
 // Rows of a decision that are judged by rules of their own.
 const (
+	rowNone    = "no-provider"
 	rowTwoNode = "two-node"
 	rowMaster  = "master-wins"
 	rowTie     = "tie-won"
@@ -99,7 +100,7 @@ func (c *Checker) seenAll(r *ring) bool {
 // those that are configured, with half of fewer than those if somebody said that
 // fewer are enough, or with more than the members were configured with.
 func (c *Checker) lent(r *ring, d decision) bool {
-	if d.row == rowTwoNode || d.row == rowMaster {
+	if d.row == rowNone || d.row == rowTwoNode || d.row == rowMaster {
 		return true
 	}
 	if c.opt.Steps {
