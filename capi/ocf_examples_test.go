@@ -68,6 +68,11 @@ func TestEventsExamples(t *testing.T) {
 			} else {
 				h.kill(node)
 			}
+			each(func(e *example) {
+				if e.node == node {
+					e.Wait(patience) // it ends with its agent
+				}
+			})
 			changed()
 			h.start(node)
 			changed()
