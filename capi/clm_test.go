@@ -209,19 +209,19 @@ func TestClmScenario_19_20_LeaveAndJoin(t *testing.T) {
 	say(t, b.in, "hold")
 	h.start(3)
 	h.formed(3)
-	if got := a.tells(n, "view of 3: 3@V:joined"); got != n+1 {
+	if got := a.tells(n, "view of 3: 3@V:joined"); got != n+2 {
 		t.Errorf("view %d after %d", got, n)
 	}
 	h.stop(3)
-	a.tells(n+1, "view of 2: 3!:left")
+	a.tells(n+2, "view of 2: 3!:left")
 	// Who left and came back between two callbacks is in two of them.
 	say(t, b.in, "one")
-	if got := b.tells(n, "view of 3: 3@V:joined"); got != n+1 {
+	if got := b.tells(n, "view of 3: 3@V:joined"); got != n+2 {
 		t.Errorf("view %d after %d", got, n)
 	}
 	b.hears("dispatched")
 	say(t, b.in, "all")
-	b.tells(n+1, "view of 2: 3!:left")
+	b.tells(n+2, "view of 2: 3!:left")
 	b.hears("dispatched")
 	a.ends()
 	b.ends()
@@ -356,11 +356,11 @@ func TestClmScenario_15_20_Partition(t *testing.T) {
 		ending.is("finalize", "finalize OK")
 		ending.is("init", "init TRY_AGAIN")
 		h.split([]int{1, 2, 3})
-		if got := a.tells(n, "view of 3: 1:same 2:same 3@V:joined"); got != n+1 {
+		if got := a.tells(n, "view of 3: 1:same 2:same 3@V:joined"); got != n+2 {
 			t.Errorf("view %d after %d", got, n)
 		}
-		if got := c.tells(first, "view of 3: 1:joined 2:joined 3@V:same"); got != n+1 {
-			t.Errorf("view %d at the node that came back, %d at the others", got, n+1)
+		if got := c.tells(first, "view of 3: 1:joined 2:joined 3@V:same"); got != n+2 {
+			t.Errorf("view %d at the node that came back, %d at the others", got, n+2)
 		}
 		for _, m := range []*member{a, c, idle} {
 			if _, got := view(t, m.does("members 0")); got != "members OK view of 3: 1:same 2:same 3@V:same" {

@@ -96,6 +96,7 @@ type Handle struct {
 	present  []uint32   // registrations that tell the members of now
 	again    []uint32   // of those: ended with the membership, to begin anew
 	views    views.Tracker
+	changes  []views.View  // to be received
 	infos    []NodeInfo    // to be received
 	news     chan struct{} // capacity 1: there is one in infos
 }
@@ -259,7 +260,7 @@ func (h *Handle) forget(sub uint32) {
 	defer h.mu.Unlock()
 	is := func(n uint32) bool { return n == sub }
 	if h.present, h.again = slices.DeleteFunc(h.present, is), slices.DeleteFunc(h.again, is); h.tracking == sub {
-		h.tracking = 0
+		h.tracking, h.changes = 0, nil
 	}
 }
 
@@ -268,7 +269,7 @@ func (h *Handle) forget(sub uint32) {
 func (h *Handle) TrackStop(ctx context.Context) error {
 	h.mu.Lock()
 	sub := h.tracking
-	h.tracking, h.flags = 0, 0
+	h.tracking, h.flags, h.changes = 0, 0, nil
 	waits := slices.Contains(h.again, sub)
 	h.again = slices.DeleteFunc(h.again, func(n uint32) bool { return n == sub })
 	h.mu.Unlock()

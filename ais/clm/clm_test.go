@@ -324,6 +324,90 @@ func TestScenario_19_20_Agents(t *testing.T) {
 	if same := b.told(every); same.View != n.View || same.Members != 3 || len(same.Items) != 3 {
 		t.Errorf("%+v and %+v", same, n)
 	}
+	// However quickly it comes back, both are told (L7).
+	hall.Kill(3)
+	hall.Start(3)
+	left, back := b.told(only), b.told(only)
+	b.is(left, 2, item(3, clm.Left))
+	b.is(back, 3, item(3, clm.Joined))
+	if left.View <= n.View || back.View <= left.View || back.Items[0].Node.InitialView != back.View || left.Items[0].Node.InitialView != n.View {
+		t.Errorf("%+v and %+v", left, back)
+	}
+	b.is(b.told(every), 2, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Left))
+	b.is(b.told(every), 3, item(1, clm.NoChange), item(2, clm.NoChange), item(3, clm.Joined))
+}
+
+// script is the event service of node 1, which tells who registers the same facts.
+type script struct {
+	session.Session
+	session.Conn
+	facts []events.Fact
+	told  chan session.Event
+}
+
+func (s *script) Open(context.Context, uint16) (session.Conn, error) { return s, nil }
+
+func (s *script) Close() error { return nil }
+
+func (s *script) TryCast(uint16, uint64, []byte) error { return nil }
+
+func (s *script) Call(_ context.Context, fn uint16, body []byte) ([]byte, error) {
+	switch fn {
+	case events.CallOpen:
+		return events.OpenReply{Self: 1, Configured: 3}.AppendTo(nil), nil
+	case events.CallStatus:
+		return events.StatusReply{State: events.Primary, Fact: s.facts[0]}.AppendTo(nil), nil
+	case events.CallRegister:
+		q, err := events.ParseRegister(body)
+		for _, f := range s.facts {
+			s.told <- session.Event{Kind: events.EventFact, Body: events.MemberEvent{Sub: q.Sub, Fact: f}.AppendTo(nil)}
+		}
+		return nil, err
+	}
+	return nil, nil
+}
+
+func (s *script) Recv(ctx context.Context, dst []session.Event) (int, error) {
+	select {
+	case dst[0] = <-s.told:
+		return 1, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// A node that left and is back in one fact is told twice, with who left for good and
+// before who came, as long as somebody tracks (openais-executive L7).
+func TestTrack_LeftAndBack(t *testing.T) {
+	m := func(id ais.NodeID, born uint32) events.Member {
+		return events.Member{ID: id, Born: born, Since: born, Name: "node"}
+	}
+	fact := func(seq uint32, list ...events.Member) events.Fact {
+		return events.Fact{Kind: events.NewMembership, Seq: seq, Trans: seq, Quorate: true, Members: list}
+	}
+	s := &script{told: make(chan session.Event, 16), facts: []events.Fact{fact(3, m(1, 1), m(2, 1), m(3, 1)), fact(4, m(1, 1), m(2, 4), m(4, 4)), fact(5, m(1, 1), m(2, 5), m(4, 4))}}
+	b := &bench{T: t, ctx: t.Context()}
+	h, err := clm.Initialize(b.ctx, s, clm.Version)
+	must(t, err)
+	must(t, h.Track(b.ctx, clm.Changes))
+	left, back := b.told(h), b.told(h)
+	b.is(left, 1, item(1, clm.NoChange), item(2, clm.Left), item(3, clm.Left))
+	b.is(back, 3, item(1, clm.NoChange), item(2, clm.Joined), item(4, clm.Joined))
+	if left.View != 7 || back.View != 8 || back.Items[1].Node.InitialView != 8 || back.Items[0].Node.InitialView != 2 {
+		t.Errorf("%+v and %+v", left, back)
+	}
+	must(t, h.Track(b.ctx, clm.ChangesOnly))
+	b.is(b.told(h), 2, item(2, clm.Left))
+	must(t, h.TrackStop(b.ctx))
+	must(t, h.NodeGetAsync(b.ctx, 1, ais.LocalNode))
+	if ev, err := h.Recv(b.ctx); err != nil || ev.(clm.NodeInfo).Invocation != 1 {
+		t.Error(ev, err)
+	}
+	early, cancel := context.WithCancel(b.ctx)
+	cancel()
+	if ev, err := h.Recv(early); !errors.Is(err, context.Canceled) { // the other half of the view is not told any more
+		t.Error(ev, err)
+	}
 }
 
 func TestScenario_21_Flags(t *testing.T) { all(t, flags) }

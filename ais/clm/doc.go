@@ -21,10 +21,11 @@
 // # Views
 //
 // The members of the primary part of the cluster agree on views. Each change of the
-// members is a new one, with a number that is one higher and the same at all members.
+// members is a new one, with a number that is higher and the same at all members.
 // Who tracks changes is told each view once, in the order of views: who left and who
-// joined together, each node once. A node that left and came back within one change
-// has joined (openais-executive 6.3).
+// joined together, each node once. Only a node that left and came back within one change
+// makes two views of it: one in which it has left, as have others that did, and one in
+// which it has joined (openais-executive 6.3).
 //
 // While this node is not in the primary part nothing is told, and calls give
 // ErrTryAgain, but for TrackStop. If the others went on without it, then the next view

@@ -21,8 +21,8 @@ func (h *Handle) Recv(ctx context.Context) (Event, error) {
 		if err := h.begin(ctx); err != nil {
 			return nil, told("receive", library.Unheard(ctx, err))
 		}
-		if info, ok := h.info(); ok {
-			return info, nil
+		if ev, ok := h.waiting(); ok {
+			return ev, nil
 		}
 		raw, ok, err := h.next(ctx)
 		if err != nil {
@@ -70,15 +70,21 @@ func (h *Handle) wants(sub uint32) bool {
 	return h.tracking == sub || slices.Contains(h.present, sub)
 }
 
-func (h *Handle) info() (NodeInfo, bool) {
+// waiting takes what can be received at once.
+func (h *Handle) waiting() (Event, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.infos) == 0 {
-		return NodeInfo{}, false
+	switch {
+	case len(h.infos) > 0:
+		info := h.infos[0]
+		h.infos = h.infos[1:]
+		return info, true
+	case len(h.changes) > 0:
+		v := h.changes[0]
+		h.changes = h.changes[1:]
+		return notification(v, h.flags == ChangesOnly), true
 	}
-	info := h.infos[0]
-	h.infos = h.infos[1:]
-	return info, true
+	return nil, false
 }
 
 // next waits for what the service tells, or for something of this side: then it is
@@ -145,16 +151,14 @@ func (h *Handle) fact(sub uint32, f *events.Fact) (Notification, bool) {
 		_ = h.end(sub) // what comes nevertheless does not count
 		return notification(views.Current(f), false), true
 	case sub == h.tracking:
-		if v, ok := h.views.Follow(h.conn.Self(), f); ok {
-			return notification(v, h.flags == ChangesOnly), true
-		}
+		h.changes = h.views.Follow(h.conn.Self(), f) // those before were received
 	}
 	return Notification{}, false
 }
 
 // notification is a view, or what is different in it.
 func notification(v views.View, only bool) Notification {
-	n := Notification{View: uint64(v.Number), Members: v.Members}
+	n := Notification{View: v.Number, Members: v.Members}
 	for _, i := range v.Items {
 		if only && i.Change == views.NoChange {
 			continue
@@ -167,7 +171,7 @@ func notification(v views.View, only bool) Notification {
 }
 
 func member(m events.Member) Node {
-	n := Node{ID: m.ID, Name: m.Name, Member: true, InitialView: uint64(m.Born), Address: m.Addr}
+	n := Node{ID: m.ID, Name: m.Name, Member: true, InitialView: views.Number(m.Born), Address: m.Addr}
 	if m.Boot != 0 {
 		n.Boot = time.Unix(0, m.Boot)
 	}

@@ -55,6 +55,10 @@ const SaClmClusterNodeT *find_node(const struct view *v, SaClmNodeIdT id);
 SaClmClusterNotificationT *items_of(const struct view *v);
 SaClmClusterNotificationT *changes_of(const struct view *before, const struct view *v, const SaClmNodeIdT *away, bool only, uint32_t *count);
 
+/* What is to be told before a view: that nodes left which are back in it. Without nodes:
+ * nothing is. False: no memory. */
+bool between_views(const struct view *before, const struct view *v, struct view *between);
+
 /* clm_track.c */
 bool clm_arrived(struct ais *h, const struct native_event *e);
 bool clm_more(const struct ais *h);

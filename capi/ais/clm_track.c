@@ -97,10 +97,32 @@ static bool queue_view(struct clm *c, const struct watch *w, const struct view *
     return true;
 }
 
+static void keep_view(struct watch *w, struct view *v)
+{
+    free_view(&w->view);
+    w->view = *v;
+    *v = (struct view){ 0 };
+}
+
+/* Programs must hear of both that a node left and that it is back (openais-executive L7). */
+static bool queue_between(struct clm *c, struct watch *w, const struct view *v)
+{
+    struct view between;
+    if (!between_views(&w->view, v, &between))
+        return false;
+    if (between.nodes == NULL)
+        return true;
+    bool queued = queue_view(c, w, &between);
+    keep_view(w, &between);
+    return queued;
+}
+
 /* Tells a view to whom it is for, and keeps it if changes are told of it. */
 static bool take_view(struct clm *c, struct watch *w, struct view *v)
 {
     bool told = w->begun ? v->number > w->known : w->current;
+    if (told && w->begun && !w->away && !queue_between(c, w, v))
+        return false;
     if (told && !queue_view(c, w, v))
         return false;
     w->begun = true;
@@ -109,9 +131,7 @@ static bool take_view(struct clm *c, struct watch *w, struct view *v)
         w->over = true;
         return true;
     }
-    free_view(&w->view);
-    w->view = *v;
-    *v = (struct view){ 0 };
+    keep_view(w, v);
     return true;
 }
 

@@ -3,6 +3,10 @@
 
 enum { MIN_NODE = 4 + 4 + 4 + 1 + 1 + 8 };
 
+/* Views have even numbers. The odd ones between are for nodes that left and are back with
+ * one fact. */
+static uint64_t view_number(uint32_t seq) { return 2 * (uint64_t)seq; }
+
 static void read_address(struct reader *r, SaClmNodeAddressT *a)
 {
     uint8_t len = read_u8(r);
@@ -19,7 +23,7 @@ static void read_address(struct reader *r, SaClmNodeAddressT *a)
 static void read_node(struct reader *r, SaClmClusterNodeT *n)
 {
     n->nodeId = read_u32(r);
-    n->initialViewNumber = read_u32(r);
+    n->initialViewNumber = view_number(read_u32(r));
     read_u32(r); /* the same in another count */
     n->nodeName.length = read_u8(r);
     const uint8_t *name = read_bytes(r, n->nodeName.length);
@@ -43,7 +47,7 @@ bool read_view(struct reader *r, uint8_t *kind, struct view *v)
 {
     *v = (struct view){ 0 };
     *kind = read_u8(r);
-    v->number = read_u32(r);
+    v->number = view_number(read_u32(r));
     read_u32(r);
     read_bool(r);
     v->count = read_count(r, MIN_NODE);
@@ -82,10 +86,31 @@ SaClmClusterNotificationT *items_of(const struct view *v)
     return items;
 }
 
+static const SaClmClusterNodeT *find_same(const struct view *v, const SaClmClusterNodeT *n)
+{
+    const SaClmClusterNodeT *same = find_node(v, n->nodeId);
+    return same != NULL && same->initialViewNumber == n->initialViewNumber ? same : NULL;
+}
+
+bool between_views(const struct view *before, const struct view *v, struct view *between)
+{
+    bool back = false;
+    *between = (struct view){ .number = v->number - 1, .nodes = calloc(v->count > 0 ? v->count : 1, sizeof *v->nodes) };
+    if (between->nodes == NULL)
+        return false;
+    for (uint32_t i = 0; i < v->count; i++)
+        if (find_same(before, &v->nodes[i]) != NULL)
+            between->nodes[between->count++] = v->nodes[i];
+        else
+            back = back || find_node(before, v->nodes[i].nodeId) != NULL;
+    if (!back)
+        free_view(between);
+    return true;
+}
+
 static SaClmClusterChangesT change_of(const struct view *before, const SaClmClusterNodeT *n, const SaClmNodeIdT *away)
 {
-    const SaClmClusterNodeT *old = find_node(before, n->nodeId);
-    bool stayed = away != NULL ? n->nodeId == *away : old != NULL && old->initialViewNumber == n->initialViewNumber;
+    bool stayed = away != NULL ? n->nodeId == *away : find_same(before, n) != NULL;
     return stayed ? SA_CLM_NODE_NO_CHANGE : SA_CLM_NODE_JOINED;
 }
 

@@ -155,7 +155,7 @@ func (r *reader) follow(kind uint16, b []byte) {
 	case events.EventFact:
 		m, err := events.ParseMember(b)
 		if t := r.tracks[m.Sub]; t != nil && err == nil {
-			if v, ok := t.Follow(r.f.m.id, &m.Fact); ok {
+			for _, v := range t.Follow(r.f.m.id, &m.Fact) {
 				r.f.recordNews(check.NewsEvent{Kind: check.NewsView, Client: r.id, View: newsView(m.Sub, v)})
 			}
 		}
@@ -167,7 +167,7 @@ func (r *reader) follow(kind uint16, b []byte) {
 }
 
 func newsView(sub uint32, v views.View) *check.View {
-	n := &check.View{Sub: sub, Number: uint64(v.Number), Members: v.Members}
+	n := &check.View{Sub: sub, Number: v.Number, Members: v.Members}
 	for _, i := range v.Items {
 		n.Items = append(n.Items, check.ViewItem{Node: i.Member.ID, Initial: i.Member.Born, Change: uint8(i.Change)})
 	}

@@ -27,7 +27,8 @@ import (
 //	EV11 who takes everything, or takes it by priority, is told of topics exactly what
 //	     follows from the messages: what is kept once for each open, what was lost,
 //	     what ended; events are kept for their time, on all sides of a merge
-//	EV13 views of the AIS are what the memberships mean: one for each, who stays, came
+//	EV13 views of the AIS are what the memberships mean: one for each, or two where who
+//	     left is back, who stays, came
 //	     and left, and at who was away all others came
 //	EV12 what was granted as durable is there as long as disks are, or made room
 type News struct {

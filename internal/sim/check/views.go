@@ -11,7 +11,7 @@ type watched struct {
 	before []NewsMember
 	known  bool
 	away   bool
-	due    *View
+	due    []View // at most two
 }
 
 // saw works out what a fact is to be told as.
@@ -21,56 +21,67 @@ func (w *watched) saw(self NodeID, sub uint32, i *NewsItem) {
 		w.away = true
 	case factNew:
 		if w.known {
-			w.due = w.view(self, sub, i)
+			w.due = w.views(sub, self, i)
 		}
 		w.before, w.known, w.away = i.Members, true, false
 	}
 }
 
-// view is what the lists of a fact mean: who stays, came and left; at who was away
-// all others came.
-func (w *watched) view(self NodeID, sub uint32, i *NewsItem) *View {
-	v := &View{Sub: sub, Number: i.Seq, Members: len(i.Members)}
+// views are what the lists of a fact mean: who stays, came and left; at who was away
+// all others came. Who left and is back is told in two views, whose numbers make room
+// for that.
+func (w *watched) views(sub uint32, self NodeID, i *NewsItem) []View {
 	of := func(l []NewsMember, id NodeID) bool {
 		return slices.ContainsFunc(l, func(m NewsMember) bool { return m.Node == id })
-	}
-	for _, m := range i.Members {
-		change := uint8(1)
-		if w.away && m.Node != self || !w.away && of(i.In, m.Node) {
-			change = 2
-		}
-		v.Items = append(v.Items, ViewItem{m.Node, m.Born, change})
 	}
 	out := i.Out
 	if w.away {
 		out = w.before
 	}
+	last := View{Sub: sub, Number: 2 * i.Seq, Members: len(i.Members)}
+	between := View{Sub: sub, Number: 2*i.Seq - 1}
+	for _, m := range i.Members {
+		came := w.away && m.Node != self || !w.away && of(i.In, m.Node)
+		if !came {
+			between.Items = append(between.Items, ViewItem{m.Node, m.Born, 1})
+			between.Members++
+		}
+		last.Items = append(last.Items, ViewItem{m.Node, m.Born, map[bool]uint8{false: 1, true: 2}[came]})
+	}
+	twice := !w.away && slices.ContainsFunc(out, func(m NewsMember) bool { return of(i.In, m.Node) })
+	left := &last
+	if twice {
+		left = &between
+	}
 	for _, m := range out {
-		if !of(i.Members, m.Node) {
-			v.Items = append(v.Items, ViewItem{m.Node, m.Born, 3})
+		if twice || !of(i.Members, m.Node) {
+			left.Items = append(left.Items, ViewItem{m.Node, m.Born, 3})
 		}
 	}
-	return v
+	if twice {
+		return []View{between, last}
+	}
+	return []View{last}
 }
 
 // viewed takes what a client is told of a view.
 func (n *News) viewed(c *newsClient, v *View) {
 	w := c.watched[v.Sub]
-	if w == nil || w.due == nil {
+	if w == nil || len(w.due) == 0 {
 		n.failFor("EV13", c, v.Sub, "is told view %d, and nothing new was", v.Number)
 		return
 	}
-	if got, want := fmt.Sprint(*v), fmt.Sprint(*w.due); got != want {
+	if got, want := fmt.Sprint(*v), fmt.Sprint(w.due[0]); got != want {
 		n.failFor("EV13", c, v.Sub, "is told view\n  %s\nby the rules\n  %s", got, want)
 	}
-	w.due = nil
+	w.due = w.due[1:]
 }
 
 // viewedAll demands that a client was told what it is to know.
 func (n *News) viewedAll(c *newsClient) {
 	for sub, w := range c.watched {
-		if w.due != nil {
-			n.failFor("EV13", c, sub, "was not told view %d", w.due.Number)
+		if len(w.due) > 0 {
+			n.failFor("EV13", c, sub, "was not told view %d", w.due[0].Number)
 		}
 	}
 }

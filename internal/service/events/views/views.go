@@ -21,6 +21,11 @@ const (
 	Left            // it is no member any more
 )
 
+// Number is that of the view in which a membership is told, by the Seq of its fact or the
+// Born of who came with it. The numbers between are those of views that tell that nodes
+// left which are back with the same fact.
+func Number(seq uint32) uint64 { return 2 * uint64(seq) }
+
 // Item is a node in a view; of one that left, what was known last.
 type Item struct {
 	Member events.Member
@@ -30,7 +35,7 @@ type Item struct {
 // View is what one change is told as. Its items are the members by when they came and
 // by id, then who left.
 type View struct {
-	Number  uint32
+	Number  uint64
 	Items   []Item
 	Members int // nodes in the view
 }
@@ -38,50 +43,64 @@ type View struct {
 // Tracker follows the facts of one registration, and of those that take its place
 // after an eviction. The zero Tracker has seen nothing.
 type Tracker struct {
-	last  events.Fact
-	known bool
-	away  bool // the others went on without this node since
+	members []events.Member
+	known   bool
+	away    bool // the others went on without this node since
 }
 
-// Follow takes a fact and tells a view, if it is one. The first is not told: changes
-// begin with it. At a node that was away the others have joined.
-func (t *Tracker) Follow(self proto.NodeID, f *events.Fact) (v View, tell bool) {
+// Follow takes a fact and tells the views that it makes. The first fact makes none:
+// changes begin with it. At a node that was away the others have joined. Elsewhere a node
+// that left and is back with one fact is told in two views, as programs must hear of both
+// (openais-executive L7).
+func (t *Tracker) Follow(self proto.NodeID, f *events.Fact) (list []View) {
 	switch f.Kind {
 	case events.Evicted:
 		t.away = !bug.Planted("events-returns-as-new")
-		return v, false
+		return nil
 	case events.NewMembership:
 	default:
-		return v, false
+		return nil
 	}
-	before, known, away := t.last.Members, t.known, t.away
-	t.last, t.known, t.away = *f, true, false
+	before, known, away := t.members, t.known, t.away
+	t.members, t.known, t.away = slices.Clone(f.Members), true, false
 	if !known {
-		return v, false
+		return nil
 	}
-	v = View{Number: f.Seq, Members: len(f.Members)}
-	for _, m := range f.Members {
-		same := slices.Contains(before, m)
-		if away {
-			same = m.ID == self
-		}
+	stays := func(m events.Member) bool { return away && m.ID == self || !away && slices.Contains(before, m) }
+	back := func(m events.Member) bool { return !away && !stays(m) && among(before, m.ID) }
+	if slices.ContainsFunc(f.Members, back) {
+		between := slices.DeleteFunc(slices.Clone(f.Members), func(m events.Member) bool { return !stays(m) })
+		list = append(list, change(Number(f.Seq)-1, before, between, stays))
+		before = between
+	}
+	return append(list, change(Number(f.Seq), before, f.Members, stays))
+}
+
+func among(list []events.Member, id proto.NodeID) bool {
+	return slices.ContainsFunc(list, func(m events.Member) bool { return m.ID == id })
+}
+
+// change is a view as it differs from the members before.
+func change(number uint64, before, members []events.Member, stays func(events.Member) bool) View {
+	v := View{Number: number, Members: len(members)}
+	for _, m := range members {
 		change := Joined
-		if same {
+		if stays(m) {
 			change = NoChange
 		}
 		v.Items = append(v.Items, Item{m, change})
 	}
 	for _, m := range before {
-		if !slices.ContainsFunc(f.Members, func(o events.Member) bool { return o.ID == m.ID }) && !bug.Planted("events-leavers-untold") {
+		if !among(members, m.ID) && !bug.Planted("events-leavers-untold") {
 			v.Items = append(v.Items, Item{m, Left})
 		}
 	}
-	return v, true
+	return v
 }
 
 // Current is a fact as a view without changes.
 func Current(f *events.Fact) View {
-	v := View{Number: f.Seq, Members: len(f.Members)}
+	v := View{Number: Number(f.Seq), Members: len(f.Members)}
 	for _, m := range f.Members {
 		v.Items = append(v.Items, Item{m, NoChange})
 	}
