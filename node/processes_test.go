@@ -311,21 +311,20 @@ func TestServiceInProcesses(t *testing.T) {
 		return strings.Contains(h.log.String(), "It holds "), h.log
 	})
 
-	// Operators see what became of them.
-	if p := h.process(t, 1, "ledger"); p.Restarts == 0 || p.LastExit != "signal: killed" {
-		t.Errorf("killed: %+v", p)
-	}
-	if p := h.process(t, 2, "ledger"); p.Restarts == 0 || p.LastExit != "signal: killed" || p.Reason != "it did not answer for "+hangs.String() {
-		t.Errorf("ended by the agent: %+v", p)
+	// Operators see what became of them; on a busy machine more did since.
+	for i, want := range map[int]string{1: "signal: killed", 2: "signal: killed, as it did not answer for " + hangs.String()} {
+		if p := h.process(t, i, "ledger"); p.Restarts == 0 || p.LastExit == "" {
+			t.Errorf("node %d: %+v", i+1, p)
+		}
+		happened, err := admin.New(h.runDirs[i]).Events(ctx, "")
+		ended := slices.IndexFunc(happened.Events, func(e admin.Event) bool {
+			return e.Type == admin.EventService && e.Service == "ledger" && strings.Contains(e.Text, "its process ended: "+want)
+		})
+		if err != nil || ended < 0 || !slices.ContainsFunc(happened.Events[ended:], func(e admin.Event) bool { return strings.Contains(e.Text, " runs it.") }) {
+			t.Errorf("node %d: %v %v", i+1, happened.Events, err)
+		}
 	}
 	agent := admin.New(h.runDirs[2])
-	happened, err := agent.Events(ctx, "")
-	ended := slices.IndexFunc(happened.Events, func(e admin.Event) bool {
-		return e.Type == admin.EventService && e.Service == "ledger" && strings.Contains(e.Text, "its process ended: signal: killed, as it did not answer for")
-	})
-	if err != nil || ended < 0 || !slices.ContainsFunc(happened.Events[ended:], func(e admin.Event) bool { return strings.Contains(e.Text, " runs it.") }) {
-		t.Errorf("%v %v", happened.Events, err)
-	}
 	if page := scrape(t, agent); page.value("moothall_service_up") < 0 || page.value("moothall_service_restarts_total") < 1 {
 		t.Error(page.text)
 	}
