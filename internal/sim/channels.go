@@ -61,6 +61,8 @@ func (r *reader) askChannel(call string, s *stream) {
 		for range 1 + s.intn(1+s.intn(8)) {
 			r.say(c, s)
 		}
+	case r.fetches && (call == "take" || call == "recall"):
+		r.wants = 1 + s.intn(1+s.intn(20))
 	case call == "take":
 		r.more(uint32(1 + s.intn(1+s.intn(20))))
 	case call == "recall":
@@ -81,6 +83,40 @@ func (r *reader) askChannel(call string, s *stream) {
 		p := r.posted[s.intn(len(r.posted))]
 		r.call(events.CallClear, events.ClearRequest{Topic: []byte(p.name), Number: p.number, ID: p.event}, nil)
 	}
+}
+
+// fetch takes the next event, if the program dispatches, or if it reads all and knows
+// that there is one. It reports whether it did anything.
+func (r *reader) fetch() bool {
+	if !r.fetches || !r.begun || r.taking || r.wants == 0 && !(r.closing && r.waits) {
+		return false
+	}
+	r.taking = true
+	return r.call(events.CallTake, nil, func(code service.Code, b []byte) {
+		p, err := events.ParseTakeReply(b)
+		if code != service.OK || err != nil {
+			r.f.m.w.fail("client", fmt.Sprintf("an event can not be fetched: %v %v", code, err))
+			return
+		}
+		r.taking, r.waits = false, p.Left > 0
+		if r.wants--; !r.waits || r.wants < 0 {
+			r.wants = 0
+		}
+		if e, err := events.ParseEnd(p.Body); p.Kind == events.EventEnd && err == nil {
+			delete(r.subs, e.Sub)
+		}
+	})
+}
+
+// heard takes the news for who fetches.
+func (r *reader) heard(b []byte) {
+	e, err := events.ParseNews(b)
+	if err != nil {
+		r.f.m.w.fail("client", err.Error())
+		return
+	}
+	r.waits = r.waits || e.Waits
+	r.f.recordNews(check.NewsEvent{Kind: check.NewsTold, Client: r.id, Waits: e.Waits, Primary: e.Primary})
 }
 
 // openName is what subscriptions of an open are remembered by.

@@ -18,6 +18,14 @@ func DrawEvents(seed uint64) *Plan {
 	return p
 }
 
+// DrawApart makes the plan of a seed about cluster events in which every ring is primary:
+// parts go on without each other, and what they did comes together.
+func DrawApart(seed uint64) *Plan {
+	p := DrawEvents(seed)
+	p.Quorum.None = true
+	return p
+}
+
 // someEvents gives one in eight of the whole plans the event service too. What it
 // draws comes from a stream of its own, so that the others are what they were.
 func (d *drawer) someEvents() {

@@ -24,9 +24,7 @@ func TestEvents_Seeds(t *testing.T) {
 // again; 694 once lost an event that was to be kept for a time.
 func TestEvents_WithoutQuorum(t *testing.T) {
 	for _, s := range []uint64{1, 2, 3, 122, 131, 159, 170, 266, 694} {
-		p := DrawEvents(s)
-		p.Quorum.None = true
-		if r := Run(p, Options{Fast: true}); r.Failed() {
+		if r := Run(DrawApart(s), Options{Fast: true}); r.Failed() {
 			t.Errorf("seed %d: %v", s, r.Findings[0])
 		}
 	}
@@ -36,7 +34,8 @@ func TestEvents_WithoutQuorum(t *testing.T) {
 // checker is there for.
 func TestEvents_SwarmReaches(t *testing.T) {
 	got := map[string]int{}
-	want := []string{"new", "not primary", "restored", "evicted", "joined", "left", "missed", "deleted", "thrown", "slow", "stopped", "granted", "refused", "unsure", "lost", "loaded", "unlinked", "cleared", "let go", "opened", "not opened"}
+	want := []string{"new", "not primary", "restored", "evicted", "joined", "left", "missed", "deleted", "thrown", "slow", "stopped", "granted", "refused", "unsure", "lost", "loaded", "unlinked", "cleared", "let go", "opened", "not opened", "all fetched", "more to fetch",
+		"waits true primary true", "waits false primary true", "waits false primary false"}
 	marks := map[string]string{"fact 1": "new", "fact 2": "not primary", "fact 3": "restored", "fact 4": "evicted", "why 1": "deleted", "why 2": "thrown",
 		"why 3": "slow", "why 4": "stopped"}
 	look := Options{Fast: true, Trace: func(l *Line) {
@@ -70,6 +69,12 @@ func TestEvents_SwarmReaches(t *testing.T) {
 			got["opened"]++
 		case strings.HasPrefix(text, "answer") && strings.Contains(text, " open ") && strings.Contains(text, "ok false"):
 			got["not opened"]++
+		case strings.HasPrefix(text, "answer") && strings.Contains(text, " take ") && strings.Contains(text, "left 0"):
+			got["all fetched"]++
+		case strings.HasPrefix(text, "answer") && strings.Contains(text, " take "):
+			got["more to fetch"]++
+		case strings.HasPrefix(text, "told"):
+			got[text[strings.Index(text, "waits"):]]++
 		case strings.Contains(text, " publish ") && strings.Contains(text, "ok true"):
 			got["granted"]++
 		case strings.Contains(text, " publish ") && strings.Contains(text, "unsure true"):

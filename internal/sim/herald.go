@@ -82,7 +82,7 @@ func (f *full) recordNews(e check.NewsEvent) {
 
 // newsText is the note of a trace.
 func newsText(e *check.NewsEvent) string {
-	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "view", "took", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving", "stored", "ordered"}[e.Kind])
+	s := fmt.Sprint("events: ", [...]string{"opened", "called", "answer", "push", "closed", "view", "took", "told", "begins", "turning", "configuration", "passed by", "commit", "applied", "leaving", "stored", "ordered"}[e.Kind])
 	if e.Kind < check.NewsInit {
 		s += fmt.Sprint(" client ", e.Client)
 	}
@@ -90,12 +90,14 @@ func newsText(e *check.NewsEvent) string {
 	case e.Call != nil:
 		s += fmt.Sprintf(" %s %d %s %s", e.Call.Want, e.Call.Sub, e.Call.Name, e.Call.Text)
 		if e.Kind == check.NewsAnswer {
-			s += fmt.Sprintf(" ok %v unsure %v id %x seq %d", e.OK, e.Unsure, e.ID, e.Seq)
+			s += fmt.Sprintf(" ok %v unsure %v id %x seq %d left %d primary %v", e.OK, e.Unsure, e.ID, e.Seq, e.Left, e.Primary)
 		}
 	case e.Item != nil:
 		i := e.Item
 		s += fmt.Sprintf(" %s to %d: %s %d fact %d seq %d id %x missed %d %q members %v in %v out %v joined %v %d/%d why %d", i.Kind, i.Sub, i.Topic, i.Trans, i.Fact, i.Seq, i.ID, i.Missed,
 			i.Text, i.Members, i.In, i.Out, i.Joined, i.Node, i.PID, i.Why)
+	case e.Kind == check.NewsTold:
+		s += fmt.Sprintf(" waits %v primary %v", e.Waits, e.Primary)
 	case e.View != nil:
 		s += fmt.Sprintf(" %+v", *e.View)
 	case e.Op != nil:
@@ -200,6 +202,13 @@ func (l *listened) Call(req service.Request) {
 			p, _ := events.ParseEnterReply(body)
 			e.Number = p.Number
 		}
+		if q.Want == check.WantTake && e.OK {
+			p, _ := events.ParseTakeReply(body)
+			e.Left, e.Primary = int(p.Left), p.Primary
+			if i, err := newsItem(p.Kind, p.Body); err == nil {
+				l.h.f.recordNews(check.NewsEvent{Kind: check.NewsPush, Client: l.id, Item: i})
+			}
+		}
 		l.h.f.recordNews(e)
 		reply(code, body)
 	}
@@ -245,6 +254,8 @@ func newsCall(req *service.Request, plan *Bulletin, tracked bool) *check.NewsCal
 		q.Want, q.Name, q.Text, q.Match = check.WantPublish, string(p.Topic), string(p.Content.Data), texts(p.Content.Patterns)
 	case events.CallRecall:
 		q.Want = check.WantRecall
+	case events.CallTake:
+		q.Want = check.WantTake
 	case events.CallEnter:
 		e, _ := events.ParseEnter(req.Body)
 		q.Want, q.Sub, q.Name = check.WantOpen, e.Sub, string(e.Name)

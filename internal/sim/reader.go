@@ -57,6 +57,10 @@ type reader struct {
 	closing bool // it took everything after the faults, and says a last word
 	channel bool // it uses channels, or durable topics
 	ranked  bool // channels
+	fetches bool // each event by a call, as the library in C does
+	waits   bool // and knows that there are some
+	wants   int  // events that it is about to fetch
+	taking  bool
 	opens   []openChannel
 	posted  []openChannel // events that it published on channels
 	tracks  map[uint32]*views.Tracker
@@ -79,11 +83,18 @@ func (r *reader) act() bool {
 		r.track(sub)
 		return true
 	}
+	if r.fetch() {
+		return true
+	}
 	if w.phase != phaseProgress || !r.begun || r.closing {
 		return false
 	}
 	r.closing = true
-	r.more(plenty)
+	if r.fetches {
+		r.wants = 1
+	} else {
+		r.more(plenty)
+	}
 	if r.h != nil && !r.channel {
 		r.publish(w.plan.Events.Topics[0].Name, 0, nil)
 	}
@@ -111,8 +122,11 @@ func (r *reader) connect() bool {
 	if r.channel {
 		r.ranked, r.slow = !s.chance(w.plan.Events.Log), false
 		q.Ranked = r.ranked
+		r.fetches = r.ranked && s.chance(0.5)
 	}
-	if r.slow || r.ranked {
+	if r.fetches {
+		q.Window, r.wants = 0, 1
+	} else if r.slow || r.ranked {
 		q.Window = uint32(s.intn(3))
 	}
 	r.call(events.CallOpen, q, func(service.Code, []byte) { r.begun = true })
@@ -263,6 +277,10 @@ type readerSink reader
 func (s *readerSink) Push(kind uint16, body []byte) {
 	r := (*reader)(s)
 	r.taken++
+	if kind == events.EventNews {
+		r.heard(body)
+		return
+	}
 	i, err := newsItem(kind, body)
 	if err != nil {
 		r.f.m.w.fail("client", err.Error())

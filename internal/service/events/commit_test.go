@@ -39,7 +39,9 @@ func otherLife(t servicetest.T) {
 
 // Who learns in a round that the others went on without it is told that, and then of
 // the membership in which it comes back; not of those that it held and was thrown out of.
-func TestCommit_HeldAndThrownOut(t *testing.T) {
+func TestCommit_HeldAndThrownOut(t *testing.T) { test(t, heldAndThrownOut) }
+
+func heldAndThrownOut(t servicetest.T) {
 	s, held := alone()
 	held.members[0].born, held.members[1].born = 0, 1
 	s.held[0].body = held.appendTo(nil)
@@ -48,10 +50,10 @@ func TestCommit_HeldAndThrownOut(t *testing.T) {
 	r := &round{ring: proto.RingID{Seq: 10, Rep: 1}, plan: &plan{sender: 1},
 		told: &told{held: append(s.held, entry{at: place{ring: without.ring}, fn: msgCommit, body: without.appendTo(nil)})}}
 	if !s.means(held) {
-		t.Fatal("it holds that it is a member")
+		t.Fatalf("it does not hold that it is a member")
 	}
 	s.stage(r)
 	if _, born := s.future(); !s.fresh || s.means(held) || born != 0 {
-		t.Errorf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
+		t.Fatalf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
 	}
 }

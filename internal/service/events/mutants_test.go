@@ -70,6 +70,7 @@ func TestMutants_AreFound(t *testing.T) {
 		"events-evicted-silent":      {finds(evicted), random},
 		"events-gap-untold":          {finds(joinersGetKept), finds(backFromAway)},
 		"events-ghost":               {random},
+		"events-held-counts":         {finds(heldAndThrownOut)},
 		"events-limbo-forgets":       {finds(safeOverLimbo), random},
 		"events-limbo-without-lists": {finds(restored), random},
 		"events-open-for-nobody":     {finds(openForNobody)},

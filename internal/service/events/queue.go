@@ -249,13 +249,16 @@ func (c *client) take() TakeReply {
 	e, _ := c.next()
 	c.told(&e)
 	p := TakeReply{Left: uint32(c.waiting + c.others), Primary: c.s.live(), Kind: e.kind, Body: e.appendTo(nil)}
-	c.takes, c.idle, c.primary = true, p.Left == 0, p.Primary
+	c.takes, c.idle, c.primary = true, p.Left == 0 && !(bug.Planted("events-last-not-idle") && p.Kind != 0), p.Primary
 	return p
 }
 
 // news tells a client that fetches what it should know before it does.
 func (c *client) news() {
 	waits, primary := c.waiting+c.others > 0, c.s.live()
+	if bug.Planted("events-primary-untold") {
+		primary = c.primary
+	}
 	if !c.takes || c.gone || primary == c.primary && !(c.idle && waits) {
 		return
 	}

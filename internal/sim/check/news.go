@@ -30,6 +30,8 @@ import (
 //	EV13 views of the AIS are what the memberships mean: one for each, or two where who
 //	     left is back, who stays, came
 //	     and left, and at who was away all others came
+//	EV14 who fetches events knows whether some wait, and where its node is: its calls say
+//	     so, and it is told, once, what changes
 //	EV12 what was granted as durable is there as long as disks are, or made room
 type News struct {
 	max      int
@@ -254,6 +256,8 @@ func (n *News) Add(e *NewsEvent) {
 		n.pushed(c, e.Item)
 	case NewsView:
 		n.viewed(c, e.View)
+	case NewsTold:
+		n.heard(c, e)
 	case NewsTook:
 		c.takes = false
 		c.stale = c.stale && c.pushed >= c.granted // else it has all that waited
@@ -272,6 +276,7 @@ func (n *News) node(h *newsNode, e *NewsEvent) {
 		n.applied(h, e.Op)
 	case NewsInit:
 		n.settle(h)
+		n.knows(h)
 		h.boards[epochKey{e.Ring, e.Round}] = h.board.clone()
 		h.awaits, h.direct, h.turn = false, false, nil
 		h.begun[epochKey{e.Ring, e.Round}] = h.latest
@@ -292,6 +297,7 @@ func (n *News) node(h *newsNode, e *NewsEvent) {
 		n.commit(h)
 	case NewsApplied:
 		n.settle(h)
+		n.knows(h)
 		if !h.direct {
 			return
 		}
@@ -510,6 +516,8 @@ func (n *News) answered(c *newsClient, e *NewsEvent) {
 		if s := c.subs[q.Sub]; s != nil && e.OK {
 			s.over = true
 		}
+	case WantTake:
+		n.took(c, e)
 	case WantPublish:
 		switch {
 		case e.OK && c.node.at != nil && c.node.in:

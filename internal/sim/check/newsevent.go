@@ -12,6 +12,7 @@ const (
 	NewsClosed                  // Client
 	NewsView                    // Client, View: what its library makes of the fact before
 	NewsTook                    // Client: it got what it has granted with a call
+	NewsTold                    // Client, Waits, Primary: to who fetches
 	NewsInit                    // a round begins: Ring, Round
 	NewsTurning                 // before it ends: Ring, Round, Nodes that run the service, Teller, Adopts
 	NewsConf                    // Transitional or not
@@ -36,6 +37,9 @@ type NewsEvent struct {
 	Unsure       bool // the answer says that it is not known whether it happened
 	ID, Seq      uint64
 	Number       uint64 // of a topic that was opened
+	Waits        bool   // there is something to fetch
+	Primary      bool   // its node is in the primary sub-cluster
+	Left         int    // of an answer: what waits still
 	Item         *NewsItem
 	Ring         RingID
 	Round        uint32
@@ -57,6 +61,7 @@ const (
 	WantPublish    = "publish"
 	WantMore       = "more"
 	WantRecall     = "recall" // of what was granted and not used
+	WantTake       = "take"   // the next event
 	WantOpen       = "open"   // of a topic
 	WantChange     = "change" // of a topic: create, delete, unlink, clear
 	WantOther      = "other"

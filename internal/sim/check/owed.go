@@ -32,6 +32,9 @@ type shelf struct {
 	queues   [4][]duty                  // by priority
 	waiting  int                        // messages there
 	blocked  bool
+	fetches  bool   // each event by a call
+	idle     bool   // as far as it knows nothing waits
+	primary  bool   // as far as it knows its node is in the primary sub-cluster
 	due      []duty // what comes now
 	pending  map[uint64]*NewsCall
 	watched  map[uint32]*watched // by registration
@@ -242,6 +245,7 @@ func (n *News) adopt(h *newsNode, b *board) {
 // asked takes a call that is about topics, before the service has it.
 func (n *News) asked(c *newsClient, q *NewsCall) {
 	n.settle(c.node)
+	n.knows(c.node)
 	switch q.Want {
 	case WantTopic:
 		n.subscribe(c, q)
@@ -251,6 +255,8 @@ func (n *News) asked(c *newsClient, q *NewsCall) {
 		c.granted = c.pushed
 	case WantMore:
 		c.ranked = c.ranked || q.Ranked
+	case WantTake:
+		c.granted = c.pushed + 1
 	}
 	c.pending[q.Tag] = q
 	n.pump(c)
@@ -544,6 +550,7 @@ type granted struct{ topic, text string }
 // endOfTopics is what holds of topics in the end.
 func (n *News) endOfTopics(h *newsNode) {
 	n.settle(h)
+	n.knows(h)
 	for _, id := range slices.Sorted(maps.Keys(h.brings)) {
 		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id].what)
 	}

@@ -43,6 +43,8 @@ func plan(finder string, seed uint64) (*sim.Plan, error) {
 		return sim.DrawGroups(seed), nil
 	case "events":
 		return sim.DrawEvents(seed), nil
+	case "apart":
+		return sim.DrawApart(seed), nil
 	}
 	p, err := sim.Aim(finder, seed)
 	if err != nil {
