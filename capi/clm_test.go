@@ -432,37 +432,8 @@ func TestAisProgramsAreKilled(t *testing.T) {
 	allRight(t, p)
 }
 
-// Each function has a page, and its overview names it.
 func TestAisFunctionsHaveManualPages(t *testing.T) {
 	for _, service := range []string{"saClm", "saEvt"} {
-		header, err := os.ReadFile(filepath.Join("include", service+".h"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		overview, err := os.ReadFile(filepath.Join("man", service+".7"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range aisFunctions(t, service) {
-			page, err := os.ReadFile(filepath.Join("man", f+".3"))
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			for _, want := range []string{".SH NAME\n" + f + " ", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH RETURN VALUE", ".SH SEE ALSO"} {
-				if !strings.Contains(string(page), want) {
-					t.Errorf("the page of %s lacks %q", f, want)
-				}
-			}
-			arguments := regexp.MustCompile(`(?s)\b` + f + `\((.*?)\);`).FindSubmatch(header)
-			for _, name := range regexp.MustCompile(`(\w+)(?:,|$)`).FindAllStringSubmatch(string(arguments[1]), -1) {
-				if !strings.Contains(string(page), name[1]) {
-					t.Errorf("the page of %s lacks its argument %s", f, name[1])
-				}
-			}
-			if !strings.Contains(string(overview), f) {
-				t.Errorf("the overview lacks %s", f)
-			}
-		}
+		havePages(t, service, aisFunctions(t, service))
 	}
 }

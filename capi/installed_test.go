@@ -28,19 +28,20 @@ func functions(t *testing.T) []string {
 	return list
 }
 
-// Each function has a page that names it and its prototype's arguments, and the
-// overview names each function.
-func TestFunctionsHaveManualPages(t *testing.T) {
-	header, err := os.ReadFile("include/ha_gs.h")
+// havePages fails the test unless each function has a page that names it and the arguments
+// of its prototype, and the overview names each function.
+func havePages(t *testing.T, name string, functions []string) {
+	t.Helper()
+	header, err := os.ReadFile(filepath.Join("include", name+".h"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	overview, err := os.ReadFile("man/ha_gs.7")
+	overview, err := os.ReadFile(filepath.Join("man", name+".7"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range functions(t) {
-		page, err := os.ReadFile("man/" + f + ".3")
+	for _, f := range functions {
+		page, err := os.ReadFile(filepath.Join("man", f+".3"))
 		if err != nil {
 			t.Error(err)
 			continue
@@ -61,6 +62,8 @@ func TestFunctionsHaveManualPages(t *testing.T) {
 		}
 	}
 }
+
+func TestFunctionsHaveManualPages(t *testing.T) { havePages(t, "ha_gs", functions(t)) }
 
 // The libraries show programs the functions of the header and nothing else.
 func TestLibrariesShowTheirFunctionsOnly(t *testing.T) {

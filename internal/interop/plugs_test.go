@@ -120,19 +120,28 @@ func numbers(list ...int) (b []byte) {
 	return b
 }
 
-// try makes one call to a probe.
-func (s *plugs) try(ctx context.Context, a *agent, k probeKind, fn uint16, args ...int) ([]byte, error) {
+// reach connects to a probe for as long as do runs.
+func (s *plugs) reach(ctx context.Context, a *agent, k probeKind, do func(service.ClientConn) error) error {
 	c, err := client.Dial(ctx, client.Config{Socket: filepath.Join(a.run, node.AgentSocket)})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.Close()
 	p, err := c.OpenNamed(ctx, k.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer p.Close()
-	return p.Call(ctx, fn, numbers(args...))
+	return do(p)
+}
+
+// try makes one call to a probe.
+func (s *plugs) try(ctx context.Context, a *agent, k probeKind, fn uint16, args ...int) (answer []byte, err error) {
+	err = s.reach(ctx, a, k, func(p service.ClientConn) (err error) {
+		answer, err = p.Call(ctx, fn, numbers(args...))
+		return err
+	})
+	return answer, err
 }
 
 // ask is try with an answer.
@@ -170,31 +179,24 @@ func (s *plugs) journal(a *agent, k probeKind) []entry {
 
 // tryJournal reads on one connection: the end of each is an entry, too.
 func (s *plugs) tryJournal(ctx context.Context, a *agent, k probeKind) (list []entry, err error) {
-	c, err := client.Dial(ctx, client.Config{Socket: filepath.Join(a.run, node.AgentSocket)})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	p, err := c.OpenNamed(ctx, k.name)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	for {
-		b, err := p.Call(ctx, probeJournal, numbers(len(list)))
-		if err != nil || len(b) == 0 {
-			return list, err
-		}
-		for l := range strings.Lines(string(b)) {
-			at, rest, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " ")
-			who, what, _ := strings.Cut(rest, " ")
-			n, err := strconv.ParseInt(at, 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("%q", l)
+	err = s.reach(ctx, a, k, func(p service.ClientConn) error {
+		for {
+			b, err := p.Call(ctx, probeJournal, numbers(len(list)))
+			if err != nil || len(b) == 0 {
+				return err
 			}
-			list = append(list, entry{n, who, what})
+			for l := range strings.Lines(string(b)) {
+				at, rest, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " ")
+				who, what, _ := strings.Cut(rest, " ")
+				n, err := strconv.ParseInt(at, 10, 64)
+				if err != nil {
+					return fmt.Errorf("%q", l)
+				}
+				list = append(list, entry{n, who, what})
+			}
 		}
-	}
+	})
+	return list, err
 }
 
 // of are the journal's entries of one probe, without those that tests themselves
