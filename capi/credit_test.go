@@ -103,7 +103,7 @@ func TestClmTimeLimit_WithoutCredit(t *testing.T) {
 	m := newMiser()
 	c := impostor(t, m.serve).talk(t, 1, aisProgram(t, memory, "SaClm", "testdata/clm.c")).begin("")
 	m.hold()
-	for _, want := range []string{"briefly OK 1@1", "briefly TIMEOUT", "briefly TIMEOUT"} {
+	for _, want := range []string{"briefly OK 1@2", "briefly TIMEOUT", "briefly TIMEOUT"} {
 		c.is("briefly 1", want)
 	}
 	m.pay(t)
