@@ -91,9 +91,19 @@ func mayUseTopics(c service.Cred, do events.Action, _ string) bool {
 // openTopics opens what is kept of durable topics.
 func (n *Node) openTopics() (err error) {
 	n.topics, err = topics.Open(n.state, func(err error) {
+		if !n.begun() {
+			return
+		}
 		n.fail(&StopError{Reason: "durable topics cannot be kept", Err: err})
 	})
 	return err
+}
+
+// begun waits until the start is over, and reports whether the member runs: its service
+// writes before that.
+func (n *Node) begun() bool {
+	<-n.running
+	return n.loop != nil
 }
 
 // lifeStore is the store as the service of one life has it: what was written is
@@ -113,6 +123,9 @@ func (l *lifeStore) Write(batch []events.Write, done func()) {
 		return
 	}
 	l.n.topics.Write(batch, func() {
+		if !l.n.begun() {
+			return
+		}
 		l.n.post(func(*executive.Core) {
 			if l.n.keys.topics == l.of { // it still lives
 				done()

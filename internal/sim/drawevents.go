@@ -15,6 +15,11 @@ func DrawEvents(seed uint64) *Plan {
 	if d.r.chance(0.7) {
 		d.channels(60 + d.r.intn(300))
 	}
+	b := &drawer{r: newStream(seed, "blackouts"), p: p}
+	for b.r.chance(0.3) {
+		b.blackout()
+	}
+	d.sort()
 	return p
 }
 
@@ -106,5 +111,28 @@ func (d *drawer) channels(n int) {
 		}
 		d.add(a)
 	}
+}
+
+// blackout has all nodes crash that are not cut off before: what the cluster did is on
+// disks, and with nodes that the others go on without.
+func (d *drawer) blackout() {
+	at, long := d.r.between(2*sec, max(3*sec, d.p.Heal-2*sec)), d.r.between(sec, 4*sec)
+	var cut, dark []NodeID
+	for _, n := range d.p.Nodes {
+		if d.r.chance(0.3) {
+			cut = append(cut, n.ID)
+		} else {
+			dark = append(dark, n.ID)
+		}
+	}
+	if len(cut) > 0 && len(dark) > 0 {
+		d.add(Action{Do: DoSplit, Groups: [][]NodeID{cut, dark}, At: at - d.r.log(10*ms, sec), For: long})
+	}
+	for _, id := range dark {
+		d.add(Action{Do: DoCrash, A: id, At: at + d.r.between(0, 50*ms), For: d.r.log(10*ms, sec)})
+	}
+}
+
+func (d *drawer) sort() {
 	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
 }

@@ -21,12 +21,9 @@ type herald struct {
 func newHerald(f *full) *herald {
 	p := &f.m.w.plan.Events
 	h := &herald{f: f}
-	c := events.Config{Settings: events.Settings{Topics: make(map[string]events.Options), QueueMessages: p.Queue, QueueRanked: p.Ranked}, Observe: h.observe}
+	c := events.Config{Settings: events.Settings{Topics: make(map[string]events.Options), QueueMessages: p.Queue, QueueRanked: p.Ranked}, Store: &f.m.vault, Observe: h.observe}
 	for _, t := range p.Topics {
 		c.Topics[t.Name] = events.Options{Keep: t.Keep, Durable: t.Durable}
-		if t.Durable {
-			c.Store = &f.m.vault
-		}
 	}
 	h.Service = events.New(c)
 	return h
@@ -51,7 +48,7 @@ func (h *herald) observe(a *events.Applied) {
 func newsOp(a *events.Applied) *check.NewsOp {
 	op := &check.NewsOp{Do: a.Do, From: a.From, Born: a.Born, Conn: a.Src.Conn, Tag: a.Src.Tag, Members: newsMembers(a.Members), Name: a.Name, Number: a.Number,
 		Create: a.Create, Keep: a.Options.Keep, Durable: a.Options.Durable, Who: check.NewsSeat{Node: a.Who.Node, PID: a.Who.PID, Sub: a.Sub},
-		IDs: slices.Clone(a.IDs), Seq: a.Seq}
+		IDs: slices.Clone(a.IDs), Seq: a.Seq, ID: a.ID, Life: a.Life, Known: a.Known}
 	if e := a.Event; e != nil {
 		op.Event = &check.NewsPosting{ID: e.ID, Seq: e.Seq, Timed: e.Timed, Time: Tick(e.Content.Retention), Priority: e.Content.Priority,
 			Text: string(e.Content.Data), Match: texts(e.Content.Patterns)}

@@ -25,10 +25,11 @@ var (
 	event27   = &event{id: 1<<32 | 1001, seq: 7, from: Process{1, 2}, timed: true, content: content27, until: zero27}
 	zero27    = time.Unix(0, 0).UTC()
 	state27   = snapshot{&state{view: ring27, at: place27, seq: 2, trans: 4, members: members27, in: members27[1:], out: members27[:1],
-		eligible: []proto.NodeID{1, 2, 3}, counters: []counter{{1, 1009}, {3, 1000}}, topics: []*topic{
+		eligible: []proto.NodeID{1, 2, 3}, counters: []counter{{1, []life{{1001, [2]uint32{1009, 1008}}, {5001, [2]uint32{0, 5003}}}}, {3, nil}}, topics: []*topic{
 			{name: "a", number: 1<<32 | 1002, created: true, opts: Options{3, true}, seq: 9, kept: []*event{event27}, bytes: event27.size()},
 			{name: "b", number: 3<<32 | 1000, members: []entrant{{Process{1, 2}, 3, 4}}}},
 		unlinked: []*topic{{name: "a", number: 1<<32 | 1001, opens: []entrant{{Process{1, 2}, 3, 4}, {Process{2, 2}, 3, 4}}}}}}
+	bring27 = brought{what: bringEvent, of: number{1, 1001, 1001}, durable: true, name: "t", topic: 1<<32 | 1001, event: event27, left: 3}
 	entry27 = entry{at: place27, from: 3, fn: msgPublish, src: service.Source{Node: 3, Conn: 1, Tag: 2}, body: []byte("body")}
 )
 
@@ -107,8 +108,9 @@ var bodies = []servicetest.Body{
 		func(b []byte) (offerBody, error) { o, err := parseOffer(b); return offerBody{*o}, err }),
 	servicetest.A(toldBody{told{state: []byte("state"), at: place27, held: []entry{entry27}}},
 		func(b []byte) (toldBody, error) { t, err := parseTold(b); return toldBody{t}, err }),
-	servicetest.A(broughtBody{brought{"t", 1, true, Options{1, true}, 2, event27, 3}}, parseBrought),
-	servicetest.A(broughtBody{brought{name: "t", number: 1}}, parseBrought),
+	servicetest.A(broughtBody{brought{what: bringTopic, of: number{1, 1001, 1003}, durable: true, name: "t", opts: Options{1, true}, seq: 2}}, parseBrought),
+	servicetest.A(broughtBody{bring27}, parseBrought),
+	servicetest.A(broughtBody{brought{what: bringLife, of: number{1, 1001, 1001}, known: [2]uint32{1004, 1005}}}, parseBrought),
 	servicetest.A(state27, parseSnapshot),
 }
 
@@ -118,11 +120,11 @@ func FuzzBodies(f *testing.F) { servicetest.FuzzBodies(f, bodies) }
 
 // FuzzMessages gives any messages to a node: none harms, whatever it says.
 func FuzzMessages(f *testing.F) {
-	head := body.AppendU32(nil, 1)
+	head := (&head{1, number{life: 1001, n: 1002}}).appendTo(nil)
 	f.Add(msgCreate, false, append(head, CreateRequest{[]byte("t"), Options{1, false}}.AppendTo(nil)...))
 	f.Add(msgPublish, false, append(body.AppendU32(head, 1), PublishRequest{[]byte("g"), 0, content27}.AppendTo(nil)...))
 	f.Add(msgJoin, false, append(head, appendEntrant(body.AppendShort(nil, "x"), entrant{})...))
-	f.Add(msgBring, false, (&brought{"t", 1, true, Options{1, true}, 2, event27, 3}).appendTo(head))
+	f.Add(msgBring, false, bring27.appendTo(head))
 	f.Add(msgExpire, false, body.AppendU64(body.AppendU32(head, 1), 7))
 	f.Add(msgCommit, false, (&commit{ring: ring27, members: []newcomer{{id: 1, name: "one", born: 1}}}).appendTo(nil))
 	f.Add(msgOffer, true, (&offer{}).appendTo(nil))

@@ -25,7 +25,7 @@ func takeEnter(r *body.Reader) enter {
 
 // enter opens a topic for a client. If nobody waits for that any more, it is taken
 // back (openais-executive 7.8).
-func (s *Service) enter(src service.Source, m *enter) (service.Code, []byte) {
+func (s *Service) enter(src service.Source, id uint64, m *enter) (service.Code, []byte) {
 	own := s.channel(m.number, m.who)
 	t := s.state.find(m.number, m.request.Name)
 	if t == nil {
@@ -33,7 +33,7 @@ func (s *Service) enter(src service.Source, m *enter) (service.Code, []byte) {
 		if bad := openable(m.request.Name); bad != service.OK {
 			code = bad
 		} else if m.number == 0 && m.request.Create {
-			code = s.create(m.who.Node, string(m.request.Name), m.request.Options)
+			code = s.create(id, string(m.request.Name), m.request.Options)
 		}
 		if code != service.OK {
 			if own != nil {

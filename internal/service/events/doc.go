@@ -54,9 +54,12 @@
 //
 // # Numbers and losses
 //
-// An event has an ID that no other event of the cluster has, as long as one node
-// remembers, the publisher's node in its upper half, and a Seq in its topic that
-// begins with 1 and has no gaps. Where parts come together that both numbered events
+// An event has an ID that no other event of the cluster has, the publisher's node in its
+// upper half, and a Seq in its topic that begins with 1 and has no gaps. The lower half is
+// the number of the publisher's message, so it is the same wherever that is applied. A
+// node sets numbers aside in its Store before it gives them, and begins above those when
+// it starts anew, or above what the others know of it; a node that has neither may give
+// one again. After four billion they begin again. Where parts come together that both numbered events
 // of a topic, one that is brought keeps its number, or gets the next if there was
 // such a one here; numbers that are left out then count as missed, for their events
 // are lost. An event of another topic by that name gets the next.
@@ -87,11 +90,17 @@
 //
 // A round compares offers: how far each member came, and what it holds. The one with
 // the latest commit tells what it holds; those that can not come to its state from
-// theirs adopt it, and are evicted if they were members. What such a node published
-// and had kept for a time or durably it brings to the others afterwards, which take
-// what they do not know. Last it says what the highest number is that it was given, so
-// that none is given twice when the others forgot. That matters where rings without
-// quorum count, too.
+// theirs adopt it, and are evicted if they were members. What only such nodes had, of
+// what is kept for a time or durably, they bring to the others afterwards: what each
+// published itself, and one of those that had the same state what others did. It goes
+// before anything else that they say, is in their Stores until it is applied, and is sent
+// again when a ring breaks.
+//
+// What is brought is taken unless it is known. For that the state has the numbers of each
+// node that it knows of, by the lives of the node: one begins with each start. Up to the
+// last number of a life all that came of it is known, though it may not be kept any
+// more; a history that began without the others may lack the end of a life and have the
+// next one. A Store knows that of durable topics alone.
 //
 // # Not here
 //

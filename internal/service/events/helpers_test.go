@@ -45,7 +45,7 @@ func begin(t servicetest.T, n int, cfg Config, q quorum.Config) *world {
 		}
 		return []service.Service{quorum.New(q), New(c)}
 	})
-	w.Run()
+	w.run()
 	return w
 }
 
@@ -58,10 +58,21 @@ func (w *world) form(blocks ...ids) {
 
 func (w *world) rest() {
 	w.t.Helper()
-	w.Run()
+	w.run()
 	w.Advance(2 * retryAfter)
 	w.Run()
 	w.Check()
+}
+
+// run lets all come to rest whose numbers are set aside.
+func (w *world) run() {
+	w.Run()
+	for _, id := range w.All() {
+		if m := w.stores[id]; m != nil {
+			m.supply()
+		}
+	}
+	w.Run()
 }
 
 func (w *world) service(n servicetest.NodeID) *Service { return w.Node(n).Service(ID).(*Service) }
@@ -221,8 +232,9 @@ func who(list []Member) string {
 
 // memory is a store whose writes are durable when somebody says so.
 type memory struct {
-	data    map[string][]byte
-	pending []func()
+	data     map[string][]byte
+	pending  []func()
+	supplies []func() // of numbers that are set aside
 }
 
 func (m *memory) Load(each func(key, value []byte) error) error {
@@ -245,9 +257,21 @@ func (m *memory) Write(batch []Write, done func()) {
 			m.data[string(w.Key)] = w.Value
 		}
 	}
-	if done != nil {
+	switch {
+	case done == nil:
+	case batch[0].Key[0] == keySupply:
+		m.supplies = append(m.supplies, done)
+	default:
 		m.pending = append(m.pending, done)
 	}
+}
+
+// supply has the numbers be durable that were set aside.
+func (m *memory) supply() {
+	for _, f := range m.supplies {
+		f()
+	}
+	m.supplies = nil
 }
 
 func (m *memory) sync() {

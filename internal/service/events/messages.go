@@ -24,14 +24,10 @@ const (
 	msgExit                   // head, number of a topic, entrant
 	msgUnlink                 // head, NameRequest
 	msgExpire                 // head, ids of events whose time is over
-	msgBring                  // head, what a node has of a topic that another part may not have
+	msgBring                  // head, brought
 	msgOffer                  // Sync class: offer
 	msgState                  // Sync class: whether it is the last piece, piece of what the sender tells
 )
-
-// A head says when its sender came into the membership: what was sent before its
-// node was thrown out is void.
-func takeHead(r *body.Reader) uint32 { return r.U32() }
 
 // commit is the membership of one ring.
 type commit struct {
@@ -193,37 +189,4 @@ func parseOffer(b []byte) (*offer, error) {
 		o.held = append(o.held, takePlace(&r))
 	}
 	return o, r.Close()
-}
-
-// brought is what one message brings of a topic, and one of its events, or the highest
-// number that was given to something that a node did.
-type brought struct {
-	name   string // empty: number is such a one, and nothing else counts
-	number uint64
-	anew   bool // the others have no such topic
-	opts   Options
-	seq    uint64
-	event  *event // nil: there is none
-	left   int64  // nanoseconds for which the event is still kept
-}
-
-func (t *brought) appendTo(b []byte) []byte {
-	b = appendOptions(body.AppendBool(body.AppendU64(appendName(b, t.name), t.number), t.anew), t.opts)
-	b = body.AppendBool(body.AppendU64(b, t.seq), t.event != nil)
-	if t.event != nil {
-		b = body.AppendU64(t.event.appendTo(b), uint64(t.left))
-	}
-	return b
-}
-
-func takeBrought(r *body.Reader) *brought {
-	t := &brought{name: takeName(r), number: r.U64(), anew: r.Bool(), opts: takeOptions(r), seq: r.U64()}
-	if r.Bool() {
-		t.event = takeEvent(r)
-		t.left = int64(r.U64())
-	}
-	if t.name == "" && t.event != nil || t.left < 0 {
-		r.Fail("topic")
-	}
-	return t
 }

@@ -17,13 +17,20 @@ type Applied struct {
 	Members []Member // of a commit, with Born alone; zero: it is new
 	Name    string   // of a topic or a group
 	Number  uint64   // of a topic; zero: the one with the name
-	Create  bool     // of enter; of bring, that the others have no such topic
+	Create  bool     // of enter
 	Options Options
 	Who     Process  // of publish, join, leave, enter, exit
 	Sub     uint32   // of join, leave, enter, exit
 	IDs     []uint64 // of clear and expire
-	Seq     uint64   // of the topic that is brought
-	Event   *Posted  // of publish, and of bring unless it is nothing but a topic
+	Seq     uint64   // of the topic that is brought, before the first event of it
+	Event   *Posted  // of publish, and of bring of an event
+
+	// What begins by the message has ID, a number of the sender's life that began with
+	// Life. What is brought is of that Life; if it is neither a topic nor an event, it is
+	// the highest numbers of that life that are known, of what is not durable and of what is.
+	ID    uint64
+	Life  uint32
+	Known [2]uint32
 }
 
 // Posted is an event of a topic. One that is being published has no numbers yet.
@@ -52,7 +59,10 @@ func (s *Service) observe(e *entry) {
 		}
 	} else {
 		r := body.NewReader(e.body)
-		a.Born = takeHead(&r)
+		h := takeHead(e.from, &r)
+		if a.Born = h.born; numbered(e.fn) {
+			a.ID, a.Life = h.id(), h.life
+		}
 		a.take(e.fn, &r)
 	}
 	s.cfg.Observe(a)
@@ -93,22 +103,23 @@ func (a *Applied) take(fn uint16, r *body.Reader) {
 
 func (a *Applied) seat(e entrant) { a.Who.PID, a.Sub = e.PID, e.sub }
 
-func (a *Applied) bring(t *brought) {
-	a.Name, a.Number, a.Create, a.Options, a.Seq = t.name, t.number, t.anew, t.opts, t.seq
-	if e := t.event; e != nil {
+func (a *Applied) bring(b *brought) {
+	a.Name, a.Number, a.Options, a.Seq, a.ID, a.Life, a.Known = b.name, b.topic, b.opts, b.seq, b.of.id(), b.of.life, b.known
+	a.Options.Durable = b.durable
+	if e := b.event; e != nil {
 		a.Event = &Posted{e.id, e.seq, e.timed, e.content}
+	} else {
+		a.Number = a.ID
 	}
 }
 
-// Stored tells observers what the service has at its start: first the highest number
-// of each node, then topics and events as if they were brought.
+// Stored tells observers what the service has at its start, as if it were brought.
 func (s *Service) Stored() (list []Applied) {
-	for _, c := range s.state.counters {
-		list = append(list, Applied{Do: "counter", From: c.node, Number: uint64(c.last)})
-	}
-	for _, t := range s.state.brought(s.x.Now()) {
-		var a Applied
-		a.bring(t)
+	for _, b := range s.state.holdings(s.x.Now()) {
+		a := Applied{Do: "bring"}
+		if a.bring(b); b.what == bringTopic {
+			a.Seq = s.state.topic(b.name).seq
+		}
 		list = append(list, a)
 	}
 	return list

@@ -49,6 +49,6 @@ func (o *open) note(d *state, id uint64) {
 			}
 		}
 	}
-	maps.DeleteFunc(o.seen, func(id uint64, _ bool) bool { return !timed[id] && d.knows(id) })
+	maps.DeleteFunc(o.seen, func(id uint64, _ bool) bool { return !timed[id] && d.knows(id, false) })
 	o.tidy = max(leastSeen, 2*len(o.seen))
 }

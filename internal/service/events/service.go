@@ -80,7 +80,9 @@ type Service struct {
 	rounds []proto.RingID // that ended here since the state was adopted; while this node is in it, the last one
 	direct bool           // messages are applied as they come
 	awaits bool           // for the commit of ring
-	brings []*brought
+	brings []*brought     // to the others
+	sent   int            // of those, in this ring
+	supply supply
 	round  *round
 
 	clients  []*client // ascending by connection
@@ -232,9 +234,12 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		return 0, nil, nil
 	}
 	r := body.NewReader(e.body)
-	born := takeHead(&r)
-	if m := s.state.member(e.from); m == nil || m.Born != born && !bug.Planted("events-void-counts") {
+	h := takeHead(e.from, &r)
+	if m := s.state.member(e.from); m == nil || m.Born != h.born && !bug.Planted("events-void-counts") {
 		return service.ErrAgain, nil, nil // its node was thrown out meanwhile
+	}
+	if numbered(e.fn) {
+		s.state.gave(h.number)
 	}
 	switch e.fn {
 	case msgEligible:
@@ -250,7 +255,7 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 			return service.ErrInvalidParam, nil, err
 		}
 		if code = nameable(q.Name); code == service.OK {
-			code = s.create(e.from, string(q.Name), q.Options)
+			code = s.create(h.id(), string(q.Name), q.Options)
 		}
 		if e.src == (service.Source{}) {
 			s.made(string(q.Name), code)
@@ -268,7 +273,7 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		if err != nil {
 			return service.ErrInvalidParam, nil, err
 		}
-		if code, answer = s.publish(e, pid, &q); code > service.OK && e.src.Node == s.self {
+		if code, answer = s.publish(e, h.id(), pid, &q); code > service.OK && e.src.Node == s.self {
 			s.refused(code)
 		}
 		return code, answer, nil
@@ -285,7 +290,7 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 			return 0, nil, err
 		}
 		if e.fn == msgJoin {
-			s.join(name, who)
+			s.join(h.id(), name, who)
 		} else {
 			s.leave(name, who)
 		}
@@ -296,7 +301,7 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 			return service.ErrInvalidParam, nil, err
 		}
 		m.who.Node = e.from
-		code, answer = s.enter(e.src, &m)
+		code, answer = s.enter(e.src, h.id(), &m)
 		return code, answer, nil
 	case msgExit:
 		number, who := r.U64(), takeEntrant(&r)
@@ -322,11 +327,14 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 		s.expire(ids)
 		return 0, nil, nil
 	case msgBring:
-		t := takeBrought(&r)
+		b := takeBrought(&r)
 		if err := r.Close(); err != nil {
 			return 0, nil, err
 		}
-		s.bringIn(t)
+		s.bringIn(b)
+		if e.from == s.self {
+			s.wasBrought(b)
+		}
 		return 0, nil, nil
 	}
 	return 0, nil, fmt.Errorf("unknown message %d", e.fn)
@@ -342,19 +350,6 @@ func (s *Service) born() uint32 {
 
 // live reports whether this node is in the primary sub-cluster, as far as it knows.
 func (s *Service) live() bool { return s.born() != 0 && !s.limbo }
-
-// send multicasts a message with its head, if this node is in the primary
-// sub-cluster. What it brings goes first, and what was opened ends before it opens more.
-func (s *Service) send(fn uint16, src service.Source, parts ...[]byte) service.Code {
-	if !s.live() || len(s.brings) > 0 && fn != msgBring || len(s.exits) > 0 && fn == msgEnter {
-		return service.ErrAgain
-	}
-	s.scratch = body.AppendU32(s.scratch[:0], s.born())
-	for _, p := range parts {
-		s.scratch = append(s.scratch, p...)
-	}
-	return s.multicast(fn, src, s.scratch)
-}
 
 // multicast sends what counts when all members have it.
 func (s *Service) multicast(fn uint16, src service.Source, b []byte) service.Code {
@@ -390,15 +385,8 @@ func (s *Service) retry(try func() bool) {
 func (s *Service) joined() {
 	ring := s.ring
 	over := func() bool { return !s.live() || s.ring != ring || !s.direct }
-	s.retry(func() bool {
-		for len(s.brings) > 0 && !over() {
-			if s.send(msgBring, service.Source{}, s.brings[0].appendTo(nil)) != service.OK {
-				return false
-			}
-			s.brings = s.brings[1:]
-		}
-		return over() || s.reconcile() && s.configured()
-	})
+	s.unsent()
+	s.retry(func() bool { return over() || s.bring() && s.reconcile() && s.configured() })
 	s.watchTimes()
 }
 

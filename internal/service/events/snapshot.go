@@ -16,9 +16,9 @@ func (d *state) appendTo(b []byte, now time.Time) []byte {
 	b = appendMembers(appendMembers(appendMembers(b, d.members), d.in), d.out)
 	b = body.AppendU32(body.AppendNodes(b, d.eligible), uint32(len(d.counters)))
 	for _, c := range d.counters {
-		b = body.AppendU32(body.AppendNode(b, c.node), c.last)
+		b = c.appendTo(body.AppendNode(b, c.node))
 	}
-	b = body.AppendU32(b, uint32(len(d.topics)))
+	b = body.AppendU32(body.AppendU64(b, d.told), uint32(len(d.topics)))
 	for _, t := range d.topics {
 		b = t.appendTo(b, now)
 	}
@@ -48,12 +48,12 @@ func (e *event) left(now time.Time) int64 {
 
 func (e *event) appendTo(b []byte) []byte {
 	b = appendProcess(body.AppendU64(body.AppendU64(b, e.id), e.seq), e.from)
-	return appendContent(body.AppendBool(b, e.timed), &e.content)
+	return appendContent(body.AppendBool(body.AppendU64(b, e.order), e.timed), &e.content)
 }
 
 // takeEvent takes an event that shares nothing with the body.
 func takeEvent(r *body.Reader) *event {
-	e := &event{id: r.U64(), seq: r.U64(), from: takeProcess(r), timed: r.Bool()}
+	e := &event{id: r.U64(), seq: r.U64(), from: takeProcess(r), order: r.U64(), timed: r.Bool()}
 	e.content = takeContent(r).clone()
 	return e
 }
@@ -77,7 +77,7 @@ func (c Content) clone() Content {
 // The least that encoded lists' elements take.
 const (
 	minContent = 4 + 1 + 8 + 8 + 4 + 4 + 4
-	minEvent   = 8 + 8 + 8 + 1 + minContent + 8
+	minEvent   = 8 + 8 + 8 + 8 + 1 + minContent + 8
 	minTopic   = 2 + 8 + 1 + 5 + 8 + 4 + 4 + 4
 )
 
@@ -91,9 +91,10 @@ func parseState(b []byte, now time.Time) (*state, error) {
 
 func takeState(r *body.Reader, now time.Time) *state {
 	d := &state{view: r.Ring(), at: takePlace(r), seq: r.U32(), trans: r.U32(), members: takeMembers(r), in: takeMembers(r), out: takeMembers(r), eligible: r.Nodes()}
-	for range r.Count(8) {
-		d.counters = append(d.counters, counter{r.Node(), r.U32()})
+	for range r.Count(4 + 4) {
+		d.counters = append(d.counters, takeCounter(r.Node(), r))
 	}
+	d.told = r.U64()
 	for range r.Count(minTopic) {
 		d.topics = append(d.topics, takeTopic(r, now))
 	}

@@ -19,16 +19,9 @@ type state struct {
 	in, out  []Member
 	eligible []proto.NodeID // configured, ascending
 	counters []counter      // ascending by node
+	told     uint64         // events of all topics
 	topics   []*topic       // ascending by name
 	unlinked []*topic       // that have no name any more, ascending by number
-}
-
-// counter is the highest number that was given to something that a node did.
-// Together with the node it is the id of a topic or an event, which no other
-// ever has, in this part or in another.
-type counter struct {
-	node proto.NodeID
-	last uint32
 }
 
 // topic is one topic or live group.
@@ -49,7 +42,8 @@ type event struct {
 	id      uint64
 	seq     uint64
 	from    Process
-	timed   bool // it is kept for a time
+	order   uint64 // among all that were told
+	timed   bool   // it is kept for a time
 	content Content
 
 	until time.Time // not replicated: when this node thinks that the time is over
@@ -70,45 +64,6 @@ func (d *state) member(id proto.NodeID) *Member {
 		return nil
 	}
 	return &d.members[i]
-}
-
-// next gives a new id to what a node does.
-func (d *state) next(node proto.NodeID) uint64 {
-	c := d.counter(node)
-	c.last++
-	return uint64(node)<<32 | uint64(c.last)
-}
-
-func (d *state) counter(node proto.NodeID) *counter {
-	i, found := slices.BinarySearchFunc(d.counters, node, func(c counter, n proto.NodeID) int { return cmp.Compare(c.node, n) })
-	if !found {
-		d.counters = slices.Insert(d.counters, i, counter{node, lowestNumber})
-	}
-	return &d.counters[i]
-}
-
-// fresh reports whether an id that another part gave is not known here, and
-// remembers it.
-func (d *state) fresh(id uint64) bool {
-	c := d.counter(proto.NodeID(id >> 32))
-	if uint32(id) <= c.last {
-		return false
-	}
-	c.last = uint32(id)
-	return true
-}
-
-// knows reports whether an id was given here, or something later of the same node.
-func (d *state) knows(id uint64) bool {
-	return slices.ContainsFunc(d.counters, func(c counter) bool { return c.node == proto.NodeID(id>>32) && uint32(id) <= c.last })
-}
-
-// weight is how much was done, as far as this state knows.
-func (d *state) weight() (w uint64) {
-	for _, c := range d.counters {
-		w += uint64(c.last)
-	}
-	return w
 }
 
 func (d *state) place(name string) (int, bool) {
@@ -155,9 +110,9 @@ func (d *state) unlink(t *topic) {
 	d.unlinked = slices.Insert(d.unlinked, i, t)
 }
 
-// add makes a topic; nil: there are too many.
+// add makes a topic; nil: there are too many, or one with the number.
 func (d *state) add(name string, number uint64) *topic {
-	if len(d.topics)+len(d.unlinked) >= MaxTopics {
+	if len(d.topics)+len(d.unlinked) >= MaxTopics || d.find(number, nil) != nil { // a node that forgot may give a number again
 		return nil
 	}
 	i, _ := d.place(name)

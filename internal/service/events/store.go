@@ -34,7 +34,9 @@ type Write struct {
 
 // The first byte of a key says what it is for.
 const (
-	keyCounter = 'c' // node: the highest number it was given
+	keyCounter = 'c' // node: what is known of its numbers
+	keySupply  = 's' // the highest number that this node may have given
+	keyBring   = 'b' // what, id: brought
 	keyTopic   = 't' // number: name, options, seq
 	keyEvent   = 'e' // number, seq: event
 )
@@ -54,8 +56,10 @@ func eventKey(number, seq uint64) []byte {
 // load begins with what the store has.
 func (s *Service) load() error {
 	if s.cfg.Store == nil {
+		s.supply.begin(lowestNumber)
 		return nil
 	}
+	supply := uint32(lowestNumber)
 	topics := map[uint64]*topic{}
 	type stored struct {
 		number uint64
@@ -66,7 +70,19 @@ func (s *Service) load() error {
 		k, r := body.NewReader(key), body.NewReader(value)
 		switch k.U8() {
 		case keyCounter:
-			s.state.counter(proto.NodeID(binary.BigEndian.Uint32(fixed(&k, 4)))).last = r.U32()
+			c := takeCounter(proto.NodeID(binary.BigEndian.Uint32(fixed(&k, 4))), &r)
+			*s.state.counter(c.node) = c
+		case keySupply:
+			if n := r.U32(); !bug.Planted("events-numbers-again") {
+				supply = n
+			}
+		case keyBring:
+			k.Rest()
+			b := takeBrought(&r)
+			if b.event != nil {
+				s.keepFromNow(b.event)
+			}
+			s.brings = append(s.brings, b)
 		case keyTopic:
 			t := &topic{number: binary.BigEndian.Uint64(fixed(&k, 8)), created: true, name: takeName(&r), opts: takeOptions(&r), seq: r.U64()}
 			topics[t.number] = t
@@ -78,9 +94,7 @@ func (s *Service) load() error {
 			s.state.topics = slices.Insert(s.state.topics, i, t)
 		case keyEvent:
 			e := stored{binary.BigEndian.Uint64(fixed(&k, 8)), takeEvent(&r)}
-			if !bug.Planted("events-stored-untimed") {
-				e.event.until = s.x.Now().Add(time.Duration(e.event.content.Retention)) // nobody knows for how long all were away
-			}
+			s.keepFromNow(e.event)
 			if binary.BigEndian.Uint64(fixed(&k, 8)) != e.event.seq {
 				k.Fail("number of an event")
 			}
@@ -103,12 +117,23 @@ func (s *Service) load() error {
 	for _, e := range events {
 		if t := topics[e.number]; t != nil {
 			t.seq = max(t.seq, e.event.seq)
+			s.state.told = max(s.state.told, e.event.order)
 			t.kept = append(t.kept, e.event)
 			t.bytes += e.event.size()
-			s.state.fresh(e.event.id)
 		}
 	}
+	slices.SortFunc(s.brings, (*brought).compare)
+	s.supply.begin(max(supply, s.state.known(s.self).highest()))
+	s.reserve()
 	return nil
+}
+
+// keepFromNow has a stored event be kept for all of its time: nobody knows for how long
+// all were away.
+func (s *Service) keepFromNow(e *event) {
+	if !bug.Planted("events-stored-untimed") {
+		e.until = s.x.Now().Add(time.Duration(e.content.Retention))
+	}
 }
 
 // fixed takes n bytes, zeros if they are not there.
@@ -130,8 +155,11 @@ func (s *Service) storeTopic(t *topic) {
 }
 
 func (s *Service) storeCounter(id uint64) {
-	n := proto.NodeID(id >> 32)
-	s.dirty = append(s.dirty, Write{counterKey(n), body.AppendU32(nil, s.state.counter(n).last)})
+	if s.cfg.Store == nil {
+		return
+	}
+	c := s.state.known(proto.NodeID(id >> 32))
+	s.dirty = append(s.dirty, Write{counterKey(c.node), c.durable().appendTo(nil)})
 }
 
 // storeEvent has the store keep an event, if its topic is durable.
@@ -167,8 +195,9 @@ func (s *Service) unstoreTopic(t *topic) {
 	}
 }
 
-// restore has the store keep the present state in place of another one.
-func (s *Service) restore(old *state) {
+// restore has the store keep the present state in place of another one, and what this
+// node is to bring to the others.
+func (s *Service) restore(old *state, brings []*brought) {
 	for _, t := range old.topics {
 		s.unstoreTopic(t)
 	}
@@ -178,7 +207,26 @@ func (s *Service) restore(old *state) {
 			s.storeEvent(t, ev, true, nil)
 		}
 	}
+	for _, b := range s.brings {
+		s.storeBring(b, false)
+	}
+	s.brings = brings
+	for _, b := range s.brings {
+		s.storeBring(b, true)
+	}
 	s.flush()
+}
+
+// storeBring has the store keep what is to be brought, or forget it.
+func (s *Service) storeBring(b *brought, keep bool) {
+	if s.cfg.Store == nil || !b.durable {
+		return
+	}
+	w := Write{Key: b.key()}
+	if keep {
+		w.Value = b.appendTo(nil)
+	}
+	s.dirty = append(s.dirty, w)
 }
 
 // answerStored answers a publisher when its event is durable here.

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -289,7 +288,7 @@ func (s *Service) stage(r *round) {
 	if r.state != nil {
 		s.release(before)
 		s.held = r.told.held
-		s.adopt(r.state, slices.Contains(r.plan.bring, s.self), r.who)
+		s.adopt(r.state, s.inheritance(r))
 		return
 	}
 	s.held = rebase(s.state.at, before, r.told.at, r.told.held)
@@ -301,41 +300,20 @@ func (s *Service) stage(r *round) {
 		if s.fresh = true; !bug.Planted("events-held-counts") {
 			s.rounds = nil // nor is it a member by a commit that is held of one of those rounds
 		}
+		s.news()
 	}
 }
 
 // adopt makes the state of another part this node's. What only this part has is
 // brought to the others later.
-func (s *Service) adopt(d *state, represents bool, present []proto.NodeID) {
+func (s *Service) adopt(d *state, brings []*brought) {
 	old := s.state
 	if old.member(s.self) != nil && !s.fresh && !bug.Planted("events-evicted-silent") {
 		s.evict()
 	}
-	s.brings = s.brings[:0]
-	for _, t := range old.brought(s.x.Now()) {
-		by := proto.NodeID(t.number >> 32)
-		if t.event != nil {
-			by = proto.NodeID(t.event.id >> 32)
-		}
-		if d.knows(t.id()) && !bug.Planted("events-union-twice") {
-			continue
-		}
-		if t.anew = d.topic(t.name) == nil; t.anew && d.knows(t.number) {
-			continue // the others deleted it
-		}
-		if by == s.self || represents && !slices.Contains(present, by) {
-			s.brings = append(s.brings, t)
-		}
-	}
-	for _, c := range old.counters { // last: what comes before is known from then on
-		id := uint64(c.node)<<32 | uint64(c.last)
-		if !d.knows(id) && (c.node == s.self || represents && !slices.Contains(present, c.node)) {
-			s.brings = append(s.brings, &brought{number: id})
-		}
-	}
 	s.remember(old)
 	s.state, s.fresh, s.limbo, s.rounds = d, true, false, nil
-	s.restore(old)
+	s.restore(old, brings)
 	s.catchUp()
 	s.news()
 }
@@ -353,35 +331,6 @@ func (s *Service) remember(old *state) {
 			}
 		}
 	}
-}
-
-// brought lists what of a state others must not lose: durable topics, and events
-// kept for a time.
-func (d *state) brought(now time.Time) (list []*brought) {
-	for _, t := range d.topics {
-		head := brought{name: t.name, number: t.number, opts: t.opts, seq: t.seq}
-		if t.opts.Durable {
-			h := head
-			list = append(list, &h)
-		}
-		for _, e := range t.kept {
-			if t.opts.Durable || e.timed {
-				b := head
-				b.event, b.left = e, e.left(now)
-				list = append(list, &b)
-			}
-		}
-	}
-	slices.SortStableFunc(list, func(a, b *brought) int { return cmp.Compare(a.id(), b.id()) })
-	return list
-}
-
-// id is what the others know it by.
-func (t *brought) id() uint64 {
-	if t.event != nil {
-		return t.event.id
-	}
-	return t.number
 }
 
 // bornBy is when a member comes by the commit that is held of a round that ended at

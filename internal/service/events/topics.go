@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/internal/bug"
-	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
 )
@@ -35,13 +34,13 @@ func nameable[T ~string | ~[]byte](name T) service.Code {
 	return service.OK
 }
 
-func (s *Service) create(node proto.NodeID, name string, o Options) service.Code {
+func (s *Service) create(id uint64, name string, o Options) service.Code {
 	t := s.state.topic(name)
 	if t != nil && t.created {
 		return service.ErrExist
 	}
 	if t == nil {
-		if t = s.state.add(name, s.state.next(node)); t == nil {
+		if t = s.state.add(name, id); t == nil {
 			return service.ErrNoSpace
 		}
 	}
@@ -76,10 +75,10 @@ func (s *Service) abandon(t *topic) {
 }
 
 // join takes a registration into a group, which begins to live with its first.
-func (s *Service) join(name string, who entrant) {
+func (s *Service) join(id uint64, name string, who entrant) {
 	t := s.state.topic(name)
 	if t == nil {
-		t = s.state.add(name, s.state.next(who.Node))
+		t = s.state.add(name, id)
 	}
 	own := s.registration(name, who)
 	switch {
@@ -187,17 +186,16 @@ func (s *Service) reconcile() bool {
 }
 
 // publish gives an event its numbers and hands it to those who want it.
-func (s *Service) publish(e *entry, pid uint32, q *PublishRequest) (service.Code, []byte) {
+func (s *Service) publish(e *entry, id uint64, pid uint32, q *PublishRequest) (service.Code, []byte) {
 	t := s.state.find(q.Number, q.Topic)
 	if t == nil {
 		return service.ErrNotExist, nil
 	}
-	ev := &event{from: Process{e.from, pid}, timed: q.Content.Retention > 0, content: q.Content}
+	ev := &event{id: id, seq: t.seq + 1, from: Process{e.from, pid}, timed: q.Content.Retention > 0, content: q.Content}
 	room := s.state.room(t, ev)
 	if !t.fits(ev, room) {
 		return service.ErrNoSpace, nil
 	}
-	ev.id, ev.seq = s.state.next(e.from), t.seq+1
 	s.record(t, ev, q.Content.Retention, room)
 	p := PublishReply{ev.id, ev.seq}
 	if t.opts.Durable && s.cfg.Store != nil && e.src.Node == s.self && !bug.Planted("events-durable-at-once") {
@@ -212,6 +210,8 @@ func (s *Service) record(t *topic, ev *event, left int64, room int) {
 	ev.content = ev.content.clone()
 	ev.until = s.x.Now().Add(time.Duration(left))
 	s.counts.Published++
+	s.state.told++
+	ev.order = s.state.told
 	kept, gone := t.keep(ev, room)
 	s.storeEvent(t, ev, kept, gone)
 	s.tell(t, ev)
@@ -322,38 +322,4 @@ func (s *Service) timesOver() {
 		s.send(msgExpire, service.Source{}, b) // if there is no room, the next time
 	}
 	s.watchTimes()
-}
-
-// bringIn takes over what only another part had. What is known here stays as it
-// is, also when it is not kept any more. A topic is made whatever numbers are known:
-// others that are brought may have been given later.
-func (s *Service) bringIn(b *brought) {
-	if b.name == "" {
-		s.state.fresh(b.number)
-		return
-	}
-	t := s.state.topic(b.name)
-	if t == nil {
-		if !b.anew {
-			return // it was deleted
-		}
-		if b.event == nil || bug.Planted("events-topic-is-known") { // else what its node did before is perhaps still to come
-			s.state.fresh(b.number)
-		}
-		if t = s.state.add(b.name, b.number); t == nil {
-			return
-		}
-		t.created, t.opts, t.seq = true, b.opts, b.seq
-		if b.event != nil {
-			t.seq = b.event.seq - 1
-		}
-		s.storeTopic(t)
-	}
-	if ev := b.event; ev != nil && (s.state.fresh(ev.id) || bug.Planted("events-union-twice")) {
-		if t.number != b.number {
-			ev.seq = 0 // the numbers of another topic by that name mean nothing here
-		}
-		ev.seq = max(ev.seq, t.seq+1)
-		s.record(t, ev, b.left, s.state.room(t, ev))
-	}
 }

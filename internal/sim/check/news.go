@@ -72,7 +72,7 @@ type epoch struct {
 	seqs    map[topicSeq]uint64
 	next    map[groupItem]string
 	digests map[int][32]byte
-	last    map[string]uint64 // by topic that is never deleted: highest number known
+	last    map[uint64]uint64 // by number of a topic that is never deleted: highest number known
 	agreed  map[Life]bool     // members at which the round ended, or that stay
 	posted  map[uint64]uint64 // the number of each event that came about
 }
@@ -85,15 +85,13 @@ type citizen struct {
 
 type publication struct {
 	topic string
+	of    uint64 // the topic's number
 	seq   uint64
 	text  string
 	match []string
 }
 
-type topicSeq struct {
-	topic string
-	seq   uint64
-}
+type topicSeq struct{ topic, seq uint64 }
 
 type groupItem struct{ group, item string }
 
@@ -119,7 +117,7 @@ type newsNode struct {
 	leaves bool
 	board  *board
 	boards map[epochKey]*board // as rounds began
-	brings map[uint64]bringing // what it has to bring to the others
+	brings map[uint64]string   // what it has to bring to the others
 }
 
 type newsClient struct {
@@ -189,7 +187,7 @@ func (n *News) Follow(e *Event) {
 	switch e.Kind {
 	case KindStart:
 		h := &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
-			boards: make(map[epochKey]*board), brings: make(map[uint64]bringing)}
+			boards: make(map[epochKey]*board), brings: make(map[uint64]string)}
 		h.board = newBoard(func(id uint64) { n.letGo(h, id) })
 		n.lives[e.Life] = h
 	case KindCrash, KindStop:
@@ -318,7 +316,7 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 	t := n.epochs[key]
 	if !t.counts(h.life) { // rings of lives that forgot theirs may have the name of an earlier one
 		t = &epoch{key: key, ids: make(map[uint64]publication), texts: make(map[string]uint64), seqs: make(map[topicSeq]uint64),
-			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[string]uint64), agreed: make(map[Life]bool), posted: make(map[uint64]uint64)}
+			next: make(map[groupItem]string), digests: make(map[int][32]byte), last: make(map[uint64]uint64), agreed: make(map[Life]bool), posted: make(map[uint64]uint64)}
 		present := map[Life]NodeID{}
 		for _, id := range e.Nodes {
 			life := h.rings[e.Ring][id]
@@ -506,7 +504,7 @@ func (n *News) called(c *newsClient, q *NewsCall) {
 
 func (n *News) answered(c *newsClient, e *NewsEvent) {
 	q := e.Call
-	at := n.verdict(c, e)
+	v := n.verdict(c, e)
 	switch q.Want {
 	case WantMembership, WantGroup, WantTopic:
 		if !e.OK {
@@ -521,7 +519,7 @@ func (n *News) answered(c *newsClient, e *NewsEvent) {
 	case WantPublish:
 		switch {
 		case e.OK && c.node.at != nil && c.node.in:
-			n.know(c, 0, cmp.Or(at, c.node.latest), q.Name, e.ID, e.Seq, q.Text, q.Match, q.Fixed)
+			n.know(c, 0, cmp.Or(v.at, c.node.latest), q.Fixed, e.ID, publication{q.Name, v.of, e.Seq, q.Text, q.Match})
 		case !e.OK && !e.Unsure:
 			n.refused[q.Text] = true
 			if n.told[q.Text] {
@@ -649,7 +647,7 @@ func (n *News) message(c *newsClient, s *newsSub, i *NewsItem) {
 		n.failFor("EV6", c, i.Sub, "is told %q, which its filters refuse", i.Text)
 	}
 	if !c.stale && c.node.latest != nil {
-		n.know(c, i.Sub, c.node.latest, i.Topic, i.ID, i.Seq, i.Text, i.Match, s.call.Fixed)
+		n.know(c, i.Sub, c.node.latest, s.call.Fixed, i.ID, publication{i.Topic, s.number, i.Seq, i.Text, i.Match})
 		n.gap(c, s, i)
 	}
 	s.known, s.last = !c.stale && !s.call.Kept, i.Seq
@@ -672,7 +670,7 @@ func (n *News) gap(c *newsClient, s *newsSub, i *NewsItem) {
 	between := i.Seq - s.last - 1
 	passed := uint64(0) // that were told under other numbers, or filters refuse, for sure or perhaps
 	for seq := s.last + 1; seq < i.Seq; seq++ {
-		p, ok := c.node.latest.find(i.Topic, seq)
+		p, ok := c.node.latest.find(s.number, seq)
 		if s.again[seq] || len(s.call.Filters) > 0 && (!ok || !newsMatches(s.call.Filters, p.match)) {
 			passed++
 		}
@@ -682,7 +680,7 @@ func (n *News) gap(c *newsClient, s *newsSub, i *NewsItem) {
 	}
 }
 
-func (t *epoch) find(topic string, seq uint64) (publication, bool) {
+func (t *epoch) find(topic, seq uint64) (publication, bool) {
 	for ; t != nil; t = t.parent {
 		if id, ok := t.seqs[topicSeq{topic, seq}]; ok {
 			return t.ids[id], true
@@ -691,32 +689,31 @@ func (t *epoch) find(topic string, seq uint64) (publication, bool) {
 	return publication{}, false
 }
 
-// know notes an event, and compares with what was known of it.
-func (n *News) know(c *newsClient, sub uint32, at *epoch, topic string, id, seq uint64, text string, match []string, fixed bool) {
-	p := publication{topic, seq, text, match}
-	if !fixed {
-		p.seq = 0
-	}
+// know notes an event, and compares with what was known of it. Its number means
+// something in a topic that is never deleted; another one by that name is made when all
+// forgot the first.
+func (n *News) know(c *newsClient, sub uint32, at *epoch, fixed bool, id uint64, p publication) {
+	place := topicSeq{p.of, p.seq}
 	for t := at; t != nil; t = t.parent {
 		if o, ok := t.ids[id]; ok {
-			if o.topic != p.topic || o.seq != p.seq || o.text != p.text {
-				n.failFor("EV4", c, sub, "event %x of %s is %d %q and %d %q", id, topic, p.seq, p.text, o.seq, o.text)
+			if o.topic != p.topic || o.text != p.text || fixed && o.of == p.of && o.seq != p.seq {
+				n.failFor("EV4", c, sub, "event %x of %s is %d %q and %d %q", id, p.topic, p.seq, p.text, o.seq, o.text)
 			}
 			return
 		}
-		if o, ok := t.texts[text]; ok && o != id {
-			n.failFor("EV4", c, sub, "%q is event %x and %x", text, id, o)
+		if o, ok := t.texts[p.text]; ok && o != id {
+			n.failFor("EV4", c, sub, "%q is event %x and %x", p.text, id, o)
 			return
 		}
-		if o, ok := t.seqs[topicSeq{topic, seq}]; ok && fixed && o != id {
-			n.failFor("EV4", c, sub, "%s %d is event %x and %x", topic, seq, id, o)
+		if o, ok := t.seqs[place]; ok && fixed && o != id {
+			n.failFor("EV4", c, sub, "%s %d is event %x and %x", p.topic, p.seq, id, o)
 			return
 		}
 	}
-	at.ids[id], at.texts[text] = p, id
+	at.ids[id], at.texts[p.text] = p, id
 	if fixed {
-		at.seqs[topicSeq{topic, seq}] = id
-		at.last[topic] = max(at.last[topic], seq)
+		at.seqs[place] = id
+		at.last[p.of] = max(at.last[p.of], p.seq)
 	}
 }
 
@@ -819,7 +816,7 @@ func (n *News) endOf(c *newsClient) {
 		case s.call.Want == WantTopic && s.call.Fixed && len(s.call.Filters) == 0 && s.known && !c.slow && !c.adopted && !s.call.First && s.call.From == 0:
 			last := uint64(0)
 			for t := c.node.latest; t != nil; t = t.parent {
-				last = max(last, t.last[s.call.Name])
+				last = max(last, t.last[s.number])
 			}
 			if s.last < last {
 				n.failFor("EV7", c, id, "knows %s up to %d, and %d was granted", s.call.Name, s.last, last)

@@ -62,11 +62,11 @@ func TestNews_BroughtNumbers(t *testing.T) {
 		n := paper()
 		b := n.lives[1].board
 		b.members[1] = 1
-		number := b.add("t", b.number(1)).number
+		number := b.add("t", 1<<32|1001).number
 		brought := NewsPosting{ID: 2<<32 | 1009, Seq: 3, Text: "brought"}
 		for _, e := range []NewsEvent{
 			{Kind: NewsCalled, Client: 1, Call: &NewsCall{Want: WantTopic, Sub: 1, Name: "t"}},
-			{Kind: NewsOrdered, Op: &NewsOp{Do: "bring", From: 1, Born: 1, Name: "t", Number: number, Event: &brought}},
+			{Kind: NewsOrdered, Op: &NewsOp{Do: "bring", From: 1, Born: 1, Name: "t", Number: number, ID: brought.ID, Life: 1001, Event: &brought}},
 			{Kind: NewsPush, Client: 1, Item: &NewsItem{Kind: ItemMessage, Sub: 1, Topic: "t", ID: brought.ID, Seq: 3, Text: "brought", Missed: missed}},
 		} {
 			e.Life = 1
@@ -82,8 +82,8 @@ func TestNews_BroughtNumbers(t *testing.T) {
 func TestNews_BroughtOfAnotherTopic(t *testing.T) {
 	b := newBoard(func(uint64) {})
 	b.members[1] = 1
-	u := b.add("t", b.number(1))
-	b.bring(&NewsOp{Name: "t", Number: 7, Event: &NewsPosting{ID: 2<<32 | 1009, Seq: 3}}, audience{NewNews(0, 0, 1), &newsNode{at: &epoch{posted: make(map[uint64]uint64)}}})
+	u := b.add("t", 1<<32|1001)
+	b.bring(&NewsOp{Name: "t", Number: 7, ID: 2<<32 | 1009, Life: 1001, Event: &NewsPosting{ID: 2<<32 | 1009, Seq: 3}}, audience{NewNews(0, 0, 1), &newsNode{at: &epoch{posted: make(map[uint64]uint64)}}})
 	if e := u.kept; u.seq != 1 || len(e) != 0 {
 		t.Errorf("topic is at %d", u.seq)
 	}

@@ -153,35 +153,14 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 	}
 }
 
-// bringing is what a node has that the others have not.
-type bringing struct {
-	what string
-	anew bool // nor its topic
-}
-
 // brought demands that what is brought is there then, unless its topic was deleted
 // meanwhile.
 func (n *News) brought(h *newsNode, op *NewsOp) {
-	b, due := h.brings[op.id()]
-	delete(h.brings, op.id())
-	if !due || op.Name == "" {
-		return
+	what, due := h.brings[op.ID]
+	delete(h.brings, op.ID)
+	if t, e := h.board.find(0, op.Name), op.Event; due && t != nil && e != nil && e.Timed && !slices.ContainsFunc(t.kept, func(k *NewsPosting) bool { return k.ID == e.ID }) {
+		n.fail("EV11", h, "brings %s, and that is lost", what)
 	}
-	if b.anew != op.Create {
-		n.fail("EV11", h, "brings %s as of a new topic: %v, and it is: %v", b.what, op.Create, b.anew)
-	}
-	t := h.board.find(0, op.Name)
-	if e := op.Event; t == nil && b.anew || t != nil && e != nil && e.Timed && !slices.ContainsFunc(t.kept, func(k *NewsPosting) bool { return k.ID == e.ID }) {
-		n.fail("EV11", h, "brings %s, and that is lost", b.what)
-	}
-}
-
-// id is what is brought: an event, or nothing but a topic.
-func (op *NewsOp) id() uint64 {
-	if op.Event != nil {
-		return op.Event.ID
-	}
-	return op.Number
 }
 
 // punctual demands that an event is not let go before its time. Clocks may be wrong
@@ -199,16 +178,15 @@ func (n *News) punctual(h *newsNode, t *noted, id uint64) {
 func (n *News) adopt(h *newsNode, b *board) {
 	n.settle(h)
 	for _, t := range h.board.topics {
-		anew := b.find(0, t.name) == nil
-		if anew && b.knows(t.number) {
+		if b.find(0, t.name) == nil && b.knows(t.number, t.durable) {
 			continue // it was deleted
 		}
-		if t.durable && NodeID(t.number>>32) == h.node && !b.knows(t.number) {
-			h.brings[t.number] = bringing{fmt.Sprintf("topic %s", t.name), anew}
+		if t.durable && NodeID(t.number>>32) == h.node && b.find(0, t.name) == nil {
+			h.brings[t.number] = fmt.Sprintf("topic %s", t.name)
 		}
 		for _, e := range t.kept {
-			if !t.unlinked && (t.durable || e.Timed) && NodeID(e.ID>>32) == h.node && !b.knows(e.ID) {
-				h.brings[e.ID] = bringing{fmt.Sprintf("event %x of %s", e.ID, t.name), anew}
+			if !t.unlinked && (t.durable || e.Timed) && NodeID(e.ID>>32) == h.node && !b.knows(e.ID, t.durable) {
+				h.brings[e.ID] = fmt.Sprintf("event %x of %s", e.ID, t.name)
 			}
 		}
 	}
@@ -521,7 +499,7 @@ func (n *News) expected(c *newsClient, s *newsSub, i *NewsItem) {
 
 // verdict holds the answer of a call against what became of it, and returns where that
 // was.
-func (n *News) verdict(c *newsClient, e *NewsEvent) *epoch {
+func (n *News) verdict(c *newsClient, e *NewsEvent) outcome {
 	q := e.Call
 	delete(c.pending, q.Tag)
 	v, known := c.verdicts[q.Tag]
@@ -530,10 +508,10 @@ func (n *News) verdict(c *newsClient, e *NewsEvent) *epoch {
 	case WantTopic:
 	case WantPublish, WantOpen, WantChange:
 		if e.Unsure || !known && !e.OK {
-			return nil
+			return outcome{}
 		}
 	default:
-		return nil
+		return outcome{}
 	}
 	if v.ok != e.OK || e.OK && (v.id != e.ID || v.seq != e.Seq || v.number != e.Number) {
 		n.failFor("EV7", c, q.Sub, "%s %q is answered %v %x %d %x, it came to %v %x %d %x", q.Want, q.Name, e.OK, e.ID, e.Seq, e.Number, v.ok, v.id, v.seq, v.number)
@@ -541,7 +519,7 @@ func (n *News) verdict(c *newsClient, e *NewsEvent) *epoch {
 	if e.OK && q.Want == WantPublish && q.Durable {
 		n.durable[e.ID] = granted{q.Name, q.Text}
 	}
-	return v.at
+	return v
 }
 
 // granted is what a client was told to be durable.
@@ -552,7 +530,7 @@ func (n *News) endOfTopics(h *newsNode) {
 	n.settle(h)
 	n.knows(h)
 	for _, id := range slices.Sorted(maps.Keys(h.brings)) {
-		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id].what)
+		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id])
 	}
 	for _, t := range h.board.topics {
 		for _, e := range t.kept {

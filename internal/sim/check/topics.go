@@ -21,13 +21,17 @@ type NewsOp struct {
 	Durable   bool
 	Who       NewsSeat
 	IDs       []uint64
-	Seq       uint64
+	Seq       uint64 // of a topic that is brought: before the first of its events
 	Event     *NewsPosting
+
+	ID    uint64    // of what begins by it, or is brought
+	Life  uint32    // of the node that gave it: the first number of that
+	Known [2]uint32 // what more is known of the life: of what is not durable, and of what is
 }
 
 // String is for traces.
 func (op *NewsOp) String() string {
-	s := fmt.Sprintf(" %s of node %d/%d, topic %q %x, %v, ids %x", op.Do, op.From, op.Born, op.Name, op.Number, op.Who, op.IDs)
+	s := fmt.Sprintf(" %s of node %d/%d, id %x of %x, topic %q %x, %v, ids %x", op.Do, op.From, op.Born, op.ID, op.Life, op.Name, op.Number, op.Who, op.IDs)
 	if e := op.Event; e != nil {
 		s += fmt.Sprintf(", event %x seq %d timed %v priority %d %q", e.ID, e.Seq, e.Timed, e.Priority, e.Text)
 	}
@@ -58,11 +62,11 @@ type NewsPosting struct {
 // board is what a node holds of topics and memberships. It follows from the messages
 // that the node applied, by the rules of cluster events 3 and openais-executive 7.
 type board struct {
-	seq      uint32
-	members  map[NodeID]uint32 // when they came
-	counters map[NodeID]uint32
-	topics   []*noted
-	let      func(id uint64) // is told when an event is not kept any more
+	seq     uint32
+	members map[NodeID]uint32 // when they came
+	lives   map[NodeID][]span // ascending
+	topics  []*noted
+	let     func(id uint64) // is told when an event is not kept any more
 }
 
 // noted is one topic, or one live group.
@@ -82,18 +86,19 @@ type noted struct {
 type outcome struct {
 	ok              bool
 	id, seq, number uint64
+	of              uint64 // number of the topic of an event
 	at              *epoch // in which that was
 }
 
-// reserved is the highest number that no event has.
-const reserved = 1000
-
 func newBoard(let func(uint64)) *board {
-	return &board{let: let, members: make(map[NodeID]uint32), counters: make(map[NodeID]uint32)}
+	return &board{let: let, members: make(map[NodeID]uint32), lives: make(map[NodeID][]span)}
 }
 
 func (b *board) clone() *board {
-	o := &board{let: b.let, seq: b.seq, members: maps.Clone(b.members), counters: maps.Clone(b.counters)}
+	o := &board{let: b.let, seq: b.seq, members: maps.Clone(b.members), lives: make(map[NodeID][]span)}
+	for id, l := range b.lives {
+		o.lives[id] = slices.Clone(l)
+	}
 	for _, t := range b.topics {
 		u := *t
 		u.on, u.members, u.opens, u.kept = o, slices.Clone(t.members), slices.Clone(t.opens), nil
@@ -116,8 +121,12 @@ func (b *board) find(number uint64, name string) *noted {
 	return nil
 }
 
-// add makes a topic. Topics are in the order of their names, then those without.
+// add makes a topic, unless there is one with that number. Topics are in the order of
+// their names, then those without.
 func (b *board) add(name string, number uint64) *noted {
+	if b.find(number, "") != nil {
+		return nil
+	}
 	t := &noted{name: name, number: number, on: b}
 	b.topics = append(b.topics, t)
 	b.sort()
@@ -136,21 +145,55 @@ func (b *board) sort() {
 	})
 }
 
-// number gives one more to what a node does.
-func (b *board) number(node NodeID) uint64 {
-	b.counters[node] = max(b.counters[node], reserved) + 1
-	return uint64(node)<<32 | uint64(b.counters[node])
+// span are numbers of one node of which it is known what became of them, of one life.
+type span struct {
+	first, plain, durable uint32
 }
 
-// knows reports whether a number was given, or a later one of the same node.
-func (b *board) knows(id uint64) bool { return uint32(id) <= b.counters[NodeID(id>>32)] }
+// known is what is known of an id, or of the numbers before it.
+func (b *board) known(id uint64) span {
+	var found span
+	for _, s := range b.lives[NodeID(id>>32)] {
+		if s.first <= uint32(id) {
+			found = s
+		}
+	}
+	return found
+}
 
-// learn takes over a number that another part gave, and reports whether it is new.
-func (b *board) learn(id uint64) bool {
-	if b.knows(id) {
+// knows reports whether it is known what became of what has an id.
+func (b *board) knows(id uint64, durable bool) bool {
+	s := b.known(id)
+	if durable {
+		return uint32(id) <= s.durable
+	}
+	return uint32(id) <= s.plain
+}
+
+// learn takes over what is known of numbers up to two.
+func (b *board) learn(node NodeID, life, plain, durable uint32) {
+	list := b.lives[node]
+	i := slices.IndexFunc(list, func(s span) bool { return s.first >= life })
+	if i < 0 {
+		i = len(list)
+	}
+	if i == len(list) || list[i].first != life {
+		list = slices.Insert(list, i, span{first: life})
+	}
+	list[i].plain, list[i].durable = max(list[i].plain, plain), max(list[i].durable, durable)
+	b.lives[node] = list
+}
+
+// told takes over what is known by an id that is told, and reports whether that is new.
+func (b *board) told(id uint64, life uint32, durable bool) bool {
+	if b.knows(id, durable) {
 		return false
 	}
-	b.counters[NodeID(id>>32)] = uint32(id)
+	if durable {
+		b.learn(NodeID(id>>32), life, 0, uint32(id))
+	} else {
+		b.learn(NodeID(id>>32), life, uint32(id), 0)
+	}
 	return true
 }
 
@@ -189,6 +232,9 @@ func (b *board) apply(op *NewsOp, l listeners) outcome {
 	if born := b.members[op.From]; born == 0 || born != op.Born {
 		return outcome{} // it was said before its node was thrown out
 	}
+	if op.Life != 0 && op.Do != "bring" {
+		b.learn(op.From, op.Life, uint32(op.ID), uint32(op.ID))
+	}
 	t := b.find(op.Number, op.Name)
 	switch op.Do {
 	case "create":
@@ -209,9 +255,9 @@ func (b *board) apply(op *NewsOp, l listeners) outcome {
 		}
 	case "join":
 		if t = b.find(0, op.Name); t == nil {
-			t = b.add(op.Name, b.number(op.From))
+			t = b.add(op.Name, op.ID)
 		}
-		if !slices.Contains(t.members, op.Who) {
+		if t != nil && !slices.Contains(t.members, op.Who) {
 			t.members = append(t.members, op.Who)
 		}
 	case "leave":
@@ -270,7 +316,9 @@ func (b *board) create(op *NewsOp) bool {
 		return false
 	}
 	if t == nil {
-		t = b.add(op.Name, b.number(op.From))
+		if t = b.add(op.Name, op.ID); t == nil {
+			return false
+		}
 	}
 	t.created, t.keep, t.durable = true, op.Keep, op.Durable
 	return true
@@ -281,10 +329,10 @@ func (b *board) publish(t *noted, op *NewsOp, l listeners) outcome {
 		return outcome{}
 	}
 	e := *op.Event
-	e.ID, e.Seq = b.number(op.From), t.seq+1
+	e.ID, e.Seq = op.ID, t.seq+1
 	t.post(&e)
 	l.posted(t, &e)
-	return outcome{ok: true, id: e.ID, seq: e.Seq}
+	return outcome{ok: true, id: e.ID, seq: e.Seq, of: t.number}
 }
 
 // delete ends a topic under its users, but for a group that somebody is in.
@@ -361,27 +409,18 @@ func (b *board) exit(t *noted, who NewsSeat, l listeners) {
 	}
 }
 
-// bring takes over what only another part had.
+// bring takes over what only another part had: topics first, then events, then what that
+// part knew besides.
 func (b *board) bring(op *NewsOp, l listeners) {
-	if op.Name == "" {
-		b.learn(op.Number)
-		return
-	}
 	t := b.find(0, op.Name)
-	if t == nil {
-		if !op.Create {
-			return // it was deleted
+	switch {
+	case op.Name == "":
+		b.learn(NodeID(op.ID>>32), op.Life, op.Known[0], op.Known[1])
+	case op.Event == nil:
+		if t == nil && !b.knows(op.ID, op.Durable) {
+			b.begin(op)
 		}
-		if op.Event == nil { // else what its node did before may come yet
-			b.learn(op.Number)
-		}
-		t = b.add(op.Name, op.Number)
-		t.created, t.keep, t.durable, t.seq = true, op.Keep, op.Durable, op.Seq
-		if op.Event != nil {
-			t.seq = op.Event.Seq - 1
-		}
-	}
-	if op.Event != nil && b.learn(op.Event.ID) {
+	case t != nil && b.told(op.ID, op.Life, op.Durable):
 		e := *op.Event
 		if t.number != op.Number {
 			e.Seq = 0 // of another topic
@@ -393,20 +432,23 @@ func (b *board) bring(op *NewsOp, l listeners) {
 	}
 }
 
-// load takes in what a node has at its start.
-func (b *board) load(op *NewsOp) {
-	if op.Do == "counter" {
-		b.counters[op.From] = uint32(op.Number)
-		return
-	}
-	t := b.find(op.Number, "")
-	if t == nil {
-		t = b.add(op.Name, op.Number)
+func (b *board) begin(op *NewsOp) {
+	if t := b.add(op.Name, op.Number); t != nil {
 		t.created, t.keep, t.durable, t.seq = true, op.Keep, op.Durable, op.Seq
 	}
-	if op.Event != nil {
-		e := *op.Event
+}
+
+// load takes in what a node has at its start.
+func (b *board) load(op *NewsOp) {
+	switch {
+	case op.Name == "":
+		b.learn(NodeID(op.ID>>32), op.Life, op.Known[0], op.Known[1])
+	case op.Event == nil:
+		b.begin(op)
+	default:
+		t, e := b.find(op.Number, ""), *op.Event
 		t.kept = append(t.kept, &e)
+		t.seq = max(t.seq, e.Seq)
 		slices.SortFunc(t.kept, func(a, b *NewsPosting) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 }

@@ -1,6 +1,6 @@
-// Package topics keeps the durable topics of the event service in one file of the
-// state directory, a bbolt database, which is there once there was something to
-// keep.
+// Package topics keeps what the event service must not forget, durable topics for the
+// most part, in one file of the state directory, a bbolt database, which is there once
+// there was something to keep.
 //
 // Write never waits for the disk. A goroutine writes what has come meanwhile in one
 // transaction, which is durable when it is done: the file is synced each time.
@@ -31,7 +31,7 @@ import (
 const File = "topics.db"
 
 // bucket has all keys.
-var bucket = []byte("events-2")
+var bucket = []byte("events-3")
 
 // lockTime is how long the file may be locked by somebody else.
 const lockTime = time.Second
@@ -58,7 +58,7 @@ var errClosed = errors.New("closed")
 func Open(dir string, failed func(error)) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, File), waiting: map[string][]byte{}, failed: failed}
 	s.idle.L = &s.mu
-	_, err := os.Lstat(s.path)
+	_, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return s, nil
