@@ -28,7 +28,7 @@ import (
 func TestMixed_OneSequence(t *testing.T) {
 	needPrograms(t)
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
-		s := newSite(t, stage, "token: 1000", "", "")
+		s := newSite(t, stage, cutOff.String(), "", "")
 		member := compile(t, stage, "testdata/c/member.c")
 		first, second, third := s.agents[0], s.agents[1], s.agents[2]
 		first.start()

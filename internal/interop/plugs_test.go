@@ -34,20 +34,39 @@ var (
 	quorate = probeKind{name: "quorate", id: 43, quorate: true}
 )
 
-// plugged runs a test on agents with probes, once with processes and once with
-// programs that embed a member.
-func plugged(t *testing.T, nodes int, kinds []probeKind, body func(t *testing.T, s *plugs)) {
-	t.Parallel() // they wait more than they work
-	t.Run("processes", func(t *testing.T) { onePlugged(t, nodes, kinds, false, body) })
-	t.Run("embedded", func(t *testing.T) { onePlugged(t, nodes, kinds, true, body) })
+// loss is how a test loses nodes: how long the token and a ping may take, in
+// milliseconds. A busy machine may hold an agent up for a second.
+type loss struct{ token, ping int }
+
+var (
+	killed = loss{10_000, 2000} // with their processes only, of which the kernel tells
+	cutOff = loss{3000, 600}    // by the network, too: three pings are lost then
+)
+
+// String is a part of the totem section of corosync.conf.
+func (l loss) String() string {
+	return fmt.Sprintf("token: %d\ninterface {\nlinknumber: 0\nknet_ping_interval: %d\n}", l.token, l.ping)
 }
 
-func onePlugged(t *testing.T, nodes int, kinds []probeKind, inside bool, body func(t *testing.T, s *plugs)) {
+// toml is the same with a key, in moot.toml.
+func (l loss) toml(key string) string {
+	return fmt.Sprintf("token = %d\nkeyfile = %q\n[[totem.interface]]\nlinknumber = 0\nknet_ping_interval = %d", l.token, key, l.ping)
+}
+
+// plugged runs a test on agents with probes, once with processes and once with
+// programs that embed a member.
+func plugged(t *testing.T, nodes int, by loss, kinds []probeKind, body func(t *testing.T, s *plugs)) {
+	t.Parallel() // they wait more than they work
+	t.Run("processes", func(t *testing.T) { onePlugged(t, nodes, by, kinds, false, body) })
+	t.Run("embedded", func(t *testing.T) { onePlugged(t, nodes, by, kinds, true, body) })
+}
+
+func onePlugged(t *testing.T, nodes int, by loss, kinds []probeKind, inside bool, body func(t *testing.T, s *plugs)) {
 	t.Helper()
 	testenv.OnStage(t, nodes, func(t *testing.T, stage *bench.Stage) {
 		s := &plugs{newSite(t, stage, "", "", ""), kinds, inside}
 		s.silent = true
-		s.toml(`keyfile = "` + filepath.Join(stage.Dir, "key") + `"`)
+		s.toml(by.toml(filepath.Join(stage.Dir, "key")))
 		var ids []service.NodeID
 		for _, a := range s.agents {
 			s.start(a)

@@ -14,7 +14,7 @@ import (
 func TestQuorum_Item26_Trackers(t *testing.T) {
 	needPrograms(t)
 	testenv.OnStage(t, 3, func(t *testing.T, stage *bench.Stage) {
-		s := newSite(t, stage, "token: 1000", "", "")
+		s := newSite(t, stage, cutOff.String(), "", "")
 		tracker := compile(t, stage, "testdata/c/tracker.c")
 		s.startAll()
 		var v0, v1 []*program
@@ -92,7 +92,7 @@ func TestQuorum_Item26_Trackers(t *testing.T) {
 // Item 46.
 func TestQuorum_Item46_TwoNodes(t *testing.T) {
 	testenv.OnStage(t, 2, func(t *testing.T, stage *bench.Stage) {
-		s := newSite(t, stage, "token: 1000", "two_node: 1", "")
+		s := newSite(t, stage, killed.String(), "two_node: 1", "")
 		a, b := s.agents[0], s.agents[1]
 		quorate := func(g *agent, want bool) {
 			t.Helper()

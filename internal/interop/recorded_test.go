@@ -128,7 +128,7 @@ func (r *recorder) show(m *machine, args ...string) {
 		}
 	} else {
 		want := r.alike(args, r.want[r.title(m, args)])
-		deadline := time.Now().Add(patience / 2)
+		deadline := time.Now().Add(patience / 4)
 		for r.alike(args, got) != want && time.Now().Before(deadline) && r.missing(args) == "" && !r.slow {
 			time.Sleep(100 * time.Millisecond)
 			got = ask()

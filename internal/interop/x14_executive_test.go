@@ -74,7 +74,7 @@ func inOrder(t *testing.T, lines []string) {
 }
 
 func TestX14_01_OneOrder(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
 		journals := s.sendAll(1000, 100)
 		for i, j := range journals {
 			inOrder(t, j)
@@ -91,7 +91,7 @@ func TestX14_01_OneOrder(t *testing.T) {
 }
 
 func TestX14_02_OneNodeNeverRecursively(t *testing.T) {
-	plugged(t, 1, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 1, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
 		a := s.agents[0]
 		s.ask(a, first, probeEcho, 100)
 		lines := s.until(a, first, "100 messages", func(lines []string) bool { return beginning(lines, "message") == 100 })
@@ -101,7 +101,7 @@ func TestX14_02_OneNodeNeverRecursively(t *testing.T) {
 }
 
 func TestX14_03_LargeMessages(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
 		const largest = 1 << 20
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -149,7 +149,7 @@ func TestX14_03_LargeMessages(t *testing.T) {
 }
 
 func TestX14_04_QueueFull(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
 		a := s.agents[0]
 		sum := 0
 		for _, size := range []int{100_000, 1000} {
@@ -182,15 +182,16 @@ func TestX14_04_QueueFull(t *testing.T) {
 }
 
 func TestX14_05_SenderKilled(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
+		const few = 5000
 		a, b, c := s.agents[0], s.agents[1], s.agents[2]
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		ended := make(chan bool)
 		for _, a := range s.agents {
-			count := 20_000
+			count := few
 			if a == c {
-				count *= 5 // it is not to be done when it is killed
+				count *= 20 // it is not to be done when it is killed
 			}
 			go func() {
 				_, _ = s.try(ctx, a, first, probeSend, count, 200) // the killed one's has no answer
@@ -202,10 +203,11 @@ func TestX14_05_SenderKilled(t *testing.T) {
 		for range s.agents {
 			<-ended
 		}
+		s.together(1, 2)
 		var both [2][]string
 		for i, a := range []*agent{a, b} {
-			lines := s.until(a, first, "all messages, and the ring of two", func(lines []string) bool {
-				return beginning(lines, "message 1/") == 20_000 && beginning(lines, "message 2/") == 20_000 && beginning(lines, "regular 1 2 joined") > 0
+			lines := s.until(a, first, "all messages", func(lines []string) bool {
+				return beginning(lines, "message 1/") == few && beginning(lines, "message 2/") == few
 			})
 			clean(t, a, lines)
 			inOrder(t, messages(lines))
@@ -247,7 +249,7 @@ func ringNumber(t *testing.T, line string) (n int) {
 }
 
 func TestX14_06_PartitionAndMerge(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, cutOff, []probeKind{first}, func(t *testing.T, s *plugs) {
 		var before []int
 		var ring [3]int
 		for i, a := range s.agents {
@@ -296,7 +298,7 @@ func TestX14_06_PartitionAndMerge(t *testing.T) {
 
 func TestX14_07_ForgedPackets(t *testing.T) {
 	t.Parallel()
-	onePlugged(t, 3, []probeKind{first}, false, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, killed, []probeKind{first}, false, func(t *testing.T, s *plugs) {
 		a, b, c := s.agents[0], s.agents[1], s.agents[2]
 		before := len(s.lines(a, first))
 
@@ -329,7 +331,7 @@ func TestX14_07_ForgedPackets(t *testing.T) {
 		if err := os.WriteFile(other, bytes.Repeat([]byte{7}, 256), 0o400); err != nil {
 			t.Fatal(err)
 		}
-		s.toml(`keyfile = "` + other + `"`)
+		s.toml(killed.toml(other))
 		s.start(c)
 		for _, a := range s.agents[:2] {
 			a.process.WaitOutput(patience, "uses another key for cluster")
@@ -375,7 +377,7 @@ func TestX14_08_WrongGroup(t *testing.T) {
 		t.Skip("other users need root")
 	}
 	t.Parallel()
-	onePlugged(t, 3, []probeKind{first}, false, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, killed, []probeKind{first}, false, func(t *testing.T, s *plugs) {
 		for _, dir := range []string{s.stage.Dir, s.agents[0].node.Dir} {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
@@ -403,7 +405,7 @@ func TestX14_08_WrongGroup(t *testing.T) {
 }
 
 func TestX14_09_UnknownMessageID(t *testing.T) {
-	plugged(t, 3, []probeKind{first}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first}, func(t *testing.T, s *plugs) {
 		a := s.agents[0]
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -555,7 +557,7 @@ func TestX14_10_KilledClient(t *testing.T) {
 }
 
 func TestX14_11_DumpBySignal(t *testing.T) {
-	plugged(t, 3, []probeKind{first, second}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, killed, []probeKind{first, second}, func(t *testing.T, s *plugs) {
 		s.ask(s.agents[0], first, probeSend, 7, 10)
 		a := s.agents[1]
 		s.until(a, first, "7 messages", func(lines []string) bool { return beginning(lines, "message") == 7 })

@@ -86,7 +86,7 @@ func (s *plugs) different() {
 
 func TestX14_12_OrderOfSyncHooks(t *testing.T) {
 	t.Parallel()
-	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, cutOff, threeKinds, true, func(t *testing.T, s *plugs) {
 		s.different()
 		s.link(s.agents[2], true)
 		s.together(1, 2, 3)
@@ -129,7 +129,7 @@ func (s *plugs) waiting(a *agent, k probeKind) {
 
 func TestX14_13_NodeDiesInARound(t *testing.T) {
 	t.Parallel()
-	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, cutOff, threeKinds, true, func(t *testing.T, s *plugs) {
 		a, b, c := s.agents[0], s.agents[1], s.agents[2]
 		s.different()
 		before := map[*agent]string{a: s.stateOf(a, second), c: s.stateOf(c, second)}
@@ -170,7 +170,7 @@ func (s *plugs) stateOf(a *agent, k probeKind) string {
 
 func TestX14_14_CallsInARound(t *testing.T) {
 	t.Parallel()
-	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, cutOff, threeKinds, true, func(t *testing.T, s *plugs) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		a, b := s.agents[0], s.agents[1]
@@ -227,7 +227,7 @@ func TestX14_14_CallsInARound(t *testing.T) {
 }
 
 func TestX14_15_NotPrimary(t *testing.T) {
-	plugged(t, 3, []probeKind{first, quorate}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, cutOff, []probeKind{first, quorate}, func(t *testing.T, s *plugs) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		c := s.agents[2]
@@ -300,7 +300,7 @@ func TestX14_15a_RoundHeldUp(t *testing.T) {
 		t.Skip("takes half a minute; the times pass in memory in TestStallNamesWhoHoldsTheBarrier (internal/resync)")
 	}
 	t.Parallel()
-	onePlugged(t, 3, threeKinds, true, func(t *testing.T, s *plugs) {
+	onePlugged(t, 3, cutOff, threeKinds, true, func(t *testing.T, s *plugs) {
 		a := s.agents[0]
 		s.different()
 		s.stick(a, second, 1)
@@ -373,7 +373,7 @@ func TestX14_15a_SyncKill(t *testing.T) {
 }
 
 func TestX14_15b_EqualStates(t *testing.T) {
-	plugged(t, 3, threeKinds, func(t *testing.T, s *plugs) {
+	plugged(t, 3, cutOff, threeKinds, func(t *testing.T, s *plugs) {
 		for _, k := range threeKinds {
 			s.ask(s.agents[0], k, probeSend, 5, 10)
 			for _, a := range s.agents {
@@ -400,7 +400,7 @@ func TestX14_15b_EqualStates(t *testing.T) {
 // nodes are cut off, processes end, agents crash, and whenever all is quiet the
 // states of all members are equal.
 func TestX14_16_RandomStepsOfAgents(t *testing.T) {
-	plugged(t, 3, []probeKind{first, second}, func(t *testing.T, s *plugs) {
+	plugged(t, 3, cutOff, []probeKind{first, second}, func(t *testing.T, s *plugs) {
 		rng := rand.New(rand.NewPCG(14, 16))
 		started := regexp.MustCompile(`The process of a service started \(service=second process=(\d+)\)`)
 		for range 3 {
