@@ -58,7 +58,7 @@ func newHall(t *testing.T, tags ...string) *hall {
 
 func hallConfig(key string, port int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: hall\nkeyfile: %s\ninterface {\nlinknumber: 0\nmcastport: %d\n}\n}\n", key, port)
+	fmt.Fprintf(&b, "totem {\nversion: 2\ncluster_name: hall\nkeyfile: %s\ninterface {\nlinknumber: 0\nmcastport: %d\nknet_ping_interval: 600\n}\n}\n", key, port) // who is held up for a second is not lost
 	b.WriteString("logging {\nto_syslog: no\n}\nquorum {\nprovider: corosync_votequorum\n}\nnodelist {\n")
 	for i, name := range []string{"anna", "bert", "cora"} {
 		fmt.Fprintf(&b, "node {\nnodeid: %d\nname: %s\nring0_addr: 127.0.0.%d\n}\n", i+1, name, i+1)

@@ -98,7 +98,7 @@ func newBallot(t *testing.T, stage *bench.Stage, first int, r voteRow) *ballot {
 		}
 		own.Nodes = append(own.Nodes, &m)
 	}
-	const timers = "token: 1000\ninterface {\nlinknumber: 0\nknet_ping_interval: 100\n}"
+	const timers = "token: 1000\ninterface {\nlinknumber: 0\nknet_ping_interval: 200\n}"
 	if r.device > 0 {
 		needPrograms(t)
 	}
