@@ -22,8 +22,8 @@ func TestCommit_Unheard(t *testing.T) { test(t, unheard) }
 func unheard(t servicetest.T) {
 	s, c := alone()
 	s.rounds = []proto.RingID{c.ring}
-	if _, born := s.future(); born != 1 || s.bornBy(2, c.ring) != 1 {
-		t.Fatalf("born %d, %d", born, s.bornBy(2, c.ring))
+	if _, born := s.future(); born != 1 || s.bornBy(2, s.rounds) != 1 {
+		t.Fatalf("born %d, %d", born, s.bornBy(2, s.rounds))
 	}
 }
 
@@ -32,28 +32,34 @@ func TestCommit_OtherLife(t *testing.T) { test(t, otherLife) }
 
 func otherLife(t servicetest.T) {
 	s, c := alone()
-	if _, born := s.future(); born != 0 || s.bornBy(2, proto.RingID{}) != 0 || s.means(c) {
-		t.Fatalf("born %d, %d", born, s.bornBy(2, proto.RingID{}))
+	if _, born := s.future(); born != 0 || s.bornBy(2, nil) != 0 || s.means(c) {
+		t.Fatalf("born %d, %d", born, s.bornBy(2, nil))
 	}
 }
 
 // Who learns in a round that the others went on without it is told that, and then of
-// the membership in which it comes back; not of those that it held and was thrown out of.
+// the membership in which it comes back; not of those that it held and was thrown out of,
+// whether it was in one before or not.
 func TestCommit_HeldAndThrownOut(t *testing.T) { test(t, heldAndThrownOut) }
 
 func heldAndThrownOut(t servicetest.T) {
-	s, held := alone()
-	held.members[0].born, held.members[1].born = 0, 1
-	s.held[0].body = held.appendTo(nil)
-	s.state.members, s.fresh, s.rounds = []Member{{ID: 2, Born: 1}}, false, []proto.RingID{held.ring}
-	without := commit{ring: proto.RingID{Seq: 9, Rep: 1}, members: []newcomer{{id: 1, born: 1}}}
-	r := &round{ring: proto.RingID{Seq: 10, Rep: 1}, plan: &plan{sender: 1},
-		told: &told{held: append(s.held, entry{at: place{ring: without.ring}, fn: msgCommit, body: without.appendTo(nil)})}}
-	if !s.means(held) {
-		t.Fatalf("it does not hold that it is a member")
-	}
-	s.stage(r)
-	if _, born := s.future(); !s.fresh || s.means(held) || born != 0 {
-		t.Fatalf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
+	for _, in := range []bool{true, false} {
+		s, held := alone()
+		s.rounds = []proto.RingID{held.ring}
+		if in {
+			held.members[1].born = 1
+			s.state.members, s.fresh = []Member{{ID: 2, Born: 1}}, false
+		}
+		s.held[0].body = held.appendTo(nil)
+		without := commit{ring: proto.RingID{Seq: 9, Rep: 1}, members: []newcomer{{id: 1, born: 1}}}
+		r := &round{ring: proto.RingID{Seq: 10, Rep: 1}, plan: &plan{sender: 1},
+			told: &told{held: append(s.held, entry{at: place{ring: without.ring}, fn: msgCommit, body: without.appendTo(nil)})}}
+		if !s.means(held) {
+			t.Fatalf("it does not hold that it is a member")
+		}
+		s.stage(r)
+		if _, born := s.future(); !s.fresh || s.means(held) || born != 0 {
+			t.Fatalf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
+		}
 	}
 }

@@ -158,10 +158,10 @@ func takeEntry(r *body.Reader) entry {
 
 // offer is what a member says at the start of a round.
 type offer struct {
-	latest proto.RingID // of the last commit that it has, applied or not
-	agreed proto.RingID // of the last round that ended at it, whose commit it may not have
-	at     place        // of the last message that it applied
-	born   uint32       // of the member; zero: it is new
+	latest proto.RingID   // of the last commit that it has, applied or not
+	agreed []proto.RingID // of a new one: rounds that ended at it, whose commits it may not have
+	at     place          // of the last message that it applied
+	born   uint32         // of the member; zero: it is new
 	trans  uint32
 	addr   netip.Addr     // the member's
 	boot   int64          // of its machine
@@ -171,22 +171,29 @@ type offer struct {
 }
 
 func (o *offer) appendTo(b []byte) []byte {
-	b = body.AppendU32(appendPlace(body.AppendRing(body.AppendRing(b, o.latest), o.agreed), o.at), o.born)
+	b = body.AppendU32(appendPlace(body.AppendRing(b, o.latest), o.at), o.born)
 	b = body.AppendU64(appendAddr(body.AppendU32(b, o.trans), o.addr), uint64(o.boot))
 	b = append(body.AppendU64(b, o.weight), o.state[:]...)
 	b = body.AppendU32(b, uint32(len(o.held)))
 	for _, p := range o.held {
 		b = appendPlace(b, p)
 	}
+	b = body.AppendU32(b, uint32(len(o.agreed)))
+	for _, r := range o.agreed {
+		b = body.AppendRing(b, r)
+	}
 	return b
 }
 
 func parseOffer(b []byte) (*offer, error) {
 	r := body.NewReader(b)
-	o := &offer{latest: r.Ring(), agreed: r.Ring(), at: takePlace(&r), born: r.U32(), trans: r.U32(), addr: takeAddr(&r), boot: int64(r.U64()), weight: r.U64()}
+	o := &offer{latest: r.Ring(), at: takePlace(&r), born: r.U32(), trans: r.U32(), addr: takeAddr(&r), boot: int64(r.U64()), weight: r.U64()}
 	copy(o.state[:], r.Bytes(len(o.state)))
 	for range r.Count(placeSize) {
 		o.held = append(o.held, takePlace(&r))
+	}
+	for range r.Count(body.RingLen) {
+		o.agreed = append(o.agreed, r.Ring())
 	}
 	return o, r.Close()
 }

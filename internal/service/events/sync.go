@@ -100,8 +100,8 @@ func (s *Service) offer() *offer {
 	d, born := s.future()
 	o := &offer{latest: d.view, at: s.state.at, born: born, trans: max(s.trans, d.trans), addr: s.cfg.Addr, boot: s.cfg.Boot, weight: s.state.weight(),
 		state: sha256.Sum256(s.state.appendTo(nil, time.Time{}))}
-	if n := len(s.rounds); n > 0 {
-		o.agreed = s.rounds[n-1]
+	if born == 0 {
+		o.agreed = slices.Clone(s.rounds)
 	}
 	for i := range s.held {
 		o.held = append(o.held, s.held[i].at)
@@ -291,12 +291,15 @@ func (s *Service) stage(r *round) {
 		s.adopt(r.state, s.inheritance(r))
 		return
 	}
+	_, was := s.future()
 	s.held = rebase(s.state.at, before, r.told.at, r.told.held)
 	s.release(slices.DeleteFunc(slices.Clone(before), func(e entry) bool {
 		return slices.ContainsFunc(s.held, func(o entry) bool { return o.at == e.at })
 	}))
-	if _, born := s.future(); s.born() != 0 && born != s.born() { // the others went on: who registers from now on has no part in what was
-		s.evict()
+	if _, born := s.future(); was != 0 && born != was { // the others went on: who registers from now on has no part in what was
+		if s.born() != 0 {
+			s.evict()
+		}
 		if s.fresh = true; !bug.Planted("events-held-counts") {
 			s.rounds = nil // nor is it a member by a commit that is held of one of those rounds
 		}
@@ -333,9 +336,9 @@ func (s *Service) remember(old *state) {
 	}
 }
 
-// bornBy is when a member comes by the commit that is held of a round that ended at
+// bornBy is when a member comes by a commit that is held of a round that ended at
 // it, though it has not got that commit itself; zero: there is none.
-func (s *Service) bornBy(n proto.NodeID, agreed proto.RingID) (born uint32) {
+func (s *Service) bornBy(n proto.NodeID, agreed []proto.RingID) (born uint32) {
 	if bug.Planted("events-commit-unheard") {
 		return 0
 	}
@@ -348,7 +351,7 @@ func (s *Service) bornBy(n proto.NodeID, agreed proto.RingID) (born uint32) {
 		d.change(c)
 		if m := d.member(n); m == nil || m.Born != born {
 			born = 0
-			if m != nil && c.ring == agreed {
+			if m != nil && slices.Contains(agreed, c.ring) {
 				born = m.Born
 			}
 		}
