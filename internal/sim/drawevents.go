@@ -19,6 +19,9 @@ func DrawEvents(seed uint64) *Plan {
 	for b.r.chance(0.3) {
 		b.blackout()
 	}
+	if b = (&drawer{r: newStream(seed, "blows"), p: p}); b.r.chance(0.4) {
+		b.blows()
+	}
 	d.sort()
 	return p
 }
@@ -135,4 +138,41 @@ func (d *drawer) blackout() {
 
 func (d *drawer) sort() {
 	slices.SortStableFunc(d.p.Actions, func(a, b Action) int { return cmp.Compare(a.At, b.At) })
+}
+
+// blows ends all nodes at once, while durable topics are being written, and hits those
+// that come again where a round of the service ends: then a few have agreed on what the
+// others do not know yet.
+func (d *drawer) blows() {
+	add := func(a Action) {
+		if a.At = max(a.At, 0); a.At < d.p.Heal-200*ms {
+			d.add(a)
+		}
+	}
+	for range 1 + d.r.intn(5) {
+		at := d.when()
+		for range d.r.intn(6) {
+			add(Action{Do: DoNews, A: d.any(), N: d.r.intn(2), Size: d.r.intn(1 << 16), At: at - d.r.between(0, 40*ms), Call: "say"})
+		}
+		if d.r.chance(0.5) {
+			add(Action{Do: DoDisk, A: d.some(), D: d.r.between(5*ms, 60*ms), At: at - 100*ms, For: 150 * ms})
+		}
+		if d.r.chance(0.7) {
+			add(Action{Do: DoCrash, At: at, For: d.r.log(ms, 500*ms)})
+		}
+		for range 1 + d.r.intn(4) {
+			a := Action{Do: DoTrigger, A: d.any(), Types: []string{"round"}, Skip: d.r.intn(3), N: len(d.p.Nodes), At: at, For: d.r.log(5*ms, 500*ms)}
+			switch d.r.intn(4) {
+			case 0:
+				a.Then = DoCut
+			case 1:
+				a.Then, a.Groups = DoSplit, d.partition().Groups
+			case 2:
+				a.Then = DoPause
+			default:
+				a.Then, a.For = DoCrash, d.r.log(us, 50*ms)
+			}
+			add(a)
+		}
+	}
 }

@@ -164,6 +164,8 @@ func (h *herald) SyncActivate() {
 	}
 	h.f.recordNews(e)
 	h.Service.SyncActivate()
+	h.f.m.w.trigger(h.f.m, ftRound)
+	h.f.m.w.fire(h.f.m)
 }
 
 // Open implements service.Service.

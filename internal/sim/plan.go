@@ -193,7 +193,7 @@ const (
 	DoReload  Do = "reload"  // all nodes reload, asked at A: B and the next N nodes come or go; with D the node after B has the old file
 	DoClient  Do = "client"  // clients of A take nothing
 	DoSend    Do = "send"    // clients of A submit N messages of Size bytes, one each D
-	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, Then happens to it
+	DoTrigger Do = "trigger" // when A first sends a frame of Types after At, or its event service ends a "round", Then happens to it
 )
 
 // Action is one entry of a schedule.

@@ -23,11 +23,12 @@ const (
 	ftProbe
 	ftWake
 	ftNotice
-	ftPing // of the session layer
+	ftPing  // of the session layer
+	ftRound // not on the wire: the event service of a node ended a round
 )
 
 var typeNames = [...]string{ftData: "data", ftToken: "token", ftAck: "ack", ftJoin: "join", ftCommit: "commit",
-	ftProbe: "probe", ftWake: "wake", ftNotice: "notice", ftPing: "ping"}
+	ftProbe: "probe", ftWake: "wake", ftNotice: "notice", ftPing: "ping", ftRound: "round"}
 
 // String is the word used in schedules and traces.
 func (t frameType) String() string {
