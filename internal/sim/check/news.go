@@ -117,7 +117,7 @@ type newsNode struct {
 	leaves bool
 	board  *board
 	boards map[epochKey]*board // as rounds began
-	brings map[uint64]string   // what it has to bring to the others
+	brings map[uint64]bringing // what it has to bring to the others
 }
 
 type newsClient struct {
@@ -187,7 +187,7 @@ func (n *News) Follow(e *Event) {
 	switch e.Kind {
 	case KindStart:
 		h := &newsNode{life: e.Life, node: e.Node, inc: e.Inc, rings: make(map[RingID]map[NodeID]Life), begun: make(map[epochKey]*epoch),
-			boards: make(map[epochKey]*board), brings: make(map[uint64]string)}
+			boards: make(map[epochKey]*board), brings: make(map[uint64]bringing)}
 		h.board = newBoard(func(id uint64) { n.letGo(h, id) })
 		n.lives[e.Life] = h
 	case KindCrash, KindStop:

@@ -142,6 +142,9 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 		}
 	}
 	v := h.board.apply(op, audience{n, h})
+	if op.Do == "commit" {
+		n.tidy(h)
+	}
 	v.at = h.at
 	if op.Do == "enter" && h.leaves {
 		v = outcome{} // it is taken back
@@ -153,13 +156,36 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 	}
 }
 
+// bringing is what a node has of a topic that the others have not.
+type bringing struct {
+	what string
+	of   *noted
+}
+
 // brought demands that what is brought is there then, unless its topic was deleted
 // meanwhile.
 func (n *News) brought(h *newsNode, op *NewsOp) {
-	what, due := h.brings[op.ID]
+	b, due := h.brings[op.ID]
 	delete(h.brings, op.ID)
-	if t, e := h.board.find(0, op.Name), op.Event; due && t != nil && e != nil && e.Timed && !slices.ContainsFunc(t.kept, func(k *NewsPosting) bool { return k.ID == e.ID }) {
-		n.fail("EV11", h, "brings %s, and that is lost", what)
+	if e := op.Event; due && e != nil && e.Timed && !n.accounted(h, b.of, e.ID) {
+		n.fail("EV11", h, "brings %s, and that is lost", b.what)
+	}
+}
+
+// accounted reports whether what a node was to bring is there, or need not be any more: its
+// topic was deleted, or another part let the event go that had it, too.
+func (n *News) accounted(h *newsNode, of *noted, id uint64) bool {
+	t := h.board.find(0, of.name)
+	return t == nil || id == of.number || n.let[id] || slices.ContainsFunc(t.kept, func(k *NewsPosting) bool { return k.ID == id })
+}
+
+// tidy lets go what a node was to bring when the membership with it begins, and others made
+// that needless before.
+func (n *News) tidy(h *newsNode) {
+	for id, b := range h.brings {
+		if n.accounted(h, b.of, id) && (h.board.knows(b.of.number, b.of.durable) || h.board.find(0, b.of.name) != nil) {
+			delete(h.brings, id)
+		}
 	}
 }
 
@@ -182,11 +208,11 @@ func (n *News) adopt(h *newsNode, b *board) {
 			continue // it was deleted
 		}
 		if t.durable && NodeID(t.number>>32) == h.node && b.find(0, t.name) == nil {
-			h.brings[t.number] = fmt.Sprintf("topic %s", t.name)
+			h.brings[t.number] = bringing{fmt.Sprintf("topic %s", t.name), t}
 		}
 		for _, e := range t.kept {
 			if !t.unlinked && (t.durable || e.Timed) && NodeID(e.ID>>32) == h.node && !b.knows(e.ID, t.durable) {
-				h.brings[e.ID] = fmt.Sprintf("event %x of %s", e.ID, t.name)
+				h.brings[e.ID] = bringing{fmt.Sprintf("event %x of %s", e.ID, t.name), t}
 			}
 		}
 	}
@@ -530,7 +556,7 @@ func (n *News) endOfTopics(h *newsNode) {
 	n.settle(h)
 	n.knows(h)
 	for _, id := range slices.Sorted(maps.Keys(h.brings)) {
-		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id])
+		n.fail("EV11", h, "%s is kept by this node alone, and was not brought to the others", h.brings[id].what)
 	}
 	for _, t := range h.board.topics {
 		for _, e := range t.kept {
