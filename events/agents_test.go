@@ -75,7 +75,7 @@ func publish(t *testing.T, c *events.Client, topic, data string, options ...even
 }
 
 func TestScenario_32_Agents(t *testing.T) {
-	_, list := three(t)
+	_, list := three(t, "events {\nqueue_messages: 3000\n}\n") // nobody has to keep up
 	created(t, "t", events.TopicOptions{}, list...)
 	var subs []*events.Subscription
 	for _, c := range list {
