@@ -20,6 +20,7 @@ import (
 	"github.com/moothall/moothall/client"
 	"github.com/moothall/moothall/config"
 	"github.com/moothall/moothall/internal/door/native/frame"
+	"github.com/moothall/moothall/internal/link"
 	"github.com/moothall/moothall/internal/service/cpg"
 	"github.com/moothall/moothall/internal/service/groups"
 	"github.com/moothall/moothall/internal/session"
@@ -109,7 +110,11 @@ func startMember(t testing.TB, run string) *node.Node {
 	t.Helper()
 	lo := netip.MustParseAddr("127.0.0.1")
 	cluster := config.New("door", config.Node{ID: 1, Name: "one", Votes: 1, Addrs: []string{lo.String()}, Links: []netip.Addr{lo}})
-	cluster.Totem.Interfaces = []config.Interface{{Port: 5480}}
+	port, err := link.FreePorts([]netip.Addr{lo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Totem.Interfaces = []config.Interface{{Port: port}}
 	n, err := node.Start(context.Background(), node.Config{
 		Cluster: cluster, Self: 1, StateDir: t.TempDir(), RunDir: run, Version: "test",
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
