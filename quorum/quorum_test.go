@@ -80,8 +80,8 @@ func watchAll(t *testing.T, ctx context.Context, c *node.Cluster, q *quorum.Clie
 			}
 			c.Heal()
 			step++
-		case step == 2 && d.Quorate:
-			if len(d.Members) != 3 || d.Ring == first.Ring {
+		case step == 2 && d.Quorate && len(d.Members) == 3: // nodes may come one after the other
+			if d.Ring == first.Ring {
 				t.Errorf("together again %+v", d)
 			}
 			last = d
