@@ -23,6 +23,8 @@ func DrawEvents(seed uint64) *Plan {
 		b.blows()
 	}
 	d.sort()
+	apart := newStream(seed, "apart")
+	p.Quorum.None = apart.chance(0.15)
 	return p
 }
 

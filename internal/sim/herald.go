@@ -46,7 +46,7 @@ func (h *herald) observe(a *events.Applied) {
 
 // newsOp is a message as the checker knows it.
 func newsOp(a *events.Applied) *check.NewsOp {
-	op := &check.NewsOp{Do: a.Do, From: a.From, Born: a.Born, Conn: a.Src.Conn, Tag: a.Src.Tag, Members: newsMembers(a.Members), Name: a.Name, Number: a.Number,
+	op := &check.NewsOp{Do: a.Do, From: a.From, Since: a.Since, Conn: a.Src.Conn, Tag: a.Src.Tag, Members: newsMembers(a.Members), Name: a.Name, Number: a.Number,
 		Create: a.Create, Keep: a.Options.Keep, Durable: a.Options.Durable, Who: check.NewsSeat{Node: a.Who.Node, PID: a.Who.PID, Sub: a.Sub},
 		IDs: slices.Clone(a.IDs), Seq: a.Seq, ID: a.ID, Life: a.Life, Known: a.Known}
 	if e := a.Event; e != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/servicetest"
+	"github.com/moothall/moothall/service"
 )
 
 // alone is node 2, which has not got the commit of a ring that another member tells it.
@@ -60,6 +61,22 @@ func heldAndThrownOut(t servicetest.T) {
 		s.stage(r)
 		if _, born := s.future(); !s.fresh || s.means(held) || born != 0 {
 			t.Fatalf("fresh %v, a member by what it held %v, born %d", s.fresh, s.means(held), born)
+		}
+	}
+}
+
+// What a node said in another part is void here, though it came into both as the same
+// change of theirs.
+func TestMessage_OfAnotherPart(t *testing.T) {
+	w := startLoose(t, 1, Config{})
+	s := w.service(1)
+	s.state.members = append(s.state.members, Member{ID: 2, Born: 3, Since: 9})
+	q := CreateRequest{Name: []byte("t")}
+	for _, since := range []uint32{8, 9} {
+		h := head{since: since, number: number{2, 1001, 1001}}
+		code, _, err := s.change(&entry{from: 2, fn: msgCreate, body: q.AppendTo(h.appendTo(nil))})
+		if want := map[uint32]service.Code{8: service.ErrAgain, 9: service.OK}[since]; code != want || err != nil {
+			t.Errorf("since %d: %v, %v, not %v", since, code, err, want)
 		}
 	}
 }

@@ -233,12 +233,12 @@ func numbered(fn uint16) bool {
 // head is what messages begin with: when their sender came into the membership, as what
 // was sent before its node was thrown out is void, and the number, if they have one.
 type head struct {
-	born uint32
+	since uint32 // as Member has it; parts that do not know of each other have equal Borns
 	number
 }
 
 func (h *head) appendTo(b []byte) []byte {
-	return body.AppendU32(body.AppendU32(body.AppendU32(b, h.born), h.life), h.n)
+	return body.AppendU32(body.AppendU32(body.AppendU32(b, h.since), h.life), h.n)
 }
 
 func takeHead(from proto.NodeID, r *body.Reader) head {
@@ -251,7 +251,7 @@ func (s *Service) send(fn uint16, src service.Source, parts ...[]byte) service.C
 	if !s.live() || fn != msgBring && s.bringing() || len(s.exits) > 0 && fn == msgEnter {
 		return service.ErrAgain
 	}
-	h := head{born: s.born()}
+	h := head{since: s.state.member(s.self).Since}
 	if numbered(fn) {
 		n, ok := s.next()
 		if !ok {

@@ -12,7 +12,9 @@ type Applied struct {
 	Do   string // commit, eligible, create, delete, publish, clear, join, leave, enter, exit, unlink, expire, bring
 	From proto.NodeID
 	Src  service.Source
-	Born uint32 // when the sender came into the membership that it speaks for
+	// Since is when the sender came into the membership that it speaks for, as Member
+	// has it; of a commit, when those came who are new.
+	Since uint32
 
 	Members []Member // of a commit, with Born alone; zero: it is new
 	Name    string   // of a topic or a group
@@ -54,13 +56,14 @@ func (s *Service) observe(e *entry) {
 		if !ok {
 			return
 		}
+		a.Since = c.trans
 		for _, m := range c.members {
 			a.Members = append(a.Members, Member{ID: m.id, Born: m.born})
 		}
 	} else {
 		r := body.NewReader(e.body)
 		h := takeHead(e.from, &r)
-		if a.Born = h.born; numbered(e.fn) {
+		if a.Since = h.since; numbered(e.fn) {
 			a.ID, a.Life = h.id(), h.life
 		}
 		a.take(e.fn, &r)

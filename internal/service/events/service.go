@@ -235,7 +235,7 @@ func (s *Service) change(e *entry) (code service.Code, answer []byte, err error)
 	}
 	r := body.NewReader(e.body)
 	h := takeHead(e.from, &r)
-	if m := s.state.member(e.from); m == nil || m.Born != h.born && !bug.Planted("events-void-counts") {
+	if m := s.state.member(e.from); m == nil || m.Since != h.since && !bug.Planted("events-void-counts") {
 		return service.ErrAgain, nil, nil // its node was thrown out meanwhile
 	}
 	if numbered(e.fn) {

@@ -61,12 +61,12 @@ func TestNews_BroughtNumbers(t *testing.T) {
 	for missed, want := range map[uint64]int{2: 0, 1: 1, 3: 2} {
 		n := paper()
 		b := n.lives[1].board
-		b.members[1] = 1
+		b.members[1], b.since[1] = 1, 1
 		number := b.add("t", 1<<32|1001).number
 		brought := NewsPosting{ID: 2<<32 | 1009, Seq: 3, Text: "brought"}
 		for _, e := range []NewsEvent{
 			{Kind: NewsCalled, Client: 1, Call: &NewsCall{Want: WantTopic, Sub: 1, Name: "t"}},
-			{Kind: NewsOrdered, Op: &NewsOp{Do: "bring", From: 1, Born: 1, Name: "t", Number: number, ID: brought.ID, Life: 1001, Event: &brought}},
+			{Kind: NewsOrdered, Op: &NewsOp{Do: "bring", From: 1, Since: 1, Name: "t", Number: number, ID: brought.ID, Life: 1001, Event: &brought}},
 			{Kind: NewsPush, Client: 1, Item: &NewsItem{Kind: ItemMessage, Sub: 1, Topic: "t", ID: brought.ID, Seq: 3, Text: "brought", Missed: missed}},
 		} {
 			e.Life = 1

@@ -11,7 +11,7 @@ import (
 type NewsOp struct {
 	Do        string // as the service calls it
 	From      NodeID
-	Born      uint32
+	Since     uint32 // of the sender; of a commit, of those who are new
 	Conn, Tag uint64 // of the call behind it, if it is of a client of this node
 	Members   []NewsMember
 	Name      string
@@ -31,7 +31,7 @@ type NewsOp struct {
 
 // String is for traces.
 func (op *NewsOp) String() string {
-	s := fmt.Sprintf(" %s of node %d/%d, id %x of %x, topic %q %x, %v, ids %x", op.Do, op.From, op.Born, op.ID, op.Life, op.Name, op.Number, op.Who, op.IDs)
+	s := fmt.Sprintf(" %s of node %d/%d, id %x of %x, topic %q %x, %v, ids %x", op.Do, op.From, op.Since, op.ID, op.Life, op.Name, op.Number, op.Who, op.IDs)
 	if e := op.Event; e != nil {
 		s += fmt.Sprintf(", event %x seq %d timed %v priority %d %q", e.ID, e.Seq, e.Timed, e.Priority, e.Text)
 	}
@@ -64,6 +64,7 @@ type NewsPosting struct {
 type board struct {
 	seq     uint32
 	members map[NodeID]uint32 // when they came
+	since   map[NodeID]uint32 // the same, as messages say it
 	lives   map[NodeID][]span // ascending
 	topics  []*noted
 	let     func(id uint64) // is told when an event is not kept any more
@@ -91,11 +92,11 @@ type outcome struct {
 }
 
 func newBoard(let func(uint64)) *board {
-	return &board{let: let, members: make(map[NodeID]uint32), lives: make(map[NodeID][]span)}
+	return &board{let: let, members: make(map[NodeID]uint32), since: make(map[NodeID]uint32), lives: make(map[NodeID][]span)}
 }
 
 func (b *board) clone() *board {
-	o := &board{let: b.let, seq: b.seq, members: maps.Clone(b.members), lives: make(map[NodeID][]span)}
+	o := &board{let: b.let, seq: b.seq, members: maps.Clone(b.members), since: maps.Clone(b.since), lives: make(map[NodeID][]span)}
 	for id, l := range b.lives {
 		o.lives[id] = slices.Clone(l)
 	}
@@ -229,7 +230,7 @@ func (b *board) apply(op *NewsOp, l listeners) outcome {
 		b.commit(op, l)
 		return outcome{}
 	}
-	if born := b.members[op.From]; born == 0 || born != op.Born {
+	if b.members[op.From] == 0 || b.since[op.From] != op.Since {
 		return outcome{} // it was said before its node was thrown out
 	}
 	if op.Life != 0 && op.Do != "bring" {
@@ -305,7 +306,7 @@ func (b *board) commit(op *NewsOp, l listeners) {
 	b.members = stay
 	for _, m := range op.Members {
 		if stay[m.Node] == 0 {
-			stay[m.Node] = b.seq
+			stay[m.Node], b.since[m.Node] = b.seq, op.Since
 		}
 	}
 }
