@@ -105,7 +105,7 @@ func TestLeaderExample(t *testing.T) {
 		c.WaitOutput(patience, "leader is 7/2")
 		c.WaitOutput(patience, "record is 7/2")
 	}
-	h.agents[1].Signal(os.Kill) // 7/2 ends with its agent
+	h.Agent(2).Signal(os.Kill) // 7/2 ends with its agent
 	if code := clients[1].Wait(patience); code != 0 {
 		t.Errorf("exit %d\n%s", code, clients[1].Output())
 	}
@@ -172,14 +172,14 @@ func TestAgentDies(t *testing.T) {
 			h := agents(t, 1)
 			p, stdin := h.client(1, binary, how)
 			p.WaitOutput(patience, "AP 2")
-			h.agents[0].Signal(os.Kill)
+			h.Agent(1).Signal(os.Kill)
 			p.WaitOutput(patience, "alone")
 			if want := "AN 1 0x200\nAN 2 0x200\nSU 0 0x100\nSU 3 0x100\nnot ok\n"; !strings.Contains(p.Output(), want) {
 				t.Errorf("got %s, want %s", p.Output(), want)
 			}
-			h.agents[0].Wait(patience)
-			h.start(1)
-			h.formed(1)
+			h.Agent(1).Wait(patience)
+			h.Start(1)
+			h.Formed()
 			stdin.Close()
 			allRight(t, p)
 		})
@@ -194,7 +194,7 @@ func TestAgentDies_AmongThreads(t *testing.T) {
 			h := agents(t, 1)
 			p, _ := h.client(1, binary)
 			p.WaitOutput(patience, "at work")
-			h.agents[0].Signal(os.Kill)
+			h.Agent(1).Signal(os.Kill)
 			allRight(t, p)
 		})
 	}

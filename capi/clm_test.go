@@ -141,13 +141,13 @@ const allSame = "view of 3: 1:same 2:same 3:same"
 // everybody starts a program on each node, with a handle.
 func (h *hall) everybody(t *testing.T, binary string) (list []*member) {
 	t.Helper()
-	for i := range h.agents {
+	for i := range h.Size() {
 		list = append(list, h.talk(t, i+1, binary).begin(""))
 	}
 	for _, m := range list { // until the view is that of all
 		testenv.Eventually(t, patience, "all nodes", func() (bool, any) {
 			got := m.does("members 0")
-			return strings.Contains(got, fmt.Sprintf("of %d:", len(h.agents))), got
+			return strings.Contains(got, fmt.Sprintf("of %d:", h.Size())), got
 		})
 	}
 	return list
@@ -200,19 +200,19 @@ func TestClmScenario_19_20_LeaveAndJoin(t *testing.T) {
 	a.is("track 2", "track OK")
 	b.is("track 4", "track OK")
 	list[2].ends()
-	h.stop(3)
+	h.Stop(3)
 	n := a.tells(first, "view of 2: 1:same 2:same 3!:left")
 	if got := b.tells(first, "view of 2: 3!:left"); got != n {
 		t.Errorf("views %d and %d", n, got)
 	}
 	a.is("track 4", "track OK") // in the place of the other flag
 	say(t, b.in, "hold")
-	h.start(3)
-	h.formed(3)
+	h.Start(3)
+	h.Formed()
 	if got := a.tells(n, "view of 3: 3@V:joined"); got != n+2 {
 		t.Errorf("view %d after %d", got, n)
 	}
-	h.stop(3)
+	h.Stop(3)
 	a.tells(n+2, "view of 2: 3!:left")
 	// Who left and came back between two callbacks is in two of them.
 	say(t, b.in, "one")
@@ -253,11 +253,11 @@ func TestClmTimeLimit(t *testing.T) {
 	binary := aisProgram(t, memory, "SaClm", "testdata/clm.c")
 	h := agents(t, 1)
 	m := h.talk(t, 1, binary).begin("")
-	h.agents[0].Stop()
+	h.Agent(1).Stop()
 	for range 3 {
 		m.is("briefly 1", "briefly TIMEOUT")
 	}
-	h.agents[0].Continue()
+	h.Agent(1).Continue()
 	for range 2 {
 		if got := m.does("get 1"); !strings.HasPrefix(got, "get OK 1@") {
 			t.Error(got)
@@ -275,17 +275,17 @@ func TestAisScenario_08_WrongUser(t *testing.T) {
 	binary := aisProgram(t, "", "SaClm", "testdata/clm.c")
 	h := agents(t, 1)
 	h.talk(t, 1, binary).begin("").ends()
-	for _, dir := range []string{h.dir, h.runDir(1)} {
+	for _, dir := range []string{h.Dir(), h.Run(1)} {
 		if err := os.Chmod(dir, 0o755); err != nil { // for who is not root
 			t.Fatal(err)
 		}
 	}
-	shown := filepath.Join(h.dir, "program")
+	shown := filepath.Join(h.Dir(), "program")
 	run(t, exec.Command("cp", binary, shown))
-	run(t, exec.Command("cp", filepath.Join(build(t, ""), "libSaClm.so.1"), h.dir))
+	run(t, exec.Command("cp", filepath.Join(build(t, ""), "libSaClm.so.1"), h.Dir()))
 	cmd := exec.Command(shown)
-	cmd.Dir = h.dir
-	cmd.Env = []string{"MOOTHALL_RUN_DIR=" + h.runDir(1), "LD_LIBRARY_PATH=" + h.dir}
+	cmd.Dir = h.Dir()
+	cmd.Env = []string{"MOOTHALL_RUN_DIR=" + h.Run(1), "LD_LIBRARY_PATH=" + h.Dir()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Stdin = strings.NewReader("init\n")
 	if out := run(t, cmd); out != "init SECURITY\nall right\n" {
@@ -307,7 +307,7 @@ func TestClmScenario_21_23_Calls(t *testing.T) {
 			}
 			p, _ = h.client(1, binary, "wait")
 			p.WaitOutput(patience, "waiting\n")
-			h.agents[0].Signal(os.Kill)
+			h.Agent(1).Signal(os.Kill)
 			allRight(t, p)
 		})
 	}
@@ -341,7 +341,7 @@ func TestClmScenario_15_20_Partition(t *testing.T) {
 		for _, m := range []*member{a, c, ending} {
 			m.is("track 2", "track OK")
 		}
-		h.split([]int{1, 2}, []int{3})
+		h.Split([]int{1, 2}, []int{3})
 		n := a.tells(first, "view of 2: 1:same 2:same 3!:left")
 		for line, want := range map[string]string{
 			"members 0": "members TRY_AGAIN 0", "members 9": "members TRY_AGAIN 9", "track 1": "track TRY_AGAIN", "track 2": "track TRY_AGAIN",
@@ -355,7 +355,7 @@ func TestClmScenario_15_20_Partition(t *testing.T) {
 		ending.is("stop", "stop OK")
 		ending.is("finalize", "finalize OK")
 		ending.is("init", "init TRY_AGAIN")
-		h.split([]int{1, 2, 3})
+		h.Split([]int{1, 2, 3})
 		if got := a.tells(n, "view of 3: 1:same 2:same 3@V:joined"); got != n+2 {
 			t.Errorf("view %d after %d", got, n)
 		}
@@ -378,7 +378,7 @@ func TestClmScenario_15_20_Partition(t *testing.T) {
 // clients is how many connections the event service of a node has.
 func (h *hall) clients(node int) int {
 	h.t.Helper()
-	st, err := h.status(node)
+	st, err := h.Status(node)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -396,13 +396,10 @@ func (h *hall) clients(node int) int {
 func TestClmScenario_10_ProgramIsKilled(t *testing.T) {
 	binary := aisProgram(t, "", "SaClm", "testdata/clm.c")
 	h := agents(t, 3)
-	for node := range 3 {
-		h.formed(node + 1)
-	}
 	m := h.talk(t, 3, binary).begin("later")
 	m.is("track 6", "track BAD_FLAGS")
 	m.is("track 3", "track OK")
-	h.stop(1) // it has something to hear, and does not
+	h.Stop(1) // it has something to hear, and does not
 	testenv.Eventually(t, patience, "one client", func() (bool, any) { return h.clients(3) == 1, h.clients(3) })
 	m.p.Signal(os.Kill)
 	m.p.Wait(patience)

@@ -40,8 +40,8 @@ func (h *hall) speaker(t *testing.T, node int, binary string) *speaker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := h.command(node, binary)
-	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node), "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1")
+	cmd := h.Command(node, binary)
+	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.Run(node), "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1")
 	cmd.Stdin, cmd.Stdout = stdin, stdout
 	s := &speaker{Process: testenv.Start(t, cmd), t: t, in: in, answers: make(chan string)}
 	stdin.Close()
@@ -285,7 +285,7 @@ func (h *hall) opens(t *testing.T, node int, topic string, want int) {
 	t.Helper()
 	line := regexp.MustCompile(fmt.Sprintf(`(?m)^Open +%d times?$`, want))
 	testenv.Eventually(t, patience, fmt.Sprintf("%d opens of %s at node %d", want, topic, node), func() (bool, any) {
-		out, err := exec.Command(testenv.Binary(t), "topic", "describe", topic, "--run", h.runDir(node)).CombinedOutput()
+		out, err := exec.Command(testenv.Binary(t), "topic", "describe", topic, "--run", h.Run(node)).CombinedOutput()
 		return err == nil && line.Match(out), string(out)
 	})
 }
@@ -298,11 +298,11 @@ func TestEvtTimeLimit(t *testing.T) {
 	p := h.speaker(t, 1, binary)
 	p.again("init 0", "OK B31")
 	p.does("open 0 0 c psc", "close 0")
-	h.agents[0].Stop()
+	h.Agent(1).Stop()
 	for range 3 {
 		p.does("open 0 0 c ps 50000000 -> TIMEOUT")
 	}
-	h.agents[0].Continue()
+	h.Agent(1).Continue()
 	p.does("open 0 0 c ps", "subscribe 0 1", "say 0 x 3 0 -", "hear 0 1 -> OK 1:x")
 	h.opens(t, 1, "c", 1)
 	p.does("close 0")
@@ -334,10 +334,10 @@ func TestEvt_Scenario_10_34_39_Restart(t *testing.T) {
 	}
 	kept := b.id("say 0 kept 3 3600000 -")
 	b.does("hear 0 21")
-	h.agents[0].Signal(syscall.SIGKILL)
-	h.agents[0].Wait(patience)
-	h.start(1)
-	h.formed(1)
+	h.Agent(1).Signal(syscall.SIGKILL)
+	h.Agent(1).Wait(patience)
+	h.Start(1)
+	h.Formed()
 	a = h.speaker(t, 1, binary)
 	a.again("init 0", "OK B31")
 	a.again("open 0 0 c ps", "OK")
@@ -364,8 +364,8 @@ func TestEvt_Scenario_15_NotPrimary(t *testing.T) {
 	p.again("init 0", "OK B31")
 	p.does("keep 1", "open 0 0 c psc", "subscribe 0 1", "allocate 0 0", "say 0 early 3 0 -", "hear 0 1", "keep 0", "say 0 waits 3 0 -")
 	for _, node := range []int{2, 3} {
-		h.agents[node-1].Signal(syscall.SIGKILL)
-		h.agents[node-1].Wait(patience)
+		h.Agent(node).Signal(syscall.SIGKILL)
+		h.Agent(node).Wait(patience)
 	}
 	testenv.Eventually(t, patience, "the end of the primary component", func() (bool, any) {
 		answer := p.do("allocate 0 3")
@@ -382,9 +382,9 @@ func TestEvt_Scenario_15_NotPrimary(t *testing.T) {
 	// Checks of arguments come first.
 	p.does("open 0 1 d x -> BAD_FLAGS", "open 0 1 d psc 0 -> TIMEOUT", "close 9 -> BAD_HANDLE", "unsubscribe 0 9 -> NOT_EXIST", "subscribe 0 1 -> EXIST", "set 0 4 0 - -> INVALID_PARAM")
 	p.does("shows 0 -> OK readable", "keep 1", "all 0 -> OK 1:TRY_AGAIN", "keep 0", "init 1 Z11 -> VERSION B31")
-	h.start(2)
-	h.start(3)
-	h.formed(1)
+	h.Start(2)
+	h.Start(3)
+	h.Formed()
 	p.again("data - 9", "OK 5 waits")
 	p.does("free", "init 1", "open 1 1 d psc", "start 0 2 d ps", "hear 0 1 -> OK opened 2 OK", "subscribe 0 2", "publish 0 x", "hear 0 1 -> OK 1:x", "unsubscribe 0 1", "get 0", "set 0 0 0 -", "free 0", "unlink 0 c", "close 0", "finalize 0", "finalize 1")
 }
@@ -401,7 +401,7 @@ func TestEvt_Scenario_15_34_Partition(t *testing.T) {
 		c.does("open 0 0 c psc", "subscribe 0 1")
 		a.does("open 0 0 c psc", "say 0 early 3 0 -")
 		c.does("hear 0 1 -> OK 1:early")
-		h.split([]int{1, 2}, []int{3})
+		h.Split([]int{1, 2}, []int{3})
 		testenv.Eventually(t, patience, "the end of the primary component", func() (bool, any) {
 			answer := c.do("allocate 0 0")
 			return answer == "TRY_AGAIN", answer
@@ -409,7 +409,7 @@ func TestEvt_Scenario_15_34_Partition(t *testing.T) {
 		c.does("open 0 1 c p -> TRY_AGAIN", "subscribe 0 2 -> TRY_AGAIN", "unlink 0 c -> TRY_AGAIN", "close 0 -> TRY_AGAIN", "init 1 -> TRY_AGAIN B31", "all 0 -> OK")
 		a.again("say 0 meanwhile 3 0 -", "OK") // it has an id besides
 		id := a.id("say 0 kept 3 3600000 -")
-		h.split([]int{1, 2, 3})
+		h.Split([]int{1, 2, 3})
 		c.again("subscribe 0 2", "OK")
 		c.does("keep 1")
 		testenv.Eventually(t, patience, "what is kept", func() (bool, any) {
@@ -435,7 +435,7 @@ func TestEvtCalls(t *testing.T) {
 			h := agents(t, 1)
 			p, _ := h.client(1, binary, "death")
 			p.WaitOutput(patience, "waiting\n")
-			h.agents[0].Signal(os.Kill)
+			h.Agent(1).Signal(os.Kill)
 			allRight(t, p)
 			cmd := exec.Command(binary, "alone")
 			cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+t.TempDir())
@@ -530,7 +530,7 @@ func TestEvtExample(t *testing.T) {
 		t.Helper()
 		testenv.Eventually(t, patience, "an alarm", func() (bool, any) {
 			cmd := exec.Command(binary, "raise", pattern, text)
-			cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(node))
+			cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.Run(node))
 			out, err := cmd.CombinedOutput()
 			return err == nil, string(out)
 		})

@@ -133,7 +133,7 @@ func (l *liar) serve(all [][]byte) {
 	if _, err := l.sock.Read(buf); err != nil {
 		return
 	}
-	welcome := frame.Welcome{Version: 1, Packet: l.packet, Message: frame.MaxMessage, Node: 1, Agent: "liar", Cluster: "capi"}
+	welcome := frame.Welcome{Version: 1, Packet: l.packet, Message: frame.MaxMessage, Node: 1, Agent: "liar", Cluster: "hall"}
 	if !l.send(welcome.AppendTo(nil)) {
 		return
 	}
@@ -228,10 +228,10 @@ func pretendTo(t *testing.T, binary string, sessions int, serve func(n int, sock
 func impostor(t *testing.T, serve func(n int, sock net.Conn)) *hall {
 	t.Helper()
 	h := emptyHall(t, 1)
-	if err := os.Mkdir(h.runDir(1), 0o700); err != nil {
+	if err := os.Mkdir(h.Run(1), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("unixpacket", filepath.Join(h.runDir(1), "agent.sock"))
+	listener, err := net.Listen("unixpacket", filepath.Join(h.Run(1), "agent.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,23 +71,23 @@ func TestEvents03_Scenario_14_Refused(t *testing.T) {
 		t.Skip("needs root, to be somebody else")
 	}
 	h := agents(t, 1)
-	binary := filepath.Join(h.dir, "program")
+	binary := filepath.Join(h.Dir(), "program")
 	run(t, exec.Command("cp", eventProgram(t, "", "_oc_event", calls03...), binary))
 	lib := build(t, "")
 	refused := func() {
 		t.Helper()
 		cmd := exec.Command(binary, "14-refused")
-		cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(1))
+		cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.Run(1))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		allRight(t, testenv.Start(t, cmd))
 	}
-	for _, dir := range []string{h.dir, h.runDir(1), lib} {
+	for _, dir := range []string{h.Dir(), h.Run(1), lib} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refused()
-	if err := os.Chmod(h.runDir(1), 0o700); err != nil {
+	if err := os.Chmod(h.Run(1), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	refused()
@@ -103,8 +103,8 @@ func TestEvents04_Calls(t *testing.T) {
 // topic runs moot topic on the first node.
 func (h *hall) topic(t testing.TB, status int, args ...string) {
 	t.Helper()
-	cmd := h.command(1, testenv.Binary(t), append([]string{"topic"}, args...)...)
-	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.runDir(1))
+	cmd := h.Command(1, testenv.Binary(t), append([]string{"topic"}, args...)...)
+	cmd.Env = append(os.Environ(), "MOOTHALL_RUN_DIR="+h.Run(1))
 	if out, err := cmd.CombinedOutput(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != status {
 		t.Fatalf("moot topic %q: want exit status %d, %v\n%s", args, status, err, out)
 	}

@@ -64,9 +64,9 @@ func TestEventsExamples(t *testing.T) {
 	for round := range 3 {
 		for _, node := range []int{3, 2} {
 			if (round+node)%2 == 0 {
-				h.stop(node)
+				h.Stop(node)
 			} else {
-				h.kill(node)
+				h.Kill(node)
 			}
 			each(func(e *example) {
 				if e.node == node {
@@ -74,9 +74,9 @@ func TestEventsExamples(t *testing.T) {
 				}
 			})
 			changed()
-			h.start(node)
+			h.Start(node)
 			changed()
-			h.formed(node)
+			h.Formed()
 			begin(node)
 		}
 	}
@@ -87,9 +87,9 @@ func TestEventsExamples(t *testing.T) {
 			e.WaitOutput(patience, ": the end\n")
 		}
 	})
-	h.kill(3)
-	h.kill(2)
-	h.kill(1)
+	h.Kill(3)
+	h.Kill(2)
+	h.Kill(1)
 	each(func(e *example) {
 		e.WaitOutput(patience, "the service has ended\n")
 		if code := e.Wait(patience); code != 0 || strings.Contains(e.Output(), "unknown") || strings.Contains(e.Output(), "missed") {

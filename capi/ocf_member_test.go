@@ -21,27 +21,27 @@ func watch03(t *testing.T) string { return eventProgram(t, memory, "_oc_event", 
 func TestEvents03_Scenario_02_to_06_ComeAndGo(t *testing.T) {
 	binary := watch03(t)
 	h := emptyHall(t, 3)
-	h.start(1)
-	h.start(2)
-	h.ring(1, 2)
+	h.Start(1)
+	h.Start(2)
+	h.Ring(1, 2)
 	a, a2, b := h.watch(1, binary, "watch", membClass), h.watch(1, binary, "watch", membClass), h.watch(2, binary, "watch", membClass)
 	held := h.watch(1, binary, "hold", membClass)
 	all := []*watcher{a, a2, b, held}
 	each(all, func(w *watcher) { w.next("NM 1 1@1,2@1 1@1,2@1 -") })
 	held.say("done")
-	h.start(3)
-	h.ring(1, 2, 3)
+	h.Start(3)
+	h.Ring(1, 2, 3)
 	c := h.watch(3, binary, "watch", membClass)
 	each(append(all, c), func(w *watcher) { w.next("NM 2 1@1,2@1,3@2 3@2 -") })
 	late := h.watch(1, binary, "watch", membClass)
 	late.next("NM 2 1@1,2@1,3@2 3@2 -")
 	held.say("done")
 
-	h.stop(2)
+	h.Stop(2)
 	b.next("EVICTED", "shut down")
 	all = []*watcher{a, a2, c, late}
 	each(append(all, held), func(w *watcher) { w.next("NM 3 1@1,3@2 - 2@1") })
-	h.start(2)
+	h.Start(2)
 	each(all, func(w *watcher) { w.next("NM 4 1@1,3@2,2@4 2@4 -") })
 	held.say("try")
 	held.next("held back")
@@ -54,11 +54,11 @@ func TestEvents03_Scenario_02_to_06_ComeAndGo(t *testing.T) {
 func TestEvents03_NoMembershipYet(t *testing.T) {
 	binary := watch03(t)
 	h := emptyHall(t, 3)
-	h.start(1)
-	h.ring(1)
+	h.Start(1)
+	h.Ring(1)
 	early := h.watch(1, binary, "watch", membClass)
 	early.none()
-	h.start(2)
+	h.Start(2)
 	early.next("NM 1 1@1,2@1 1@1,2@1 -")
 	early.end()
 }
@@ -73,7 +73,7 @@ func TestEvents03_Scenario_08_09_Evicted(t *testing.T) {
 		was := parseRecord(t, line)
 		old := h.watch(5, plain, "plain")
 		old.until(" -")
-		h.cut([]int{1, 2, 3}, []int{4, 5})
+		h.Cut([]int{1, 2, 3}, []int{4, 5})
 		line2, now := was.then([]int{1, 2, 3}, nil, []int{4, 5})
 		each(all[:3], func(w *watcher) { w.next(line2) })
 		each(all[3:], func(w *watcher) { w.next(notPrimary(line)) })
@@ -81,7 +81,7 @@ func TestEvents03_Scenario_08_09_Evicted(t *testing.T) {
 		limbo.next(line, notPrimary(line))
 		each(append(all, limbo), (*watcher).none)
 
-		h.cut()
+		h.Cut()
 		each(append(all[3:], limbo), func(w *watcher) { w.next("EVICTED", "shut down") })
 		line3, _ := now.then([]int{1, 2, 3, 4, 5}, []int{4, 5}, nil)
 		each(all[:3], func(w *watcher) { w.next(line3) })
@@ -113,7 +113,7 @@ func TestEvents_Scenario_10_36_Restored(t *testing.T) {
 		}
 		each(append(old, special), func(w *watcher) { w.next(order("NM ", " "+ordered(line)+" -")) })
 
-		h.cut([]int{1, 2}, []int{3, 4}, []int{5})
+		h.Cut([]int{1, 2}, []int{3, 4}, []int{5})
 		each(all, func(w *watcher) { w.next(notPrimary(line)) })
 		each(old, func(w *watcher) {
 			if got := w.until(""); !strings.HasPrefix(got, order("NOT_PRIMARY ", " ")) {
@@ -122,7 +122,7 @@ func TestEvents_Scenario_10_36_Restored(t *testing.T) {
 		})
 		special.until(" - 1,2,5")
 		each(append(all, old...), (*watcher).none)
-		h.cut()
+		h.Cut()
 		each(all, func(w *watcher) { w.next("RESTORED" + strings.TrimPrefix(line, "NM")) })
 		each(old, func(w *watcher) { w.next(order("RESTORED ", " - -")) })
 		special.until(order("NM ", " "+"1,2,5 -"))
@@ -145,9 +145,9 @@ func TestEvents03_Scenario_11_WithoutOne(t *testing.T) {
 	binary := watch03(t)
 	onStage(t, 5, func(t *testing.T, h *hall) {
 		all, line := h.all(binary, "watch", membClass)
-		h.cut([]int{1, 2}, []int{3, 4}, []int{5})
+		h.Cut([]int{1, 2}, []int{3, 4}, []int{5})
 		each(all, func(w *watcher) { w.next(notPrimary(line)) })
-		h.cut([]int{1, 2, 3, 4}, []int{5})
+		h.Cut([]int{1, 2, 3, 4}, []int{5})
 		rest := without(parseRecord(t, line), line, 5)
 		each(all[:4], func(w *watcher) { w.next(rest) })
 		each(all, (*watcher).end)
@@ -172,22 +172,22 @@ func without(r record, line string, lost int) string {
 func TestEvents03_Scenario_12_FailedFormation(t *testing.T) {
 	binary := watch03(t)
 	h := emptyHall(t, 3)
-	h.start(1)
-	h.start(2)
-	h.ring(1, 2)
+	h.Start(1)
+	h.Start(2)
+	h.Ring(1, 2)
 	all := []*watcher{h.watch(1, binary, "watch", membClass), h.watch(2, binary, "watch", membClass)}
 	seq := 1
 	each(all, func(w *watcher) { w.next("NM 1 1@1,2@1 1@1,2@1 -") })
 	for failed := false; !failed; {
-		h.ring(1, 2)
+		h.Ring(1, 2)
 		before := h.ringID(1)
-		h.start(3)
+		h.Start(3)
 		testenv.Eventually(t, patience, "a proposal", func() (bool, any) {
-			st, err := h.status(1)
+			st, err := h.Status(1)
 			return err == nil && st.State != "operational", err
 		})
-		h.kill(3)
-		h.ring(1, 2)
+		h.Kill(3)
+		h.Ring(1, 2)
 		// It may have been in a ring, and still not in a membership: a program that comes
 		// now knows.
 		now := parseRecord(t, h.watch(1, binary, "watch", membClass).until(""))
@@ -199,7 +199,7 @@ func TestEvents03_Scenario_12_FailedFormation(t *testing.T) {
 		}
 	}
 	each(all, (*watcher).none)
-	h.start(3)
+	h.Start(3)
 	each(all, func(w *watcher) { w.next(fmt.Sprintf("NM %d 1@1,2@1,3@%[1]d 3@%[1]d -", seq+1)) })
 	each(all, (*watcher).end)
 }
@@ -207,7 +207,7 @@ func TestEvents03_Scenario_12_FailedFormation(t *testing.T) {
 // ringID is the present ring of a node.
 func (h *hall) ringID(node int) string {
 	h.t.Helper()
-	st, err := h.status(node)
+	st, err := h.Status(node)
 	if err != nil || st.Ring == nil {
 		h.t.Fatalf("node %d: no ring, %v", node, err)
 	}
@@ -218,12 +218,12 @@ func (h *hall) ringID(node int) string {
 func TestEvents03_Scenario_13_Together(t *testing.T) {
 	binary := watch03(t)
 	onStage(t, 5, func(t *testing.T, h *hall) {
-		h.cut([]int{1, 2, 3}, []int{4, 5})
+		h.Cut([]int{1, 2, 3}, []int{4, 5})
 		for node := 1; node <= 5; node++ {
-			h.start(node)
+			h.Start(node)
 		}
-		h.ring(1, 2, 3)
-		h.ring(4, 5)
+		h.Ring(1, 2, 3)
+		h.Ring(4, 5)
 		var all []*watcher
 		for node := 1; node <= 3; node++ {
 			all = append(all, h.watch(node, binary, "watch", membClass))
@@ -234,7 +234,7 @@ func TestEvents03_Scenario_13_Together(t *testing.T) {
 		if len(was.born) != 3 {
 			t.Fatalf("got %q", line)
 		}
-		h.cut()
+		h.Cut()
 		var members []int
 		for _, id := range strings.Split(ordered(line), ",") {
 			members = append(members, int(id[0]-'0'))
@@ -254,11 +254,11 @@ func TestEvents03_Scenario_19_Signal(t *testing.T) {
 	h := agents(t, 3)
 	w := h.watch(1, binary, "signal", membClass)
 	was := parseRecord(t, w.until(" -"))
-	h.stop(3)
+	h.Stop(3)
 	line, _ := was.then([]int{1, 2}, nil, []int{3})
 	w.until("signal")
 	w.next(line)
-	h.kill(1)
+	h.Kill(1)
 	w.until("signal")
 	w.until("shut down")
 }
@@ -292,7 +292,7 @@ func TestEvents03_Scenario_20_Group(t *testing.T) {
 	c.until("REPLY 2 to 7 answer")
 	b.end()
 	each([]*watcher{a, c}, func(w *watcher) { w.next("LEAVE 2 ") })
-	h.kill(3)
+	h.Kill(3)
 	a.next("LEAVE 3 ")
 	a.end()
 }
@@ -321,17 +321,17 @@ func shutdown(t *testing.T, sanitizer string) {
 		token := h.watch(3, old, "plain")
 		token.until(" -")
 		if killed {
-			h.kill(3)
+			h.Kill(3)
 			each(append(rest, member, pulled, called), func(w *watcher) { w.next("shut down") })
 			token.next("gone", "all right")
 		} else {
-			h.stop(3)
+			h.Stop(3)
 			each(rest, func(w *watcher) { w.next("shut down") })
 			member.next("EVICTED", "shut down")
 			each([]*watcher{pulled, called}, func(w *watcher) { w.next("00800004", "shut down") })
 			token.next("EVICTED", "gone", "all right")
-			h.start(3)
-			h.formed(3)
+			h.Start(3)
+			h.Formed()
 		}
 		each(append(rest, member, token, pulled, called), (*watcher).end)
 	}
@@ -343,17 +343,17 @@ func TestEvents02_Scenario_35_NoQuorum(t *testing.T) {
 	binary := eventProgram(t, memory, "_oc_event", "-DOC_EVENT_API=20", "testdata/watch02.c")
 	shipped := eventProgram(t, memory, "ccmclient", "-Iinclude/ccm", "testdata/watch02.c")
 	onStage(t, 5, func(t *testing.T, h *hall) {
-		h.begin()
+		h.Begin()
 		plain := []*watcher{h.watch(1, binary, "plain"), h.watch(2, shipped, "plain")}
 		special := []*watcher{h.watch(1, shipped, "special"), h.watch(2, binary, "special")}
 		members := strings.Fields(special[0].until(" -"))[1]
 		each(append(plain, special[1]), func(w *watcher) { w.next(fmt.Sprintf("NM %s %[1]s -", members)) })
-		h.kill(3, 4, 5)
+		h.Kill(3, 4, 5)
 		lost := strings.Join(slices.DeleteFunc(strings.Split(members, ","), func(id string) bool { return id < "3" }), ",")
 		left := strings.Join(slices.DeleteFunc(strings.Split(members, ","), func(id string) bool { return id >= "3" }), ",")
 		each(special, func(w *watcher) { w.next("INVALID " + left + " - " + lost) })
 		each(plain, func(w *watcher) { w.next(fmt.Sprintf("NOT_PRIMARY %s %[1]s -", members)) })
-		h.ring(1, 2)
+		h.Ring(1, 2)
 		each(append(plain, special...), (*watcher).end)
 	})
 }
@@ -369,9 +369,9 @@ func TestEvents02_Scenario_37_Pending(t *testing.T) {
 	was := parseRecord(t, other.until(" -"))
 	for _, in := range []bool{false, true, false} {
 		if in {
-			h.start(3)
+			h.Start(3)
 		} else {
-			h.stop(3)
+			h.Stop(3)
 		}
 		was.seq++
 		testenv.Eventually(t, patience, "a change", func() (bool, any) {
@@ -391,13 +391,13 @@ func TestEvents02_Scenario_40_Loaded(t *testing.T) {
 	h := agents(t, 3)
 	all := []*watcher{h.watch(1, loaded, "special"), h.watch(1, linked, "special")}
 	each(all, func(w *watcher) { w.until(" -") })
-	h.stop(3)
+	h.Stop(3)
 	each(all, func(w *watcher) { w.next("NM 1,2 - 3") })
-	h.kill(2)
+	h.Kill(2)
 	each(all, func(w *watcher) { w.next("INVALID 1 - 2") })
-	h.start(2)
+	h.Start(2)
 	each(all, func(w *watcher) { w.next("NM 1,2 2 -") })
-	h.kill(1)
+	h.Kill(1)
 	each(all, func(w *watcher) { w.next("gone", "all right") })
 	each(all, (*watcher).end)
 }

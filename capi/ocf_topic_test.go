@@ -107,9 +107,9 @@ func TestEvents04_Scenario_30_Membership(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	h.stop(3)
+	h.Stop(3)
 	each(all, func(w *watcher) { w.next(fmt.Sprintf("00800001 %d 2 members", seq+1)) })
-	h.start(3)
+	h.Start(3)
 	each(all, func(w *watcher) { w.next(fmt.Sprintf("00800001 %d 3 members", seq+2)) })
 }
 
@@ -175,12 +175,12 @@ func TestEvents04_Scenario_32a_Limbo(t *testing.T) {
 			all = append(all, h.watch(node, binary, "pull", "t"))
 		}
 		want := []string{fmt.Sprintf("MSG 1 %d 0 before", all[0].publish(0, "before"))}
-		h.cut([]int{1}, []int{2}, []int{3})
+		h.Cut([]int{1}, []int{2}, []int{3})
 		each(members, func(w *watcher) { w.next(notPrimary(line)) })
 		each(all, func(w *watcher) { w.say("publish 0 nothing") })
 		each(all, func(w *watcher) { w.until("again") })
 		h.topic(t, 1, "create", "u")
-		h.cut()
+		h.Cut()
 		each(members, func(w *watcher) { w.next("RESTORED" + strings.TrimPrefix(line, "NM")) })
 		for i, w := range all {
 			text := fmt.Sprint("after ", w.node)
@@ -236,7 +236,7 @@ func TestEvents03_Connectivity(t *testing.T) {
 		for node := 1; node <= 3; node++ {
 			near = append(near, h.watch(node, binary, "watch", connClass))
 		}
-		if err := h.stage.Nodes[2].SetLink(false); err != nil {
+		if err := h.Stage().Nodes[2].SetLink(false); err != nil {
 			t.Fatal(err)
 		}
 		next, _ := parseRecord(t, line).then(ids(ordered(line), 3), nil, []int{3})
@@ -244,22 +244,22 @@ func TestEvents03_Connectivity(t *testing.T) {
 		all[2].next(notPrimary(line))
 		each(near[:2], func(w *watcher) { w.next("CONNECT down 3 10.77.0.3") })
 		near[2].told("INTERFACE down 0 10.77.0.3", "CONNECT down 1 10.77.0.1", "CONNECT down 2 10.77.0.2")
-		if err := h.stage.Nodes[2].SetLink(true); err != nil {
+		if err := h.Stage().Nodes[2].SetLink(true); err != nil {
 			t.Fatal(err)
 		}
 		all[2].next("EVICTED", "shut down")
 		each(near[:2], func(w *watcher) { w.next("CONNECT up 3 10.77.0.3") })
 
-		conf, err := os.ReadFile(h.configuration())
+		conf, err := os.ReadFile(h.Config())
 		if err != nil {
 			t.Fatal(err)
 		}
 		more := strings.TrimSuffix(string(conf), "}\n") + "node {\nnodeid: 4\nring0_addr: 10.77.0.4\n}\n}\n"
 		for _, text := range []string{more, string(conf)} {
-			if err := os.WriteFile(h.configuration(), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(h.Config(), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := h.command(1, testenv.Binary(t), "reload", "--run", h.runDir(1))
+			cmd := h.Command(1, testenv.Binary(t), "reload", "--run", h.Run(1))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}

@@ -1,6 +1,7 @@
 package capi_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os/exec"
@@ -135,8 +136,9 @@ func parseRecord(t testing.TB, line string) record {
 	return r
 }
 
-// list is a list of the record, of which all were members or are now.
+// list is a list of the record, of which all were members or are now, by when they came.
 func (r record) list(ids ...int) string {
+	ids = slices.SortedFunc(slices.Values(ids), func(a, b int) int { return cmp.Or(cmp.Compare(r.born[a], r.born[b]), cmp.Compare(a, b)) })
 	var words []string
 	for _, id := range ids {
 		words = append(words, fmt.Sprintf("%d@%d", id, r.born[id]))
@@ -163,10 +165,10 @@ func (r record) then(members, in, out []int) (string, record) {
 // they have come together, and the last record.
 func (h *hall) all(binary string, args ...string) (list []*watcher, line string) {
 	h.t.Helper()
-	h.begin()
-	for i := range h.agents {
+	h.Begin()
+	for i := range h.Size() {
 		w := h.watch(i+1, binary, args...)
-		for line = w.until(""); len(parseRecord(h.t, line).born) < len(h.agents); line = w.until("") {
+		for line = w.until(""); len(parseRecord(h.t, line).born) < h.Size(); line = w.until("") {
 		}
 		list = append(list, w)
 	}

@@ -85,9 +85,9 @@ func all(t *testing.T, test func(b *bench)) {
 func onAgents(t *testing.T) (*bench, *agents.Hall) {
 	t.Helper()
 	t.Parallel()
+	h := agents.Start(t, 3) // which may build them
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	t.Cleanup(cancel)
-	h := agents.Start(t, 3)
 	b := &bench{T: t, ctx: ctx}
 	for n := range 3 {
 		b.dial(h.Run(n + 1))

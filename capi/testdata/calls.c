@@ -193,7 +193,7 @@ static void wrong_inits(void)
     WANT(ha_gs_init(&descriptor, HA_GS_SOCKET_NO_SIGNAL, &r, NULL, on_check, on_delayed_error, NULL), HA_GS_BAD_PARAMETER);
     setenv("HA_DOMAIN_NAME", "another", 1);
     WANT(init(), HA_GS_CONNECT_FAILED);
-    setenv("HA_DOMAIN_NAME", "capi", 1);
+    setenv("HA_DOMAIN_NAME", "hall", 1);
 }
 
 /* Signals that interrupt whatever the library does. */
