@@ -329,7 +329,7 @@ What make mutants found, and how. The run writes this page.
 Each fault is a line or two in the code, compiled in only with the build tag mutants. "Found by" is the property that
 noticed it: a letter and number of ordering 1.3, I for an invariant (1.4), L for a bound (1.5), G for the order of a
 process group, GS for Group Services, EV for cluster events (docs/simulator.md). None of them was written for the fault. "Plan" is the kind of plan and its seed: drawn plans of engines,
-of whole nodes, about quorum, Group Services or cluster events, plans that aim at one part of the protocol (internal/sim), situations of ordering 5.6 with time bounds
+of whole nodes, about quorum, Group Services or cluster events (apart: with every ring primary), plans that aim at one part of the protocol (internal/sim), situations of ordering 5.6 with time bounds
 (internal/sim/timing), or, for what shows only inside, the tests of the package itself. The same plan passes without
 the fault. Some faults stand beside another correct variant of the code, without which they cannot do harm.
 
