@@ -99,8 +99,8 @@ func (n *Node) openTopics() (err error) {
 	return err
 }
 
-// begun waits until the start is over, and reports whether the member runs: its service
-// writes before that.
+// begun waits until the start is over, and reports whether the member runs: its loop may
+// write before that.
 func (n *Node) begun() bool {
 	<-n.running
 	return n.loop != nil
@@ -115,6 +115,9 @@ type lifeStore struct {
 
 // Load implements events.Store.
 func (l *lifeStore) Load(each func(key, value []byte) error) error { return l.n.topics.Load(each) }
+
+// Save implements events.Store.
+func (l *lifeStore) Save(batch []events.Write) error { return l.n.topics.Save(batch) }
 
 // Write implements events.Store.
 func (l *lifeStore) Write(batch []events.Write, done func()) {

@@ -31,6 +31,16 @@ func (v *vault) Load(each func(key, value []byte) error) error {
 	return nil
 }
 
+// Save implements events.Store.
+func (v *vault) Save(batch []events.Write) error {
+	v.under, v.after = append(v.under, batch), append(v.after, nil)
+	for len(v.under) > 0 {
+		v.apply()
+		v.after = v.after[1:]
+	}
+	return nil
+}
+
 // Write implements events.Store.
 func (v *vault) Write(batch []events.Write, done func()) {
 	if v.m.w.ended(v.m.life) {

@@ -246,6 +246,11 @@ func (m *memory) Load(each func(key, value []byte) error) error {
 	return nil
 }
 
+func (m *memory) Save(batch []Write) error {
+	m.Write(batch, nil)
+	return nil
+}
+
 func (m *memory) Write(batch []Write, done func()) {
 	if m.data == nil {
 		m.data = map[string][]byte{}

@@ -222,8 +222,11 @@ func (s *Service) reserve() {
 	}
 	up := p.last + size
 	p.asked = up
-	s.cfg.Store.Write([]Write{{[]byte{keySupply}, body.AppendU32(nil, up)}}, func() { p.stored = up })
+	s.cfg.Store.Write([]Write{p.write()}, func() { p.stored = up })
 }
+
+// write is what the store keeps of it.
+func (p *supply) write() Write { return Write{[]byte{keySupply}, body.AppendU32(nil, p.asked)} }
 
 // numbered reports whether something may begin by a message, which needs a number then.
 func numbered(fn uint16) bool {

@@ -19,6 +19,8 @@ type Store interface {
 	// Load tells all values, once, before anything else. What each gets is valid
 	// during the call.
 	Load(each func(key, value []byte) error) error
+	// Save makes changes durable before it returns: at the start, after Load.
+	Save(batch []Write) error
 	// Write makes changes, all or none, after those of the calls before. It takes
 	// over the batch. done is called later on the executive's goroutine, never from
 	// within Write, when the changes are durable; it is not called if they can not
@@ -124,8 +126,9 @@ func (s *Service) load() error {
 	}
 	slices.SortFunc(s.brings, (*brought).compare)
 	s.supply.begin(max(supply, s.state.known(s.self).highest()))
-	s.reserve()
-	return nil
+	s.supply.stored += leastSupply
+	s.supply.asked = s.supply.stored
+	return s.cfg.Store.Save([]Write{s.supply.write()})
 }
 
 // keepFromNow has a stored event be kept for all of its time: nobody knows for how long

@@ -141,6 +141,23 @@ func (s *Store) Load(each func(key, value []byte) error) error {
 	return s.explain(err)
 }
 
+// Save implements events.Store. It waits for what was written before.
+func (s *Store) Save(batch []events.Write) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.working {
+		s.idle.Wait()
+	}
+	if s.err == nil {
+		values := map[string][]byte{}
+		for _, w := range batch {
+			values[string(w.Key)] = w.Value
+		}
+		s.err = s.explain(guarded(func() error { return s.commit(values) }))
+	}
+	return s.err
+}
+
 // Write implements events.Store.
 func (s *Store) Write(batch []events.Write, done func()) {
 	s.mu.Lock()
