@@ -127,7 +127,8 @@ func (d *state) has(b *brought) bool {
 
 // inheritance is what this node is to bring to those whose state it adopts: what it did
 // itself, if the others do not know it, and one of those that had the same state what
-// others did who are not among these.
+// others did who are not among these. Topics come with their events, whoever made them:
+// who did may bring them later, or never.
 func (s *Service) inheritance(r *round) (list []*brought) {
 	represents := slices.Contains(r.plan.bring, s.self)
 	own := r.offers[slices.Index(r.who, s.self)].state
@@ -135,15 +136,31 @@ func (s *Service) inheritance(r *round) (list []*brought) {
 		i := slices.Index(r.who, n)
 		return i >= 0 && r.offers[i].state == own
 	}
-	if !bug.Planted("events-brings-forgotten") {
-		list = slices.Clone(s.brings) // of an earlier state
-	}
-	for _, b := range s.state.holdings(s.x.Now()) {
-		if (b.of.node == s.self || represents && !mate(b.of.node)) && !slices.ContainsFunc(s.brings, b.same) {
+	eventful := map[string]bool{} // topics
+	take := func(b *brought) {
+		if !r.state.has(b) {
 			list = append(list, b)
+			eventful[b.name] = eventful[b.name] || b.event != nil
 		}
 	}
-	list = slices.DeleteFunc(list, r.state.has)
+	listed := map[string]bool{}
+	for _, b := range s.brings { // of an earlier state
+		if s.state.has(b) {
+			continue
+		}
+		if listed[string(b.key())] = true; b.event != nil {
+			b.event.order += s.state.told // what this state has of its life came before it
+		}
+		if !bug.Planted("events-brings-forgotten") {
+			take(b)
+		}
+	}
+	for _, b := range slices.Backward(s.state.holdings(s.x.Now())) { // topics after their events
+		ours := b.of.node == s.self || represents && !mate(b.of.node) || b.what == bringTopic && eventful[b.name]
+		if ours && !listed[string(b.key())] {
+			take(b)
+		}
+	}
 	slices.SortFunc(list, (*brought).compare)
 	return list
 }
@@ -186,8 +203,9 @@ func (s *Service) wasBrought(b *brought) {
 		return
 	}
 	s.storeBring(s.brings[i], false)
-	s.brings = slices.Delete(s.brings, i, i+1)
-	s.sent = max(0, s.sent-1)
+	copy(s.brings[1:i+1], s.brings[:i]) // it nearly always is the first
+	s.brings[0] = nil
+	s.brings, s.sent = s.brings[1:], max(0, s.sent-1)
 }
 
 // bringIn takes over what only another part had. What is known here stays as it

@@ -1,0 +1,56 @@
+package events
+
+import (
+	"testing"
+
+	"github.com/moothall/moothall/service"
+)
+
+// Who brings an event of a topic brings the topic, too, though another one made it: that
+// one may be slower.
+func TestBrings_TopicOfAnother(t *testing.T) {
+	for _, slow := range (ids{1, 2}) {
+		w := startLoose(t, 4, Config{Store: &memory{}})
+		w.form(ids{1, 2}, ids{3, 4})
+		w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+		w.publishes(2, "e")
+		w.form(ids{1, 2}, ids{3}, ids{4})
+		w.form(ids{1, 2}, ids{3, 4})
+		w.Split(w.All())
+		w.until(func() bool { return len(w.service(1).brings) > 0 && len(w.service(2).brings) > 0 })
+		w.Node(slow).Full = true
+		w.Run()
+		w.Node(slow).Full = false
+		w.rest()
+		w.keep("e")
+	}
+}
+
+// What is left to bring of an earlier state goes behind what was brought of it before,
+// also to who knows nothing of either.
+func TestBrings_InTwoSteps(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		w := startLoose(t, 4, Config{Store: &memory{}})
+		w.form(w.All())
+		w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+		w.form(ids{1}, ids{2}, ids{3, 4})
+		w.publishes(1, "a", "b")
+		w.publishes(2, "c", "d", "e", "f")
+		w.Split(ids{1, 2}, ids{3, 4})
+		one := w.service(1)
+		w.until(func() bool { return len(one.brings) > 0 })
+		all := len(one.brings)
+		w.until(func() bool { return len(one.brings) < all })
+		if len(one.brings) == 0 || one.brings[0].event == nil {
+			t.Fatal("nothing is left to bring")
+		}
+		if crash {
+			w.Crash(1)
+			w.Restart(1)
+		}
+		w.Split(ids{2}, ids{1, 3, 4})
+		w.rest()
+		w.form(w.All())
+		w.keep("a", "b", "c", "d", "e", "f")
+	}
+}
