@@ -131,7 +131,7 @@ func (n *News) applied(h *newsNode, op *NewsOp) {
 	n.settle(h)
 	switch op.Do {
 	case "bring":
-		if op.From == h.node && op.Since == h.board.since[h.node] {
+		if op.From == h.node && h.board.members[h.node] != 0 && op.Since == h.board.since[h.node] {
 			defer n.brought(h, op)
 		}
 	case "expire":
