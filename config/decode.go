@@ -673,6 +673,9 @@ func (w *walker) unknown(at Pos, what, path, full, name string, known []string) 
 			}
 		}
 	}
+	if full == "service" { // in a corosync.conf
+		fix += "; what the agent is to run is [[service]] of a moot.toml, which moot migrate writes"
+	}
 	w.problems.add(Warning, at, fmt.Sprintf("unknown %s %s", what, full), fix).Unknown = true
 }
 

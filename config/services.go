@@ -55,10 +55,10 @@ func (v *validator) services() {
 			return v.first(fmt.Sprintf("service.%d.%s", i, k), fmt.Sprintf("service.%d.", i))
 		}
 		if err := service.CheckName(s.Name); err != nil {
-			v.fail(key("name"), fmt.Sprintf("write name = TEXT: a letter and then letters, digits, - and _, all lower case, at most %d", service.MaxName), "service.name: %v", err)
+			v.fail(key("name"), fmt.Sprintf("write name = TEXT: a letter and then letters, digits, - and _, all lower case, at most %d", service.MaxName), "service.name: %s", strings.TrimPrefix(err.Error(), "service: "))
 		}
 		if err := service.CheckID(s.ID); err != nil {
-			v.fail(key("id"), fmt.Sprintf("write id = NUMBER from %d to %d, the same on all nodes", service.FirstID, service.LastID), "service.id: %v", err)
+			v.fail(key("id"), fmt.Sprintf("write id = NUMBER from %d to %d, the same on all nodes", service.FirstID, service.LastID), "service.id: %s", strings.TrimPrefix(err.Error(), "service: "))
 		}
 		for _, o := range v.c.Services[:i] {
 			switch {
@@ -70,7 +70,7 @@ func (v *validator) services() {
 		}
 		switch {
 		case len(s.Command) == 0 || s.Command[0] == "":
-			v.fail(key("command"), `write command = ["/path/of/program", "argument"]`, "service %s has no command", s.Name)
+			v.fail(key("command"), `write command = ["/path/of/program", "argument"]`, "service.command: there is none")
 		case !filepath.IsAbs(s.Command[0]):
 			v.fail(key("command"), "write the whole path, and arguments as further elements of the list", "service.command: %q is no path from the root on", s.Command[0])
 		}

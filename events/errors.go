@@ -36,14 +36,14 @@ var (
 // says why.
 var ErrClosed = session.ErrClosed
 
-// refusal is one of those errors.
+// refusal is one of those errors, or one of them with what is known besides.
 type refusal struct {
-	text  string
-	errno syscall.Errno
+	text string
+	is   error // an errno, or one of those errors
 }
 
 func (r *refusal) Error() string { return r.text }
-func (r *refusal) Unwrap() error { return r.errno }
+func (r *refusal) Unwrap() error { return r.is }
 
 // codes are what the service says.
 var codes = map[service.Code]error{
@@ -73,7 +73,7 @@ func told(what, name string, err error) error {
 	return fmt.Errorf("events: %s %q: %w", what, name, meaning(err))
 }
 
-// invalid is ErrInvalid with what is known besides.
+// invalid is ErrInvalid that says what exactly is wrong.
 func invalid(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrInvalid)
+	return &refusal{fmt.Sprintf(format, args...), ErrInvalid}
 }

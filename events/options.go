@@ -126,16 +126,16 @@ func (o *options) checkSubscribe() error {
 	case len(o.registers) > 0:
 		return invalid("%s is for Register alone", o.registers[0])
 	case o.overflow > Disconnect:
-		return invalid("policy %d", o.overflow)
+		return invalid("there is no policy %d", o.overflow)
 	case o.buffer < 1:
-		return invalid("a buffer of %d messages", o.buffer)
+		return invalid("a buffer of %d messages is not possible", o.buffer)
 	case len(o.q.Filters) > es.MaxPatterns:
 		return invalid("%d filters, %d are possible", len(o.q.Filters), es.MaxPatterns)
 	}
 	for _, f := range o.q.Filters {
 		switch {
 		case f.Type == 0:
-			return invalid("the zero Filter")
+			return invalid("the zero Filter says nothing; Anything, Equals, HasPrefix and HasSuffix make filters")
 		case len(f.Pattern) > es.MaxPattern:
 			return invalid("a filter of %d bytes, %d are possible", len(f.Pattern), es.MaxPattern)
 		}

@@ -57,7 +57,7 @@ func (c *Client) subscribe(ctx context.Context, topic string, o *options) (*Subs
 	if _, err := st.call(ctx, es.CallSubscribe, q.AppendTo(nil)); err != nil {
 		_ = st.fail(err)
 		if q.Start == es.StartAt && errors.Is(meaning(err), ErrInvalid) {
-			err = invalid("event %d is neither published nor the next one", q.Seq)
+			err = invalid("event %d is neither published nor the next one; moot topic describe tells which there are", q.Seq)
 		}
 		return nil, err
 	}

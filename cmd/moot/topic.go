@@ -33,7 +33,8 @@ and the agent's own user administer them. docs/events.md is a guide.` + "\n\n" +
 
 const topicStatus = `EXIT STATUS
   0  done, or interrupted (listen)
-  1  no agent answered, or it ended; it may not be done, or this node is not quorate
+  1  no agent answered, or it ended; it may not be done, or this node is not quorate;
+     or a file cannot be read (publish)
   2  wrong flag or argument, as a name that is reserved, or --durable without --keep
   3  there is such a topic already (create), or none (delete)
   4  there is no such topic (describe, publish, listen)`
@@ -49,18 +50,16 @@ func onTopics(cmd *cobra.Command, d *dialling, do func(context.Context, *events.
 	defer cancel()
 	c := events.New(conn)
 	defer c.Close()
-	err = do(ctx, c)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the agent did not answer in %v, and what was asked for may be done yet: moot topic list tells, and moot status what goes on", answerWait)
-	}
-	return topicsProblem(err)
+	return topicsProblem(do(ctx, c))
 }
 
 // topicsProblem is why something could not be done with topics.
 func topicsProblem(err error) error {
 	switch {
-	case errors.Is(err, events.ErrAgain):
+	case errors.Is(err, events.ErrAgain): // in time or not
 		return errors.New("nothing was done: this node is not quorate, or the nodes find out who is here; moot status tells more")
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the agent did not answer in %v, and what was asked for may be done yet: moot topic list tells, and moot status what goes on", answerWait)
 	case errors.Is(err, events.ErrClosed):
 		return lost(err)
 	case errors.Is(err, events.ErrTimeout):
@@ -81,7 +80,7 @@ func newTopicCreateCommand() *cobra.Command {
 		Short: "Create a topic on all nodes",
 		Long: `Create a topic on all nodes. With --keep its last events are there for programs that
 subscribe later, and with --durable also after all agents were stopped: each has
-them in its state directory.` + "\n\n" + topicStatus,
+them in its state directory. While this node is not quorate it waits for some seconds.` + "\n\n" + topicStatus,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := onTopics(cmd, &d, func(ctx context.Context, c *events.Client) error { return c.CreateTopic(ctx, args[0], o) })
@@ -103,7 +102,8 @@ func newTopicDeleteCommand() *cobra.Command {
 		Use:   "delete NAME",
 		Short: "Delete a topic on all nodes",
 		Long: `Delete a topic on all nodes, with the events that it keeps. Programs that subscribe
-to it get what waits for them, then the end.` + "\n\n" + topicStatus,
+to it get what waits for them, then the end. While this node is not quorate it waits
+for some seconds.` + "\n\n" + topicStatus,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := onTopics(cmd, &d, func(ctx context.Context, c *events.Client) error { return c.DeleteTopic(ctx, args[0]) })
@@ -276,7 +276,7 @@ func writeTopic(t *table, d topicDocument, here admin.Topic) error {
 	t.row("Keeps", keeps)
 	t.row("Events", fmt.Sprint(d.Last))
 	t.row("Kept", kept)
-	t.row("Open", count(d.Opens, "time"))
+	t.row("Open", count(d.Opens, "time")+" by programs of the AIS")
 	members := ""
 	for _, p := range d.Members {
 		members += fmt.Sprintf(" %d/%d", p.Node, p.PID)

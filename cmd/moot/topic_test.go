@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -63,8 +65,28 @@ func TestTopicCommands(t *testing.T) {
 		t.Errorf("%d messages", n)
 	}
 	topic(2, "arguments are missing", "describe")
+	topic(2, "moot topic describe tells which there are\n", "listen", "u", "--from", "7")
+	topic(1, "--file: open", "publish", "u", "--file", t.TempDir()+"/none")
 	if code, _, problems := moot(t, "topic"); code != exitUsage || !strings.Contains(problems, "say what to do") {
 		t.Errorf("%d %s", code, problems)
+	}
+}
+
+// Who waited for quorum in vain hears that nothing was done, and not that it may be.
+func TestTopicProblems(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{events.ErrAgain, "nothing was done"},
+		{fmt.Errorf("%w: %w", events.ErrAgain, context.DeadlineExceeded), "nothing was done"},
+		{context.DeadlineExceeded, "may be"},
+	} {
+		for _, got := range []error{topicsProblem(c.err), topicProblem("t", c.err)} {
+			if !strings.Contains(got.Error(), c.want) {
+				t.Errorf("%v: %v, want %q", c.err, got, c.want)
+			}
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func (p *publication) texts(stdin io.Reader, args []string) (func(func(string, e
 	case p.file != "":
 		f, err := os.Open(p.file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--file: %w", err)
 		}
 		defer f.Close()
 		return one(contents(f)), nil
@@ -145,7 +145,7 @@ func topicProblem(topic string, err error) error {
 		return failed(exitNotFound, fmt.Errorf("there is no topic %q; moot topic list tells which there are, moot topic create makes one", topic))
 	case errors.Is(err, events.ErrDeleted):
 		return failed(exitNotFound, fmt.Errorf("the topic %q was deleted", topic))
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, events.ErrAgain):
 		return fmt.Errorf("the agent did not answer in %v, and an event may be published yet; moot status tells what goes on", answerWait)
 	case errors.Is(err, events.ErrTimeout): // it tells enough
 		return err
@@ -164,12 +164,12 @@ func newTopicListenCommand() *cobra.Command {
   moot topic listen audit --from 4013 --count 10`,
 		Short: "Print the events of a topic as they come",
 		Long: `Subscribe to a topic and print its events, one a line, in the order in which all
-subscribers get them, with their numbers: those that are published from now on, or
-with --from those that the topic keeps, too: from the beginning, from an event with
-a number, or those that are retained for a time. When events were missed, because
-the topic does not keep them any more or they were not taken in time, a line in
-their place says how many. It ends when it is interrupted, after --count events, or
-when the topic or the agent ends.
+subscribers get them, with the time at which they are printed and their numbers:
+those that are published from now on, or with --from those that the topic keeps, too:
+from the beginning, from an event with a number, or those that are retained for a
+time. When events were missed, because the topic does not keep them any more or they
+were not taken in time, a line in their place says how many. It ends when it is
+interrupted, after --count events, or when the topic or the agent ends.
 
 For a group it prints what is published on its name, without being in it.` + "\n\n" + topicStatus,
 		Args: cobra.ExactArgs(1),
@@ -220,6 +220,8 @@ func listenTopic(ctx context.Context, d *dialling, topic string, start []events.
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the agent did not answer in %v; moot status tells what goes on", answerWait)
 	case err != nil:
 		return topicProblem(topic, err)
 	}

@@ -6,7 +6,8 @@
  *     alarms raise PATTERN TEXT
  *
  * What is raised is kept for a minute, so that who listens later hears of it too. The
- * listener writes a line for each event and ends when its standard input does.
+ * listener writes a line for each event and ends at the first line on its standard
+ * input, or at its end: it is no program for the background of a script.
  */
 #include <saEvt.h>
 
