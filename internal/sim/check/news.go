@@ -333,7 +333,7 @@ func (n *News) turning(h *newsNode, e *NewsEvent) {
 	t.agreed[h.life] = true
 	h.turn, h.awaits = t, true
 	h.stays = t.parent.stays(h.life)
-	if !t.parent.has(h.latest) { // what it told does not count any more
+	if !t.parent.has(h.latest) || h.latest == nil && e.Adopts { // what it told, perhaps of its disk, does not count any more
 		for _, c := range h.mine {
 			c.stale = c.stale || c.pushed >= c.granted
 			for _, s := range c.subs {
