@@ -46,7 +46,9 @@ func kind(durable bool) int {
 	return 0
 }
 
-func (l *life) highest() uint32 { return max(l.last[0], l.last[1]) }
+// highest is the highest number that is known to be given: of a life of which a store
+// knows nothing else, its first.
+func (l *life) highest() uint32 { return max(l.first, l.last[0], l.last[1]) }
 
 // highest is the highest number that is known.
 func (c *counter) highest() uint32 {
@@ -220,9 +222,13 @@ func (s *Service) reserve() {
 	if s.cfg.Store == nil || p.asked-p.last > size/2 {
 		return
 	}
-	up := p.last + size
+	life, up := p.life, p.last+size
 	p.asked = up
-	s.cfg.Store.Write([]Write{p.write()}, func() { p.stored = up })
+	s.cfg.Store.Write([]Write{p.write()}, func() {
+		if p.life == life { // else that was for numbers of another one
+			p.stored = up
+		}
+	})
 }
 
 // write is what the store keeps of it.

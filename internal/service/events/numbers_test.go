@@ -88,6 +88,30 @@ func numbersAgain(t servicetest.T) {
 	}
 }
 
+// A node that forgot begins above what the others know of it, with numbers that are set
+// aside for that life; also where a store knows no more of a life than that it was.
+func TestNumbers_AboveWhatOthersKnow(t *testing.T) {
+	w := start(t, 1, Config{Store: &memory{}})
+	s, m := w.service(1), w.stores[1]
+	p := &s.supply
+	p.begin(lowestNumber)
+	s.reserve()
+	c := s.state.counter(1)
+	c.lives = []life{{1001, [2]uint32{1009, 1009}}, {9001, [2]uint32{9002, 0}}}
+	c.lives = c.durable().lives
+	if n, ok := s.next(); n.n != 9002 || ok {
+		t.Errorf("%v %v", n, ok)
+	}
+	m.supplies[0]()
+	if _, ok := s.next(); ok {
+		t.Error("it gives a number that is not set aside")
+	}
+	m.supplies[1]()
+	if n, ok := s.next(); n.n != 9002 || !ok {
+		t.Errorf("%v %v", n, ok)
+	}
+}
+
 // publishes has an event be durable at its publisher.
 func (w *world) publishes(n servicetest.NodeID, texts ...string) {
 	a := w.client(n, 9)
