@@ -217,7 +217,7 @@ func (s *Service) bringIn(b *brought) {
 		for k, n := range b.known {
 			s.state.learn(number{b.of.node, b.of.life, n}, k == 1)
 		}
-		s.storeCounter(b.of.id())
+		s.storeCounter(b.of.node)
 	case b.what == bringTopic && t == nil && !s.state.knows(b.of.id(), b.durable):
 		if t = s.state.add(b.name, b.of.id()); t != nil {
 			t.created, t.opts, t.seq = true, b.opts, b.seq

@@ -54,3 +54,35 @@ func TestBrings_InTwoSteps(t *testing.T) {
 		w.keep("a", "b", "c", "d", "e", "f")
 	}
 }
+
+// The store of a node knows what its state does, and not what the one did that it gave up:
+// of that, what others are to bring would be known, though it is not there.
+func TestBrings_StoreKnowsNoMore(t *testing.T) {
+	w := startLoose(t, 4, Config{Store: &memory{}})
+	w.form(w.All())
+	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+	w.form(ids{1, 2}, ids{3}, ids{4})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.publishes(2, "e")
+	w.form(ids{1, 2}, ids{3}, ids{4})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.Split(w.All())
+	w.until(func() bool { return len(w.service(2).brings) > 0 })
+	w.Node(2).Full = true
+	w.until(func() bool { return len(w.service(1).state.topic("t").kept) == 0 })
+	for _, n := range w.All() {
+		w.Crash(n)
+	}
+	w.Restart(1)
+	w.Restart(2)
+	w.form(ids{2}, ids{1})
+	if !w.service(1).state.has(&brought{what: bringTopic, name: "t"}) {
+		t.Fatal("no topic")
+	}
+	w.form(ids{1, 2})
+	for _, n := range (ids{3, 4}) {
+		w.Restart(n)
+	}
+	w.form(w.All())
+	w.keep("e")
+}

@@ -154,15 +154,19 @@ func (s *Service) storeTopic(t *topic) {
 	}
 	b := body.AppendU64(appendOptions(appendName(nil, t.name), t.opts), t.seq)
 	s.dirty = append(s.dirty, Write{topicKey(t.number), b})
-	s.storeCounter(t.number)
+	s.storeCounter(proto.NodeID(t.number >> 32))
 }
 
-func (s *Service) storeCounter(id uint64) {
+// storeCounter has the store keep what is known of a node's numbers.
+func (s *Service) storeCounter(n proto.NodeID) {
 	if s.cfg.Store == nil {
 		return
 	}
-	c := s.state.known(proto.NodeID(id >> 32))
-	s.dirty = append(s.dirty, Write{counterKey(c.node), c.durable().appendTo(nil)})
+	w := Write{Key: counterKey(n)}
+	if c := s.state.known(n); len(c.lives) > 0 {
+		w.Value = c.durable().appendTo(nil)
+	}
+	s.dirty = append(s.dirty, w)
 }
 
 // storeEvent has the store keep an event, if its topic is durable.
@@ -173,7 +177,7 @@ func (s *Service) storeEvent(t *topic, ev *event, kept bool, gone []uint64) {
 	if kept {
 		s.dirty = append(s.dirty, Write{eventKey(t.number, ev.seq), ev.appendTo(nil)})
 	}
-	s.storeCounter(ev.id)
+	s.storeCounter(proto.NodeID(ev.id >> 32))
 	s.storeGone(t, gone)
 }
 
@@ -203,6 +207,9 @@ func (s *Service) unstoreTopic(t *topic) {
 func (s *Service) restore(old *state, brings []*brought) {
 	for _, t := range old.topics {
 		s.unstoreTopic(t)
+	}
+	for _, c := range slices.Concat(old.counters, s.state.counters) { // no more is known than in that
+		s.storeCounter(c.node)
 	}
 	for _, t := range s.state.topics {
 		s.storeTopic(t)
