@@ -106,7 +106,7 @@ type Service struct {
 	ID      uint16 `json:"id"`
 	Active  bool   `json:"active"`  // it acts on messages now
 	Epoch   uint64 `json:"epoch"`   // of its state
-	Clients int    `json:"clients"` // connections to it
+	Clients int    `json:"clients"` // connections to it; the process that runs it has one
 
 	Process *ServiceProcess `json:"process,omitempty"` // none: the agent itself runs it
 }
