@@ -116,7 +116,8 @@ func (d *state) holdings(now time.Time) (list []*brought) {
 func (d *state) has(b *brought) bool {
 	switch b.what {
 	case bringTopic:
-		return d.topic(b.name) != nil || d.knows(b.of.id(), b.durable)
+		t := d.topic(b.name)
+		return t != nil && (t.created || !b.durable) || d.knows(b.of.id(), b.durable)
 	case bringEvent:
 		return d.knows(b.of.id(), b.durable) && !bug.Planted("events-union-twice") ||
 			d.topic(b.name) == nil && d.knows(b.topic, b.durable) // the others deleted it
@@ -218,11 +219,15 @@ func (s *Service) bringIn(b *brought) {
 			s.state.learn(number{b.of.node, b.of.life, n}, k == 1)
 		}
 		s.storeCounter(b.of.node)
-	case b.what == bringTopic && t == nil && !s.state.knows(b.of.id(), b.durable):
-		if t = s.state.add(b.name, b.of.id()); t != nil {
-			t.created, t.opts, t.seq = true, b.opts, b.seq
-			s.storeTopic(t)
+	case b.what == bringTopic && !s.state.has(b):
+		if t == nil {
+			if t = s.state.add(b.name, b.of.id()); t == nil {
+				return // there is no room
+			}
+			t.seq = b.seq
 		}
+		t.created, t.opts = true, b.opts
+		s.storeTopic(t)
 		if bug.Planted("events-topic-is-known") {
 			s.state.learn(b.of, b.durable)
 		}

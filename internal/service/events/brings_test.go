@@ -86,3 +86,23 @@ func TestBrings_StoreKnowsNoMore(t *testing.T) {
 	w.form(w.All())
 	w.keep("e")
 }
+
+// A durable topic that is brought to where somebody is in a group by that name is one there.
+func TestBrings_TopicOfGroup(t *testing.T) {
+	w := startLoose(t, 4, Config{Store: &memory{}})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+	w.publishes(2, "e")
+	w.form(ids{1, 2}, ids{3}, ids{4})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.client(3, 9).join("t")
+	w.rest()
+	w.form(w.All())
+	w.keep("e")
+	for _, n := range w.All() {
+		w.Crash(n)
+		w.Restart(n)
+	}
+	w.form(w.All())
+	w.keep("e")
+}

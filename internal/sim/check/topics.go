@@ -418,8 +418,12 @@ func (b *board) bring(op *NewsOp, l listeners) {
 	case op.Name == "":
 		b.learn(NodeID(op.ID>>32), op.Life, op.Known[0], op.Known[1])
 	case op.Event == nil:
-		if t == nil && !b.knows(op.ID, op.Durable) {
+		switch {
+		case b.knows(op.ID, op.Durable):
+		case t == nil:
 			b.begin(op)
+		case op.Durable && !t.created: // a group alone by that name
+			t.created, t.keep, t.durable = true, op.Keep, true
 		}
 	case t != nil && b.told(op.ID, op.Life, op.Durable):
 		e := *op.Event
