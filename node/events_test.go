@@ -83,7 +83,7 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	var dump strings.Builder // logs are not for what programs say to each other
-	if err := a.Dump(ctx, &dump); err != nil || !strings.Contains(dump.String(), ": 5 bytes, 0 patterns\n") || strings.Contains(dump.String(), "hello") {
+	if err := a.Dump(ctx, &dump); err != nil || !strings.Contains(dump.String(), "  keeps 2 events of 10 bytes, from seq 1 to 2, with sum ") || strings.Contains(dump.String(), "hello") {
 		t.Errorf("%v\n%s", err, dump.String())
 	}
 }

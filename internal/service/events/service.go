@@ -2,6 +2,7 @@ package events
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -446,8 +447,17 @@ func (s *Service) Dump(w io.Writer) {
 		d.view, d.at, d.seq, d.trans, s.fresh, len(s.held), d.members, d.in, d.out, d.eligible, d.counters)
 	for t := range d.all() {
 		fmt.Fprintf(w, "topic %q %x created %v %+v seq %d members %v opens %v\n", t.name, t.number, t.created, t.opts, t.seq, t.members, t.opens)
-		for _, e := range t.kept {
-			fmt.Fprintf(w, "  event %x seq %d of %v timed %v: %d bytes, %d patterns\n", e.id, e.seq, e.from, e.timed, len(e.content.Data), len(e.content.Patterns))
+		if n := len(t.kept); n > 0 {
+			fmt.Fprintf(w, "  keeps %d events of %d bytes, from seq %d to %d, with sum %x\n", n, t.bytes, t.kept[0].seq, t.kept[n-1].seq, t.sum())
 		}
 	}
+}
+
+// sum is equal where the same is kept.
+func (t *topic) sum() []byte {
+	h := sha256.New()
+	for _, e := range t.kept {
+		h.Write(e.appendTo(nil))
+	}
+	return h.Sum(nil)[:8]
 }

@@ -76,7 +76,7 @@ func (s *Store) explain(err error) error {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("durable topics: %s: another process has it open: end that one", s.path)
 	}
-	return fmt.Errorf("durable topics: %s: %w: make room if there is none; if the file is damaged, move it away, the other members have the same topics", s.path, err)
+	return fmt.Errorf("durable topics: %s: %w: if the file is damaged, move it away, the other members have the same topics; if the disk is full, make room", s.path, err)
 }
 
 // open opens the file, or makes it.
