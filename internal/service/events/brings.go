@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/moothall/moothall/internal/bug"
-	"github.com/moothall/moothall/internal/proto"
 	"github.com/moothall/moothall/internal/service/body"
 	"github.com/moothall/moothall/service"
 )
@@ -126,17 +125,11 @@ func (d *state) has(b *brought) bool {
 	return l != nil && l.last[0] >= b.known[0] && l.last[1] >= b.known[1]
 }
 
-// inheritance is what this node is to bring to those whose state it adopts: what it did
-// itself, if the others do not know it, and one of those that had the same state what
-// others did who are not among these. Topics come with their events, whoever made them:
-// who did may bring them later, or never.
+// inheritance is what this node is to bring to those whose state it adopts, if they do not
+// know it: what it did itself, and one of those that had the same state all that, so that
+// nothing hangs on a single node. Topics come with their events, whoever made them.
 func (s *Service) inheritance(r *round) (list []*brought) {
 	represents := slices.Contains(r.plan.bring, s.self)
-	own := r.offers[slices.Index(r.who, s.self)].state
-	mate := func(n proto.NodeID) bool {
-		i := slices.Index(r.who, n)
-		return i >= 0 && r.offers[i].state == own
-	}
 	eventful := map[string]bool{} // topics
 	take := func(b *brought) {
 		if !r.state.has(b) {
@@ -157,7 +150,7 @@ func (s *Service) inheritance(r *round) (list []*brought) {
 		}
 	}
 	for _, b := range slices.Backward(s.state.holdings(s.x.Now())) { // topics after their events
-		ours := b.of.node == s.self || represents && !mate(b.of.node) || b.what == bringTopic && eventful[b.name]
+		ours := b.of.node == s.self || represents || b.what == bringTopic && eventful[b.name]
 		if ours && !listed[string(b.key())] {
 			take(b)
 		}
@@ -222,7 +215,8 @@ func (s *Service) bringIn(b *brought) {
 	case b.what == bringTopic && !s.state.has(b):
 		if t == nil {
 			if t = s.state.add(b.name, b.of.id()); t == nil {
-				return // there is no room
+				s.x.Log().Warn("a topic that another part had is lost: there are too many topics", "topic", b.name, "most", MaxTopics)
+				return
 			}
 			t.seq = b.seq
 		}

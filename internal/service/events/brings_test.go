@@ -106,3 +106,19 @@ func TestBrings_TopicOfGroup(t *testing.T) {
 	w.form(w.All())
 	w.keep("e")
 }
+
+// What one of two brings that had the same is not lost with it.
+func TestDurable_TheOtherEnds(t *testing.T) {
+	w := startLoose(t, 4, Config{Store: &memory{}})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+	w.publishes(2, "e")
+	w.form(ids{1, 2}, ids{3}, ids{4})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.Split(w.All())
+	w.until(func() bool { return len(w.service(1).brings) > 0 && len(w.service(2).brings) > 0 })
+	w.Crash(2)
+	delete(w.stores, 2)
+	w.form(ids{1, 3, 4})
+	w.keep("e")
+}

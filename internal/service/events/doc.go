@@ -91,8 +91,8 @@
 // A round compares offers: how far each member came, and what it holds. The one with
 // the latest commit tells what it holds; those that can not come to its state from
 // theirs adopt it, and are evicted if they were members. What only such nodes had, of
-// what is kept for a time or durably, they bring to the others afterwards: what each
-// published itself, and one of those that had the same state what others did. It goes
+// what is kept for a time or durably, they bring to the others afterwards: each what it
+// published itself, and one of those that had the same state all of it. It goes
 // before anything else that they say, is in their Stores until it is applied, and is sent
 // again when a ring breaks.
 //

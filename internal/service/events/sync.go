@@ -304,7 +304,24 @@ func (s *Service) stage(r *round) {
 			s.rounds = nil // nor is it a member by a commit that is held of one of those rounds
 		}
 		s.news()
+	} else if s.fresh && s.passed() {
+		s.rounds = nil
 	}
+}
+
+// passed reports whether what is held takes this node in, and has it out later: that was
+// over before it heard of it.
+func (s *Service) passed() bool {
+	d, in := *s.state, false
+	for i := range s.held {
+		if c, ok := s.held[i].commit(); ok {
+			d.change(c)
+			if in = in || s.means(c); in && d.member(s.self) == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // adopt makes the state of another part this node's. What only this part has is

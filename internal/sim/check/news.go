@@ -785,7 +785,7 @@ func (n *News) letGo(h *newsNode, id uint64) {
 	n.let[id] = true
 	for _, c := range h.mine {
 		for open, through := range c.through {
-			if forgets, told := through[id]; n.loose && told && forgets {
+			if forgets, told := through[id]; n.loose && told && forgets && c.latest[open] != id {
 				delete(c.through[open], id)
 				for _, s := range c.order {
 					delete(s.ids, id)

@@ -29,6 +29,7 @@ type shelf struct {
 	ranked   bool
 	order    []*newsSub                 // subscriptions and opens of topics, oldest first
 	through  map[uint32]map[uint64]bool // by open: what was told; true: and is forgotten when it is not kept any more
+	latest   map[uint32]uint64          // by open: what was told last, which is not
 	queues   [4][]duty                  // by priority
 	waiting  int                        // messages there
 	blocked  bool
@@ -42,7 +43,7 @@ type shelf struct {
 }
 
 func newShelf(conn uint64) shelf {
-	return shelf{conn: conn, through: make(map[uint32]map[uint64]bool), pending: make(map[uint64]*NewsCall), watched: make(map[uint32]*watched), verdicts: make(map[uint64]outcome)}
+	return shelf{conn: conn, through: make(map[uint32]map[uint64]bool), latest: make(map[uint32]uint64), pending: make(map[uint64]*NewsCall), watched: make(map[uint32]*watched), verdicts: make(map[uint64]outcome)}
 }
 
 // exact reports whether it is known what the client gets when.
@@ -359,7 +360,7 @@ func (n *News) give(c *newsClient, s *newsSub, e *NewsPosting) {
 	case !newsMatches(s.call.Filters, e.Match):
 		return
 	}
-	through[e.ID] = true
+	through[e.ID], c.latest[s.call.Open] = true, e.ID
 	if c.ranked {
 		n.rank(c, int(e.Priority), duty{kind: ItemMessage, sub: s, event: e})
 		return
@@ -446,6 +447,7 @@ func (n *News) unblock(c *newsClient) {
 func (n *News) close(c *newsClient, s *newsSub) {
 	if s.call.Want == WantOpen {
 		delete(c.through, s.id)
+		delete(c.latest, s.id)
 	}
 	c.order = slices.DeleteFunc(c.order, func(o *newsSub) bool { return o == s })
 	d := duty{kind: ItemEnd, sub: s}

@@ -209,6 +209,14 @@ func (t *noted) sweep() {
 	})
 }
 
+// empty lets go all that is kept.
+func (t *noted) empty() {
+	for _, e := range t.kept {
+		t.on.let(e.ID)
+	}
+	t.kept = nil
+}
+
 func (t *noted) post(e *NewsPosting) {
 	t.seq = e.Seq
 	t.kept = append(t.kept, e)
@@ -352,7 +360,8 @@ func (b *board) unlink(t *noted, l listeners) bool {
 	if t == nil || !t.created || len(t.opens) == 0 || len(t.members) > 0 {
 		return b.delete(t, l)
 	}
-	t.created, t.durable, t.keep, t.kept, t.unlinked = false, false, 0, nil, true
+	t.empty()
+	t.created, t.durable, t.keep, t.unlinked = false, false, 0, true
 	b.sort()
 	return true
 }
@@ -362,6 +371,7 @@ func (b *board) end(t *noted, l listeners) {
 	if t.created || len(t.members) > 0 {
 		return
 	}
+	t.empty()
 	b.topics = slices.DeleteFunc(b.topics, func(o *noted) bool { return o == t })
 	l.gone(t)
 }
