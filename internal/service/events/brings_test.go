@@ -6,16 +6,23 @@ import (
 	"github.com/moothall/moothall/service"
 )
 
+// givesUp are two parts, of which the first, 1 and 2, gives up its state as they meet: node 1
+// made a durable topic there, and node 2 published "e".
+func givesUp(t *testing.T) *world {
+	w := startLoose(t, 4, Config{Store: &memory{}})
+	w.form(ids{1, 2}, ids{3, 4})
+	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
+	w.publishes(2, "e")
+	w.form(ids{1, 2}, ids{3}, ids{4})
+	w.form(ids{1, 2}, ids{3, 4})
+	return w
+}
+
 // Who brings an event of a topic brings the topic, too, though another one made it: that
 // one may be slower.
 func TestBrings_TopicOfAnother(t *testing.T) {
 	for _, slow := range (ids{1, 2}) {
-		w := startLoose(t, 4, Config{Store: &memory{}})
-		w.form(ids{1, 2}, ids{3, 4})
-		w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
-		w.publishes(2, "e")
-		w.form(ids{1, 2}, ids{3}, ids{4})
-		w.form(ids{1, 2}, ids{3, 4})
+		w := givesUp(t)
 		w.Split(w.All())
 		w.until(func() bool { return len(w.service(1).brings) > 0 && len(w.service(2).brings) > 0 })
 		w.Node(slow).Full = true
@@ -89,12 +96,7 @@ func TestBrings_StoreKnowsNoMore(t *testing.T) {
 
 // A durable topic that is brought to where somebody is in a group by that name is one there.
 func TestBrings_TopicOfGroup(t *testing.T) {
-	w := startLoose(t, 4, Config{Store: &memory{}})
-	w.form(ids{1, 2}, ids{3, 4})
-	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
-	w.publishes(2, "e")
-	w.form(ids{1, 2}, ids{3}, ids{4})
-	w.form(ids{1, 2}, ids{3, 4})
+	w := givesUp(t)
 	w.client(3, 9).join("t")
 	w.rest()
 	w.form(w.All())
@@ -109,12 +111,7 @@ func TestBrings_TopicOfGroup(t *testing.T) {
 
 // What one of two brings that had the same is not lost with it.
 func TestDurable_TheOtherEnds(t *testing.T) {
-	w := startLoose(t, 4, Config{Store: &memory{}})
-	w.form(ids{1, 2}, ids{3, 4})
-	w.client(1, 9).want(service.OK, CallCreate, CreateRequest{[]byte("t"), Options{Keep: 99, Durable: true}})
-	w.publishes(2, "e")
-	w.form(ids{1, 2}, ids{3}, ids{4})
-	w.form(ids{1, 2}, ids{3, 4})
+	w := givesUp(t)
 	w.Split(w.All())
 	w.until(func() bool { return len(w.service(1).brings) > 0 && len(w.service(2).brings) > 0 })
 	w.Crash(2)

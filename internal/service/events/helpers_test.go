@@ -45,7 +45,7 @@ func begin(t servicetest.T, n int, cfg Config, q quorum.Config) *world {
 		}
 		return []service.Service{quorum.New(q), New(c)}
 	})
-	w.run()
+	w.Run()
 	return w
 }
 
@@ -58,21 +58,10 @@ func (w *world) form(blocks ...ids) {
 
 func (w *world) rest() {
 	w.t.Helper()
-	w.run()
+	w.Run()
 	w.Advance(2 * retryAfter)
 	w.Run()
 	w.Check()
-}
-
-// run lets all come to rest whose numbers are set aside.
-func (w *world) run() {
-	w.Run()
-	for _, id := range w.All() {
-		if m := w.stores[id]; m != nil {
-			m.supply()
-		}
-	}
-	w.Run()
 }
 
 func (w *world) service(n servicetest.NodeID) *Service { return w.Node(n).Service(ID).(*Service) }

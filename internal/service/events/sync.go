@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -61,17 +62,30 @@ func parseTold(b []byte) (told, error) {
 	return t, r.Close()
 }
 
+// ahead are the commits that are held, each with the state without its topics as it will be
+// then.
+func (s *Service) ahead() iter.Seq2[*commit, *state] {
+	return func(yield func(*commit, *state) bool) {
+		d := *s.state
+		for i := range s.held {
+			if c, ok := s.held[i].commit(); ok {
+				d.change(c)
+				if !yield(c, &d) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // future is the state without its topics as it will be when all that is held is
 // applied, and when this node came into the membership then.
 func (s *Service) future() (d state, born uint32) {
 	d = *s.state
 	fresh := s.fresh
-	for i := range s.held {
-		e := &s.held[i]
-		if c, ok := e.commit(); ok {
-			d.change(c)
-			fresh = fresh && !s.means(c)
-		}
+	for c, then := range s.ahead() {
+		d = *then
+		fresh = fresh && !s.means(c)
 	}
 	if m := d.member(s.self); m != nil && !fresh {
 		born = m.Born
@@ -312,13 +326,10 @@ func (s *Service) stage(r *round) {
 // passed reports whether what is held takes this node in, and has it out later: that was
 // over before it heard of it.
 func (s *Service) passed() bool {
-	d, in := *s.state, false
-	for i := range s.held {
-		if c, ok := s.held[i].commit(); ok {
-			d.change(c)
-			if in = in || s.means(c); in && d.member(s.self) == nil {
-				return true
-			}
+	in := false
+	for c, d := range s.ahead() {
+		if in = in || s.means(c); in && d.member(s.self) == nil {
+			return true
 		}
 	}
 	return false
@@ -359,13 +370,7 @@ func (s *Service) bornBy(n proto.NodeID, agreed []proto.RingID) (born uint32) {
 	if bug.Planted("events-commit-unheard") {
 		return 0
 	}
-	d := *s.state
-	for i := range s.held {
-		c, ok := s.held[i].commit()
-		if !ok {
-			continue
-		}
-		d.change(c)
+	for c, d := range s.ahead() {
 		if m := d.member(n); m == nil || m.Born != born {
 			born = 0
 			if m != nil && slices.Contains(agreed, c.ring) {
